@@ -1,0 +1,1 @@
+//! Netloom's node agent.

@@ -1,0 +1,3 @@
+//! Netloom's node agent.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Netloom's CNI plugin.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Netloom's command line.
+
+fn main() {}

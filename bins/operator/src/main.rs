@@ -1,0 +1,3 @@
+//! Netloom's cluster operator.
+
+fn main() {}

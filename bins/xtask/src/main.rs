@@ -1,0 +1,3 @@
+//! The project's own tooling: demo, tests, prebuilt eBPF objects, kernels.
+
+fn main() {}

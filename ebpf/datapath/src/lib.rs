@@ -1,0 +1,1 @@
+//! Loads, attaches, pins and feeds Netloom's eBPF datapath.

@@ -1,0 +1,1 @@
+//! Datapath events decoded to flows.

@@ -1,0 +1,1 @@
+//! Address arithmetic, pools and the node's allocation journal.

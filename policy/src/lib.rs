@@ -1,0 +1,1 @@
+//! Kubernetes network policy: labels, selectors, rules, resolution, compilation to tables, explanation.
