@@ -107,6 +107,9 @@ impl Client {
         })?;
         match envelope.body {
             Reply::Error(error) => Err(ClientError::Refused(error)),
+            _ if envelope.version != PROTOCOL_VERSION => {
+                Err(ClientError::Version { theirs: envelope.version })
+            }
             reply => Ok(reply),
         }
     }

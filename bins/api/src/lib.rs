@@ -23,6 +23,7 @@
 mod client;
 mod frame;
 mod message;
+mod queue;
 
 pub use client::{Client, ClientError};
 pub use frame::{FrameError, MAX_FRAME, decode_length, encode};
@@ -30,6 +31,7 @@ pub use message::{
     Attachment, ConntrackSummary, EndpointStatus, Envelope, ErrorCode, ErrorReply, FlowRecord, FlowSide,
     InterfaceReply, PodRef, PolicyStatus, Reply, Request, RuleRef, Status, Verdict,
 };
+pub use queue::{DEFAULT_QUEUE, DelQueue, Drained, QueueError};
 
 /// The version of this protocol. The agent refuses others.
 pub const PROTOCOL_VERSION: u32 = 1;

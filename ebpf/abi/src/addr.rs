@@ -5,32 +5,46 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::layout::layout;
 
 /// An address of either family: IPv6 in network byte order, IPv4 as IPv4-mapped IPv6 (RFC 4291 §2.5.5.2).
+///
+/// It is kept as four words in memory order: BPF copies and compares words, but calls a function for bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(C, align(4))]
-pub struct Addr(pub [u8; 16]);
+#[repr(C)]
+pub struct Addr(pub [u32; 4]);
 
 impl Addr {
     /// No address: `::`.
-    pub const UNSPECIFIED: Self = Self([0; 16]);
+    pub const UNSPECIFIED: Self = Self([0; 4]);
+
+    /// The third word of an IPv4 address.
+    const MAPPED: u32 = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
 
     /// The IPv4 address with these octets.
     #[inline(always)]
     #[must_use]
-    pub const fn v4(o: [u8; 4]) -> Self {
-        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, o[0], o[1], o[2], o[3]])
+    pub const fn v4(octets: [u8; 4]) -> Self {
+        Self([0, 0, Self::MAPPED, u32::from_ne_bytes(octets)])
     }
 
-    /// The address as four words in memory order, for comparisons that the compiler does not turn into
-    /// a call of `memcmp`.
+    /// The address with these octets, in network order.
     #[inline(always)]
     #[must_use]
-    pub const fn words(&self) -> [u32; 4] {
-        let b = &self.0;
+    pub const fn from_octets(o: [u8; 16]) -> Self {
+        Self([
+            u32::from_ne_bytes([o[0], o[1], o[2], o[3]]),
+            u32::from_ne_bytes([o[4], o[5], o[6], o[7]]),
+            u32::from_ne_bytes([o[8], o[9], o[10], o[11]]),
+            u32::from_ne_bytes([o[12], o[13], o[14], o[15]]),
+        ])
+    }
+
+    /// The octets, in network order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn octets(&self) -> [u8; 16] {
+        let [a, b, c, d] = self.0;
+        let (a, b, c, d) = (a.to_ne_bytes(), b.to_ne_bytes(), c.to_ne_bytes(), d.to_ne_bytes());
         [
-            u32::from_ne_bytes([b[0], b[1], b[2], b[3]]),
-            u32::from_ne_bytes([b[4], b[5], b[6], b[7]]),
-            u32::from_ne_bytes([b[8], b[9], b[10], b[11]]),
-            u32::from_ne_bytes([b[12], b[13], b[14], b[15]]),
+            a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2], d[3],
         ]
     }
 
@@ -38,7 +52,7 @@ impl Addr {
     #[inline(always)]
     #[must_use]
     pub const fn same(&self, other: &Self) -> bool {
-        let (a, b) = (self.words(), other.words());
+        let (a, b) = (self.0, other.0);
         (a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) == 0
     }
 
@@ -46,15 +60,14 @@ impl Addr {
     #[inline(always)]
     #[must_use]
     pub const fn is_v4(&self) -> bool {
-        let w = self.words();
-        w[0] | w[1] == 0 && w[2] == u32::from_ne_bytes([0, 0, 0xff, 0xff])
+        self.0[0] | self.0[1] == 0 && self.0[2] == Self::MAPPED
     }
 
     /// Whether this is an IPv6 link-local unicast address (`fe80::/10`).
     #[inline(always)]
     #[must_use]
     pub const fn is_v6_link_local(&self) -> bool {
-        self.0[0] == 0xfe && self.0[1] & 0xc0 == 0x80
+        u32::from_be(self.0[0]) & 0xffc0_0000 == 0xfe80_0000
     }
 
     /// Whether this is a multicast address of either family, or IPv4's limited broadcast.
@@ -62,9 +75,9 @@ impl Addr {
     #[must_use]
     pub const fn is_multicast(&self) -> bool {
         if self.is_v4() {
-            self.0[12] & 0xf0 == 0xe0 || self.words()[3] == u32::MAX
+            u32::from_be(self.0[3]) & 0xf000_0000 == 0xe000_0000 || self.0[3] == u32::MAX
         } else {
-            self.0[0] == 0xff
+            u32::from_be(self.0[0]) & 0xff00_0000 == 0xff00_0000
         }
     }
 }
@@ -77,7 +90,7 @@ impl From<Ipv4Addr> for Addr {
 
 impl From<Ipv6Addr> for Addr {
     fn from(addr: Ipv6Addr) -> Self {
-        Self(addr.octets())
+        Self::from_octets(addr.octets())
     }
 }
 
@@ -92,8 +105,9 @@ impl From<IpAddr> for Addr {
 
 impl From<Addr> for IpAddr {
     fn from(addr: Addr) -> Self {
-        let [.., a, b, c, d] = addr.0;
-        if addr.is_v4() { Ipv4Addr::new(a, b, c, d).into() } else { Ipv6Addr::from(addr.0).into() }
+        let octets = addr.octets();
+        let [.., a, b, c, d] = octets;
+        if addr.is_v4() { Ipv4Addr::new(a, b, c, d).into() } else { Ipv6Addr::from(octets).into() }
     }
 }
 

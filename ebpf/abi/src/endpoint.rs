@@ -38,11 +38,22 @@ pub struct Endpoint {
     pub ifindex: IfIndex,
     /// Its number.
     pub id: EndpointId,
-    /// The pod's MAC address.
-    pub mac: [u8; 6],
+    /// The addresses of the Ethernet header of a packet to the pod: its MAC address, then that of the host's
+    /// end of its link.
+    pub macs: [u8; 12],
+    /// Always zero.
+    pub pad: [u8; 2],
 }
 
 impl Endpoint {
+    /// The addresses of the Ethernet header of a packet to a pod with this MAC address.
+    #[must_use]
+    pub const fn macs_to(pod: [u8; 6]) -> [u8; 12] {
+        let [a, b, c, d, e, f] = pod;
+        let [g, h, i, j, k, l] = crate::Config::GATEWAY_MAC;
+        [a, b, c, d, e, f, g, h, i, j, k, l]
+    }
+
     /// The endpoint as a peer of others, by the family of the address that it uses.
     #[inline(always)]
     #[must_use]
@@ -83,5 +94,5 @@ pub struct CidrRecord {
 }
 
 layout! {
-    EndpointId => 2, IfIndex => 4, Endpoint => 64, AddressRecord => 16, CidrKey => 20, CidrRecord => 8,
+    EndpointId => 2, IfIndex => 4, Endpoint => 72, AddressRecord => 16, CidrKey => 20, CidrRecord => 8,
 }

@@ -14,9 +14,7 @@ pub struct FragmentKey {
     /// The identification field as on the wire; IPv4's is in the low 16 bits.
     pub id: u32,
     /// IP protocol number of the datagram.
-    pub proto: u8,
-    /// Always zero.
-    pub pad: [u8; 3],
+    pub proto: u32,
 }
 
 /// The ports that its first fragment carried.

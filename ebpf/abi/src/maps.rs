@@ -42,13 +42,13 @@ pub mod capacity {
     /// Pods on a node.
     pub const ENDPOINTS: usize = 4_096;
     /// Pods and nodes of the cluster.
-    pub const ADDRESSES: usize = 512_000;
+    pub const ADDRESSES: usize = 262_144;
     /// CIDRs in use.
     pub const CIDRS: usize = 65_536;
     /// Compiled policies at a time.
     pub const POLICIES: usize = 16_384;
     /// Peer entries of all policies.
-    pub const POLICY_PEERS: usize = 1_048_576;
+    pub const POLICY_PEERS: usize = 524_288;
     /// Port entries of all policies.
     pub const POLICY_PORTS: usize = 262_144;
     /// Port range entries of all policies.
@@ -56,7 +56,7 @@ pub mod capacity {
     /// Cells of all policies.
     pub const POLICY_CELLS: usize = 524_288;
     /// Sparse cells of all policies.
-    pub const POLICY_SPARSE: usize = 524_288;
+    pub const POLICY_SPARSE: usize = 131_072;
     /// Established connections.
     pub const CT_ESTABLISHED: usize = 262_144;
     /// Unconfirmed connections.

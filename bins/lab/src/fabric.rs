@@ -1,0 +1,99 @@
+//! The links between the nodes, and the world beyond them.
+
+use anyhow::{Context, Result};
+use ipnetwork::IpNetwork;
+use netcore::{Address, Family, Net, Netns, Route, Sysctl, VethEnd};
+
+use crate::name::LabName;
+use crate::namespaces;
+use crate::plan::{self, MTU, Node};
+
+/// The fabric's bridge.
+const BRIDGE: &str = "fabric";
+/// The node's link to the fabric.
+pub const UPLINK: &str = "eth0";
+
+/// Makes the fabric's namespace, with the bridge and the world's addresses; says its name.
+///
+/// # Errors
+/// When the kernel refuses.
+pub async fn make_fabric(name: &LabName, ipv4_only: bool) -> Result<(String, Netns)> {
+    let (netns_name, netns) = namespaces::create(name, "fabric")?;
+    route_packets(&netns)?;
+    let net = Net::in_netns(&netns)?;
+    let lo = net.link("lo").await?;
+    net.set_up(lo.index).await?;
+    let bridge = net.create_bridge(BRIDGE, MTU).await?;
+    net.set_up(bridge.index).await?;
+    for address in plan::fabric().into_iter().filter(|a| a.is_ipv4() || !ipv4_only) {
+        net.add_address(&Address::new(bridge.index, address)).await?;
+    }
+    for address in plan::world().into_iter().filter(|a| a.is_ipv4() || !ipv4_only) {
+        net.add_address(&Address::new(lo.index, address.into())).await?;
+    }
+    Ok((netns_name, netns))
+}
+
+/// Makes a node's namespace, joins it to the fabric and writes the namespace's name into the node.
+///
+/// # Errors
+/// When the kernel refuses.
+pub async fn make_node(name: &LabName, fabric: &Netns, node: &mut Node) -> Result<()> {
+    let (netns_name, netns) = namespaces::create(name, &node.name)?;
+    node.netns = netns_name;
+    route_packets(&netns)?;
+    let outside = Net::in_netns(fabric)?;
+    let bridge = outside.link(BRIDGE).await?;
+    let port = VethEnd::named(&node.name).up();
+    let port = outside.create_veth(&port, &VethEnd::named(UPLINK).netns(&netns), MTU).await?;
+    outside.set_controller(port.index, Some(bridge.index)).await?;
+
+    let inside = Net::in_netns(&netns)?;
+    inside.set_up(inside.link("lo").await?.index).await?;
+    let uplink = inside.link(UPLINK).await?;
+    inside.set_up(uplink.index).await?;
+    for address in &node.addresses {
+        inside.add_address(&Address::new(uplink.index, *address)).await?;
+    }
+    for gateway in plan::fabric().iter().filter(|gateway| has_family(node, gateway)) {
+        let route = Route::to(everywhere(gateway)).via(gateway.ip()).dev(uplink.index);
+        inside.add_route(&route).await?;
+    }
+    // The world knows where pods are, so that it can be the one who calls.
+    for range in &node.pod_cidrs {
+        let via = node.addresses.iter().find(|address| address.is_ipv4() == range.is_ipv4());
+        let via = via.with_context(|| format!("{} has no address for {range}", node.name))?;
+        outside.add_route(&Route::to(*range).via(via.ip()).dev(bridge.index)).await?;
+    }
+    Ok(())
+}
+
+fn has_family(node: &Node, address: &IpNetwork) -> bool {
+    node.addresses.iter().any(|own| own.is_ipv4() == address.is_ipv4())
+}
+
+fn everywhere(family_of: &IpNetwork) -> IpNetwork {
+    let any = match family_of {
+        IpNetwork::V4(_) => IpNetwork::new(std::net::Ipv4Addr::UNSPECIFIED.into(), 0),
+        IpNetwork::V6(_) => IpNetwork::new(std::net::Ipv6Addr::UNSPECIFIED.into(), 0),
+    };
+    any.expect("zero is a prefix length of both families")
+}
+
+/// Makes the namespace forward packets. Return paths are not checked: the datapath checks sources itself.
+fn route_packets(netns: &Netns) -> Result<()> {
+    let set = [
+        (Sysctl::forwarding(Family::V4), "1"),
+        (Sysctl::forwarding(Family::V6), "1"),
+        (Sysctl::rp_filter("all"), "0"),
+        (Sysctl::rp_filter("default"), "0"),
+        (Sysctl::new("net/ipv4/conf/all/send_redirects")?, "0"),
+        (Sysctl::new("net/ipv4/conf/default/send_redirects")?, "0"),
+        (Sysctl::accept_dad("default"), "0"),
+        (Sysctl::accept_ra("default"), "0"),
+    ];
+    for (sysctl, value) in &set {
+        sysctl.write(netns, value)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! Where a lab keeps its files.
+
+use std::path::{Path, PathBuf};
+
+use crate::name::LabName;
+
+/// The directory of all labs.
+pub const ROOT: &str = "/run/netloom/lab";
+
+/// The files of one lab.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    root: PathBuf,
+}
+
+impl Paths {
+    /// Those of the lab of this name.
+    #[must_use]
+    pub fn new(name: &LabName) -> Self {
+        Self { root: Path::new(ROOT).join(name.as_str()) }
+    }
+
+    /// The lab's directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What `lab up` decided.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.root.join("state.json")
+    }
+
+    /// The manifests.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        self.root.join("store")
+    }
+
+    /// A file for each namespace that the lab made or was about to make.
+    #[must_use]
+    pub fn namespaces(&self) -> PathBuf {
+        self.root.join("namespaces")
+    }
+
+    /// A file for each pod that has a namespace.
+    #[must_use]
+    pub fn pods(&self) -> PathBuf {
+        self.root.join("pods")
+    }
+
+    /// Held locked by the daemon while it lives; holds its process id.
+    #[must_use]
+    pub fn daemon_pid(&self) -> PathBuf {
+        self.root.join("daemon.pid")
+    }
+
+    /// What the daemon says.
+    #[must_use]
+    pub fn daemon_log(&self) -> PathBuf {
+        self.root.join("daemon.log")
+    }
+
+    /// All nodes' directories.
+    #[must_use]
+    pub fn nodes(&self) -> PathBuf {
+        self.root.join("nodes")
+    }
+
+    /// A node's files.
+    #[must_use]
+    pub fn node(&self, node: &str) -> NodePaths {
+        NodePaths { root: self.nodes().join(node) }
+    }
+}
+
+/// The files of a lab's node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodePaths {
+    root: PathBuf,
+}
+
+impl NodePaths {
+    /// What the agent remembers.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.root.join("state")
+    }
+
+    /// The node's own BPF file system.
+    #[must_use]
+    pub fn bpffs(&self) -> PathBuf {
+        self.root.join("bpf")
+    }
+
+    /// The agent's socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.root.join("agent.sock")
+    }
+
+    /// What the agent says.
+    #[must_use]
+    pub fn agent_log(&self) -> PathBuf {
+        self.root.join("agent.log")
+    }
+
+    /// The agent's process id.
+    #[must_use]
+    pub fn agent_pid(&self) -> PathBuf {
+        self.root.join("agent.pid")
+    }
+
+    /// The queue of disconnections.
+    #[must_use]
+    pub fn queue(&self) -> PathBuf {
+        self.root.join("cni-queue")
+    }
+
+    /// What the plugin says.
+    #[must_use]
+    pub fn cni_log(&self) -> PathBuf {
+        self.root.join("cni.log")
+    }
+
+    /// The runtime's directory of network configurations.
+    #[must_use]
+    pub fn configs(&self) -> PathBuf {
+        self.root.join("net.d")
+    }
+
+    /// The network configuration.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.configs().join("10-netloom.conflist")
+    }
+}

@@ -1,0 +1,160 @@
+//! What `lab up` decided, and what the daemon knows of each pod: small JSON files.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::name::LabName;
+use crate::paths::{Paths, ROOT};
+use crate::plan::Node;
+
+/// What `lab up` decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State {
+    /// The lab's name.
+    pub name: LabName,
+    /// The fabric's network namespace.
+    pub fabric: String,
+    /// The nodes.
+    pub nodes: Vec<Node>,
+    /// Where the programs are.
+    pub programs: PathBuf,
+    /// Whether there is no IPv6.
+    pub ipv4_only: bool,
+}
+
+impl State {
+    /// Reads the state of a lab.
+    ///
+    /// # Errors
+    /// When there is no such lab, or it was never finished.
+    pub fn load(name: &LabName) -> Result<Self> {
+        let paths = Paths::new(name);
+        match read_json(&paths.state())? {
+            Some(state) => Ok(state),
+            None if paths.root().exists() => {
+                bail!("lab {name} was never finished: netloom lab down --name {name}")
+            }
+            None => bail!("there is no lab {name}: netloom lab up --name {name}"),
+        }
+    }
+
+    /// The node of this name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn node(&self, name: &str) -> Result<&Node> {
+        self.nodes.iter().find(|node| node.name == name).with_context(|| {
+            let names: Vec<_> = self.nodes.iter().map(|node| node.name.as_str()).collect();
+            format!("lab {} has no node {name}, only {}", self.name, names.join(", "))
+        })
+    }
+}
+
+/// A pod's network namespace, as the daemon made it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sandbox {
+    /// The pod.
+    pub pod: api::PodRef,
+    /// The object's uid.
+    pub uid: String,
+    /// Its node.
+    pub node: String,
+    /// The container id that the plugin was told; none on the host's network.
+    pub container_id: Option<String>,
+    /// The network namespace; the node's on the host's network.
+    pub netns: String,
+}
+
+impl Sandbox {
+    /// Its file.
+    #[must_use]
+    pub fn path(paths: &Paths, pod: &api::PodRef) -> PathBuf {
+        paths.pods().join(format!("{}_{}.json", pod.namespace, pod.name))
+    }
+
+    /// The sandbox of a pod.
+    ///
+    /// # Errors
+    /// When its file cannot be read.
+    pub fn load(paths: &Paths, pod: &api::PodRef) -> Result<Option<Self>> {
+        read_json(&Self::path(paths, pod))
+    }
+
+    /// All sandboxes, in their pods' order.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn all(paths: &Paths) -> Result<Vec<Self>> {
+        let mut all = Vec::new();
+        for path in files(&paths.pods())? {
+            all.extend(read_json::<Self>(&path)?);
+        }
+        all.sort_by(|a, b| a.pod.cmp(&b.pod));
+        Ok(all)
+    }
+}
+
+/// The names of all labs that have a directory.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn labs() -> Result<Vec<LabName>> {
+    let names = files(Path::new(ROOT))?;
+    let name = |path: &PathBuf| path.file_name()?.to_str()?.parse().ok();
+    let mut labs: Vec<LabName> = names.iter().filter_map(name).collect();
+    labs.sort();
+    Ok(labs)
+}
+
+/// The entries of a directory; none where it is missing. Those that begin with a dot are left out.
+pub(crate) fn files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(|| format!("cannot list {}", directory.display()))?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let entry = entry.with_context(|| format!("cannot list {}", directory.display()))?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Reads a JSON file; nothing where it is missing.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        bytes => {
+            let bytes = bytes.with_context(|| format!("cannot read {}", path.display()))?;
+            let value = serde_json::from_slice(&bytes);
+            value.map(Some).with_context(|| format!("cannot understand {}", path.display()))
+        }
+    }
+}
+
+/// Writes a file so that readers see the old or the new content and nothing else.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".tmp-{}-{name}", std::process::id()));
+    let write = || {
+        let mut file = fs::File::create(&temporary)?;
+        file.write_all(content)?;
+        fs::rename(&temporary, path)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// As [`replace`], with JSON.
+pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+    replace(path, &serde_json::to_vec_pretty(value).context("cannot write JSON")?)
+}

@@ -1,0 +1,90 @@
+//! A pod sends.
+
+use abi::{Direction, DropReason, IfIndex, proto};
+
+use crate::admit::Gate;
+use crate::packet::Packet;
+use crate::parse::Headers;
+use crate::scratch::{Action, Delivery, Scratch};
+use crate::tables::Tables;
+use crate::{ndp, route, translate};
+
+/// What becomes of a packet that came out of the pod behind `link`.
+#[inline(always)]
+pub fn from_pod<T: Tables, P: Packet>(
+    tables: &T,
+    packet: &P,
+    link: IfIndex,
+    now: u32,
+    scratch: &mut Scratch,
+) -> Action {
+    match packet.ether_type() {
+        proto::ETH_IPV4 | proto::ETH_IPV6 => {}
+        proto::ETH_ARP => return Action::Arp,
+        _ => return Action::Drop(DropReason::UnsupportedNetwork),
+    }
+    match inspect(tables, packet, link, now, scratch) {
+        Ok(action) => action,
+        Err(reason) => Action::Drop(reason),
+    }
+}
+
+#[inline(always)]
+fn inspect<T: Tables, P: Packet>(
+    tables: &T,
+    packet: &P,
+    link: IfIndex,
+    now: u32,
+    scratch: &mut Scratch,
+) -> Result<Action, DropReason> {
+    let headers = &mut scratch.headers;
+    headers.parse_network(packet)?;
+    let endpoint = tables.endpoint(link).ok_or(DropReason::EndpointUnknown)?;
+    scratch.report.endpoint = endpoint.id;
+    scratch.report.direction = Direction::Egress as u8;
+    scratch.report.own = endpoint.peer(headers.is_v4());
+
+    let own = if headers.is_v4() { &endpoint.v4 } else { &endpoint.v6 };
+    let is_own = headers.src.same(own);
+    // Only the link's own housekeeping may come from another address than the pod's.
+    if !is_own && (headers.is_v4() || headers.proto != proto::ICMPV6) {
+        return Err(DropReason::InvalidSource);
+    }
+    headers.parse_transport(packet, tables)?;
+    if let Some(verdict) = ndp::from_pod(headers) {
+        return verdict.map(|()| Action::Pass);
+    }
+    if !is_own {
+        return Err(DropReason::InvalidSource);
+    }
+    if headers.dst.is_multicast() || headers.dst.is_v6_link_local() {
+        return Err(DropReason::UnroutableAddress);
+    }
+
+    translate::translate(headers);
+    let to = route::resolve(tables, &headers.dst);
+    scratch.report.peer = to.peer;
+    let config = tables.config().ok_or(DropReason::NoPolicy)?;
+    if is_overlay(headers, config.overlay_port) {
+        return Err(DropReason::OverlayProhibited);
+    }
+    let gate = Gate { tables, config, endpoint, direction: Direction::Egress, peer: to.peer, exempt: false, now };
+    gate.admit(packet, headers, &mut scratch.report)?;
+
+    if to.local != IfIndex(0) && route::has_hop(headers) {
+        scratch.target = to.local;
+        scratch.delivery = Delivery::Peer as u32;
+        scratch.sender = endpoint.peer(headers.is_v4());
+        return Ok(Action::ToEndpoint);
+    }
+    if to.forward != IfIndex(0) && route::fits(packet, headers, config) {
+        return Ok(Action::Forward(to.forward));
+    }
+    Ok(Action::Pass)
+}
+
+/// Whether the packet is one that only nodes may send.
+#[inline(always)]
+fn is_overlay(headers: &Headers, port: u32) -> bool {
+    port != 0 && headers.proto == proto::UDP && u32::from(headers.dst_port.get()) == port
+}

@@ -1,0 +1,241 @@
+//! The compiled policies in the kernel.
+//!
+//! A policy is written beside those in force, under a generation of its own, and taken over when an
+//! endpoint's record names its slot. What is retired stays readable for [`GRACE`], so that a packet that
+//! read the old slot finds all of the old policy.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use abi::{
+    Cell, Generation, Peer, PeerClass, PeerKey, PolicyFlags, PolicyRecord, PolicySlot, PortClass, PortKey,
+    PortRangeKey, SparseKey, maps,
+};
+use aya::maps::{Array, MapData};
+
+use crate::compiled::{CompiledPolicy, Entries, allow_all, peer_key};
+use crate::error::Error;
+use crate::table::Table;
+
+/// How long a retired policy stays readable: far longer than any packet is under way in the programs.
+pub const GRACE: Duration = Duration::from_secs(2);
+
+/// Where a policy is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Placed {
+    generation: Generation,
+    cells: Range<u32>,
+}
+
+/// The policies in the kernel's tables.
+pub struct Policies {
+    records: Array<MapData, PolicyRecord>,
+    cells: Array<MapData, Cell>,
+    peers: Table<PeerKey, PeerClass>,
+    ports: Table<PortKey, PortClass>,
+    ranges: Table<PortRangeKey, PortClass>,
+    sparse: Table<SparseKey, Cell>,
+    placed: BTreeMap<PolicySlot, Placed>,
+    /// Slots that an earlier agent left behind.
+    inherited: BTreeSet<PolicySlot>,
+    retired: Vec<(Instant, PolicySlot)>,
+    next: Generation,
+}
+
+/// The maps that policies live in.
+pub(crate) struct PolicyMaps {
+    pub(crate) records: Array<MapData, PolicyRecord>,
+    pub(crate) cells: Array<MapData, Cell>,
+    pub(crate) peers: Table<PeerKey, PeerClass>,
+    pub(crate) ports: Table<PortKey, PortClass>,
+    pub(crate) ranges: Table<PortRangeKey, PortClass>,
+    pub(crate) sparse: Table<SparseKey, Cell>,
+}
+
+impl Policies {
+    /// Takes over what the maps hold, and makes sure that [`PolicySlot::ALLOW_ALL`] does.
+    pub(crate) fn open(maps: PolicyMaps) -> Result<Self, Error> {
+        let PolicyMaps { records, cells, peers, ports, ranges, sparse } = maps;
+        let mut placed = BTreeMap::new();
+        let mut next = Generation::FIRST;
+        for slot in PolicySlot::FIRST.0..records.len() {
+            let record = records.get(&slot, 0).map_err(Error::map("reading", maps::POLICIES))?;
+            if record.generation.0 == 0 {
+                continue;
+            }
+            next = next.max(Generation(record.generation.0 + 1));
+            // Rows are not recorded; they end where the highest class of a peer does.
+            let rows = peers
+                .entries()
+                .iter()
+                .filter(|(key, _)| key.generation == record.generation)
+                .map(|(_, class)| class.0 + 1)
+                .max()
+                .unwrap_or(1);
+            let used = if record.flags.has(PolicyFlags::SPARSE) { 0 } else { rows * record.stride };
+            let place = Placed { generation: record.generation, cells: record.cells..record.cells + used };
+            placed.insert(PolicySlot(slot), place);
+        }
+        let inherited = placed.keys().copied().collect();
+        let mut policies =
+            Self { records, cells, peers, ports, ranges, sparse, placed, inherited, retired: Vec::new(), next };
+        policies.write_record(PolicySlot::ALLOW_ALL, &allow_all())?;
+        Ok(policies)
+    }
+
+    /// Writes a policy beside the others, and says where. No packet is judged by it yet.
+    ///
+    /// # Errors
+    /// When there is no room; nothing is left behind then.
+    pub fn install(&mut self, policy: &CompiledPolicy) -> Result<(PolicySlot, Generation), Error> {
+        let slot = self.free_slot()?;
+        let needed = if policy.is_sparse() { 0 } else { policy.cells.len() as u32 };
+        let first_cell = self.free_cells(needed)?;
+        let generation = self.next;
+        self.next = Generation(generation.0 + 1);
+        let entries = policy.entries(generation, first_cell);
+        if let Err(error) = self.write(slot, &entries) {
+            // What was written is unreachable, but takes room.
+            let _ = self.erase(&BTreeSet::from([generation]));
+            return Err(error);
+        }
+        self.placed.insert(slot, Placed { generation, cells: first_cell..first_cell + needed });
+        Ok((slot, generation))
+    }
+
+    /// Adds peers to a policy in force. The classes must be the policy's own.
+    ///
+    /// # Errors
+    /// When the slot holds no policy or the table is full.
+    pub fn add_peers(&mut self, slot: PolicySlot, peers: &BTreeMap<Peer, PeerClass>) -> Result<(), Error> {
+        let Some(placed) = self.placed.get(&slot) else {
+            return Err(Error::Missing { kind: "policy in slot", name: "POLICIES" });
+        };
+        let generation = placed.generation;
+        for (peer, class) in peers {
+            self.peers.set(peer_key(generation, *peer), *class)?;
+        }
+        let mut record = self.records.get(&slot.0, 0).map_err(Error::map("reading", maps::POLICIES))?;
+        if !peers.is_empty() && !record.flags.has(PolicyFlags::PEERS) {
+            record.flags = record.flags.with(PolicyFlags::PEERS);
+            self.write_record(slot, &record)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that no endpoint names this policy any more. Its room is free after [`GRACE`], at the next
+    /// [`Policies::collect`].
+    pub fn retire(&mut self, slot: PolicySlot, now: Instant) {
+        if slot >= PolicySlot::FIRST && !self.retired.iter().any(|(_, retired)| *retired == slot) {
+            self.retired.push((now, slot));
+        }
+    }
+
+    /// Retires what an earlier agent left behind and `used` does not name.
+    pub fn retire_inherited(&mut self, used: &BTreeSet<PolicySlot>, now: Instant) {
+        for slot in std::mem::take(&mut self.inherited) {
+            if !used.contains(&slot) {
+                self.retire(slot, now);
+            }
+        }
+    }
+
+    /// Frees the room of policies that were retired long enough ago. Returns how many.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn collect(&mut self, now: Instant) -> Result<usize, Error> {
+        let (due, waiting) =
+            std::mem::take(&mut self.retired).into_iter().partition(|(since, _)| now.duration_since(*since) >= GRACE);
+        self.retired = waiting;
+        let due: Vec<(Instant, PolicySlot)> = due;
+        let mut generations = BTreeSet::new();
+        for (_, slot) in &due {
+            self.write_record(*slot, &PolicyRecord::default())?;
+            if let Some(placed) = self.placed.remove(slot) {
+                generations.insert(placed.generation);
+            }
+        }
+        if !generations.is_empty() {
+            self.erase(&generations)?;
+        }
+        Ok(due.len())
+    }
+
+    /// Entries in the tables: peers, ports, ranges, and cells in use.
+    #[must_use]
+    pub fn sizes(&self) -> [usize; 4] {
+        let cells: usize = self.placed.values().map(|placed| placed.cells.len()).sum();
+        [
+            self.peers.entries().len(),
+            self.ports.entries().len(),
+            self.ranges.entries().len(),
+            cells + self.sparse.entries().len(),
+        ]
+    }
+
+    /// Policies in the tables, those about to be freed included.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.placed.len()
+    }
+
+    /// Cells, then ports, then peers, the head last: nothing is reachable before it is whole.
+    fn write(&mut self, slot: PolicySlot, entries: &Entries) -> Result<(), Error> {
+        for (index, cell) in &entries.cells {
+            self.cells.set(*index, cell, 0).map_err(Error::map("writing", maps::POLICY_CELLS))?;
+        }
+        for (key, cell) in &entries.sparse {
+            self.sparse.set(*key, *cell)?;
+        }
+        for (key, class) in &entries.ports {
+            self.ports.set(*key, *class)?;
+        }
+        for (key, class) in &entries.ranges {
+            self.ranges.set(*key, *class)?;
+        }
+        for (key, class) in &entries.peers {
+            self.peers.set(*key, *class)?;
+        }
+        self.write_record(slot, &entries.record)
+    }
+
+    fn write_record(&mut self, slot: PolicySlot, record: &PolicyRecord) -> Result<(), Error> {
+        self.records.set(slot.0, record, 0).map_err(Error::map("writing", maps::POLICIES))
+    }
+
+    fn erase(&mut self, generations: &BTreeSet<Generation>) -> Result<(), Error> {
+        self.peers.remove_where(|key| generations.contains(&key.generation))?;
+        self.ports.remove_where(|key| generations.contains(&key.generation))?;
+        self.ranges.remove_where(|key| generations.contains(&Generation(u32::from_be_bytes(key.generation))))?;
+        self.sparse.remove_where(|key| generations.contains(&key.generation))?;
+        Ok(())
+    }
+
+    fn free_slot(&self) -> Result<PolicySlot, Error> {
+        (PolicySlot::FIRST.0..self.records.len())
+            .map(PolicySlot)
+            .find(|slot| !self.placed.contains_key(slot))
+            .ok_or(Error::PolicyRoom { what: "slots", needed: 1, free: 0 })
+    }
+
+    /// The first gap of `needed` cells.
+    fn free_cells(&self, needed: u32) -> Result<u32, Error> {
+        let mut taken: Vec<&Range<u32>> = self.placed.values().map(|placed| &placed.cells).collect();
+        taken.sort_by_key(|range| range.start);
+        let mut start = 0;
+        for range in taken.into_iter().filter(|range| !range.is_empty()) {
+            if range.start.saturating_sub(start) >= needed {
+                return Ok(start);
+            }
+            start = start.max(range.end);
+        }
+        let free = self.cells.len().saturating_sub(start);
+        if free >= needed {
+            Ok(start)
+        } else {
+            Err(Error::PolicyRoom { what: "cells", needed: needed.into(), free: free.into() })
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What the programs share: the maps, the packet, how a decision is carried out.
+#![no_std]
+#![feature(asm_experimental_arch)]
+
+pub mod clock;
+pub mod finish;
+pub mod maps;
+mod skb;
+mod tables;
+
+pub use skb::Skb;
+pub use tables::KernelTables;

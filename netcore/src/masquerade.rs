@@ -1,0 +1,194 @@
+//! Masquerading: packets of pods that leave the cluster take the node's address.
+//!
+//! It is an nft table of our own, `inet netloom`, that is replaced as a whole in one transaction.
+
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    io::{self, Write as _},
+    process::{Command, Output, Stdio},
+};
+
+use ipnetwork::IpNetwork;
+
+use crate::{
+    error::{Error, Result},
+    link::check_name,
+    netns::Netns,
+    route::canonical,
+    spawn,
+};
+
+/// What is masqueraded: packets from `pods` that leave by one of `uplinks` to elsewhere than `native`.
+///
+/// ```
+/// use netcore::masquerade::Masquerade;
+///
+/// let masquerade = Masquerade {
+///     uplinks: ["eth0".to_owned()].into(),
+///     pods: ["10.0.1.0/24".parse()?].into(),
+///     native: ["10.0.0.0/16".parse()?, "192.0.2.7/32".parse()?].into(),
+/// };
+/// assert!(masquerade.ruleset()?.contains("ip saddr @pods4 ip daddr != @native4 masquerade"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Masquerade {
+    /// Interfaces by which packets leave the node; `eth+` is every interface that begins with `eth`.
+    pub uplinks: BTreeSet<String>,
+    /// Addresses of this node's pods.
+    pub pods: BTreeSet<IpNetwork>,
+    /// Destinations that know the way back to a pod.
+    pub native: BTreeSet<IpNetwork>,
+}
+
+impl Masquerade {
+    /// The input of `nft -f`: takes the place of the whole table, whether or not it was there.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`] if an uplink's name is none.
+    pub fn ruleset(&self) -> Result<String> {
+        let mut uplinks = Vec::new();
+        for name in &self.uplinks {
+            check_name(name.strip_suffix('+').unwrap_or(name))?;
+            uplinks.push(match name.strip_suffix('+') {
+                Some(stem) => format!("\"{stem}*\""),
+                None => format!("\"{name}\""),
+            });
+        }
+        let mut text =
+            String::from("add table inet netloom\ndelete table inet netloom\ntable inet netloom {\n");
+        for (name, networks) in [("pods", &self.pods), ("native", &self.native)] {
+            for (family, kind) in [("4", "ipv4_addr"), ("6", "ipv6_addr")] {
+                let mut members: Vec<String> = networks
+                    .iter()
+                    .filter(|network| network.is_ipv4() == (family == "4"))
+                    .map(|network| canonical(*network).to_string())
+                    .collect();
+                members.dedup();
+                write_set(&mut text, &format!("{name}{family}"), kind, &members);
+            }
+        }
+        text.push_str("\n    chain postrouting {\n");
+        text.push_str("        type nat hook postrouting priority srcnat; policy accept;\n");
+        if !uplinks.is_empty() {
+            let uplinks = uplinks.join(", ");
+            for (ip, family) in [("ip", "4"), ("ip6", "6")] {
+                let line = format!(
+                    "        oifname {{ {uplinks} }} {ip} saddr @pods{family} {ip} daddr != @native{family} masquerade\n"
+                );
+                text.push_str(&line);
+            }
+        }
+        text.push_str("    }\n}\n");
+        Ok(text)
+    }
+
+    /// Puts the table in force in a namespace. Waits for the `nft` program: some milliseconds.
+    ///
+    /// # Errors
+    /// [`Error::NftMissing`], [`Error::NftRun`], [`Error::NftRefused`]; as [`Masquerade::ruleset`].
+    pub fn apply(&self, netns: &Netns) -> Result<()> {
+        let ruleset = self.ruleset()?;
+        nft(netns, "load", &["-f", "-"], &ruleset).map(drop)
+    }
+}
+
+/// Removes the table from a namespace; a missing one is fine.
+///
+/// # Errors
+/// As [`Masquerade::apply`].
+pub fn remove(netns: &Netns) -> Result<()> {
+    nft(netns, "delete", &["-f", "-"], "add table inet netloom\ndelete table inet netloom\n").map(drop)
+}
+
+/// The table as it is in force, in nft's own words.
+///
+/// # Errors
+/// As [`Masquerade::apply`]; refused if there is none.
+pub fn show(netns: &Netns) -> Result<String> {
+    nft(netns, "list", &["list", "table", "inet", "netloom"], "")
+}
+
+fn write_set(text: &mut String, name: &str, kind: &str, members: &[String]) {
+    let elements =
+        if members.is_empty() { String::new() } else { format!(" elements = {{ {} }};", members.join(", ")) };
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "    set {name} {{ type {kind}; flags interval; auto-merge;{elements} }}");
+}
+
+fn nft(netns: &Netns, operation: &'static str, arguments: &[&str], input: &str) -> Result<String> {
+    let mut command = Command::new("nft");
+    spawn::in_netns(&mut command, netns)?;
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = run(&mut command, input).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => Error::NftMissing,
+        _ => Error::NftRun { source },
+    })?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(Error::NftRefused { operation, stderr })
+    }
+}
+
+fn run(command: &mut Command, input: &str) -> io::Result<Output> {
+    let mut child = command.spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        match stdin.write_all(input.as_bytes()) {
+            // It had enough and says why at its end.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            written => written?,
+        }
+    }
+    child.wait_with_output()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn networks(texts: &[&str]) -> BTreeSet<IpNetwork> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn ruleset_of_a_dual_stack_node() {
+        let masquerade = Masquerade {
+            uplinks: ["eth0".to_owned(), "ens+".to_owned()].into(),
+            pods: networks(&["10.0.1.0/24", "fd00:1::/64"]),
+            native: networks(&["10.0.0.0/16", "192.0.2.7/32", "10.0.0.9/16", "fd00::/16"]),
+        };
+        let expected = r#"add table inet netloom
+delete table inet netloom
+table inet netloom {
+    set pods4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.0.1.0/24 }; }
+    set pods6 { type ipv6_addr; flags interval; auto-merge; elements = { fd00:1::/64 }; }
+    set native4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.0.0.0/16, 192.0.2.7/32 }; }
+    set native6 { type ipv6_addr; flags interval; auto-merge; elements = { fd00::/16 }; }
+
+    chain postrouting {
+        type nat hook postrouting priority srcnat; policy accept;
+        oifname { "ens*", "eth0" } ip saddr @pods4 ip daddr != @native4 masquerade
+        oifname { "ens*", "eth0" } ip6 saddr @pods6 ip6 daddr != @native6 masquerade
+    }
+}
+"#;
+        assert_eq!(masquerade.ruleset().unwrap(), expected);
+    }
+
+    #[test]
+    fn no_uplink_no_rule() {
+        let ruleset = Masquerade::default().ruleset().unwrap();
+        assert!(!ruleset.contains("masquerade"), "{ruleset}");
+        assert!(ruleset.contains("set pods4 { type ipv4_addr; flags interval; auto-merge; }"), "{ruleset}");
+    }
+
+    #[test]
+    fn an_uplink_cannot_smuggle_rules_in() {
+        let uplinks = BTreeSet::from(["x\" drop;".to_owned()]);
+        let refused = Masquerade { uplinks, ..Masquerade::default() }.ruleset();
+        assert!(matches!(refused, Err(Error::InvalidName { .. })));
+    }
+}

@@ -1,0 +1,247 @@
+//! The peers of Cilium's rules: endpoints, entities, CIDRs.
+
+use abi::Direction;
+
+use super::cilium::L3;
+use super::label_selector::{self, Keys, LabelSelector, split_source};
+use super::network_policy::cidr;
+use super::reader::{Field, Fields};
+use crate::cidr::{canonical, contains};
+use crate::label::Source;
+use crate::pod::{CLUSTER, DEFAULT_CLUSTER, NAMESPACE, NAMESPACE_LABELS};
+use crate::rule::{CidrSelector, PeerSelector, Peers};
+use crate::selector::{Requirement, Selector};
+
+/// A group of peers with a name, as in Cilium's `pkg/policy/api/entity.go`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Entity {
+    /// Everyone.
+    All,
+    /// Everything outside the cluster.
+    World,
+    /// IPv4 addresses outside the cluster.
+    WorldIpv4,
+    /// IPv6 addresses outside the cluster.
+    WorldIpv6,
+    /// Everything inside the cluster.
+    Cluster,
+    /// The endpoint's own node.
+    Host,
+    /// Endpoints whose labels are not known yet.
+    Init,
+    /// The ingress proxy.
+    Ingress,
+    /// Pods that are not managed.
+    Unmanaged,
+    /// The other nodes.
+    RemoteNode,
+    /// Health-check endpoints.
+    Health,
+    /// Nobody.
+    None,
+    /// The Kubernetes API server.
+    KubeApiserver,
+}
+
+impl Entity {
+    const NAMES: [(&str, Self); 13] = [
+        ("all", Self::All),
+        ("world", Self::World),
+        ("world-ipv4", Self::WorldIpv4),
+        ("world-ipv6", Self::WorldIpv6),
+        ("cluster", Self::Cluster),
+        ("host", Self::Host),
+        ("init", Self::Init),
+        ("ingress", Self::Ingress),
+        ("unmanaged", Self::Unmanaged),
+        ("remote-node", Self::RemoteNode),
+        ("health", Self::Health),
+        ("none", Self::None),
+        ("kube-apiserver", Self::KubeApiserver),
+    ];
+
+    /// The entity of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, entity)| entity)
+    }
+
+    /// The keys of the reserved labels of which its members carry one. [`Entity::All`] and [`Entity::None`]
+    /// have none; the members of [`Entity::Cluster`] include all pods beside these.
+    #[must_use]
+    pub const fn reserved(self) -> &'static [&'static str] {
+        match self {
+            Self::All | Self::None => &[],
+            Self::World => &["world", "world-ipv4", "world-ipv6"],
+            Self::WorldIpv4 => &["world-ipv4"],
+            Self::WorldIpv6 => &["world-ipv6"],
+            Self::Cluster => &["host", "remote-node", "init", "ingress", "health", "unmanaged", "kube-apiserver"],
+            Self::Host => &["host"],
+            Self::Init => &["init"],
+            Self::Ingress => &["ingress"],
+            Self::Unmanaged => &["unmanaged"],
+            Self::RemoteNode => &["remote-node"],
+            Self::Health => &["health"],
+            Self::KubeApiserver => &["kube-apiserver"],
+        }
+    }
+
+    fn selectors(self) -> Vec<PeerSelector> {
+        let reserved = |name: &&str| Selector::everything().and(Requirement::exists(Source::Reserved, *name));
+        let mut selectors: Vec<_> = self.reserved().iter().map(reserved).collect();
+        if self == Self::Cluster {
+            selectors.push(Selector::everything().and(Requirement::equals(Source::K8s, CLUSTER, DEFAULT_CLUSTER)));
+        }
+        selectors.into_iter().map(PeerSelector::Labels).collect()
+    }
+}
+
+/// A key with the source that its prefix names; without one, every source.
+fn key(text: &str) -> (Source, String) {
+    split_source(text, Source::Any).map_or_else(|| (Source::Any, text.to_owned()), |(s, key)| (s, key.to_owned()))
+}
+
+/// Whether a selector is about endpoints whose labels are not known yet.
+pub(super) fn selects_init(selector: &LabelSelector) -> bool {
+    selector.keys().any(|text| key(text) == (Source::Reserved, "init".to_owned()))
+}
+
+/// The namespace that a subject selector asks for, where it is not the policy's own.
+pub(super) fn foreign_namespace<'a>(selector: &'a LabelSelector, own: &str) -> Option<&'a str> {
+    let asked = selector.match_labels.iter().find(|(text, _)| {
+        let (source, key) = key(text);
+        source.accepts(Source::K8s) && key == NAMESPACE
+    });
+    asked.map(|(_, value)| value.as_str()).filter(|value| *value != own)
+}
+
+/// The subject of a policy; a namespaced one is about pods of its own namespace.
+pub(super) fn subject(selector: &LabelSelector, namespace: Option<&str>) -> Selector {
+    let selector = selector.selector(key);
+    match namespace {
+        Some(namespace) => selector.and(Requirement::equals(Source::K8s, NAMESPACE, namespace)),
+        None => selector,
+    }
+}
+
+/// `fromEndpoints` and `toEndpoints`: without a word about namespaces, a namespaced policy means its own, and a
+/// cluster-wide one every pod of every namespace (and nothing that is no pod).
+fn endpoints(selector: &LabelSelector, namespace: Option<&str>, selects_init: bool) -> Selector {
+    let normal = selector.selector(key);
+    let asks = |wanted: &dyn Fn(&Requirement) -> bool| normal.requirements().iter().any(wanted);
+    let any_pod = |r: &Requirement| r.source.accepts(Source::K8s);
+    if asks(&|r| r.source == Source::Reserved) || asks(&|r| any_pod(r) && r.key == NAMESPACE) {
+        return normal;
+    }
+    let by_namespace_labels = asks(&|r| any_pod(r) && r.key.starts_with(NAMESPACE_LABELS));
+    match namespace {
+        None if selects_init => normal,
+        None => normal.and(Requirement::exists(Source::K8s, NAMESPACE)),
+        Some(_) if by_namespace_labels => normal,
+        Some(namespace) => normal.and(Requirement::equals(Source::K8s, NAMESPACE, namespace)),
+    }
+}
+
+pub(super) fn normalise(peers: &L3, namespace: Option<&str>, selects_init: bool) -> Peers {
+    Peers::OneOf(match peers {
+        L3::Endpoints(selectors) => selectors
+            .iter()
+            .map(|selector| PeerSelector::Labels(endpoints(selector, namespace, selects_init)))
+            .collect(),
+        L3::Entities(entities) if entities.contains(&Entity::All) => return Peers::Any,
+        L3::Entities(entities) => entities.iter().copied().flat_map(Entity::selectors).collect(),
+        L3::Cidrs(cidrs) => cidrs.iter().cloned().map(PeerSelector::Cidr).collect(),
+    })
+}
+
+/// Reads the peers of a rule: none where no such field is there.
+pub(super) fn read(fields: &mut Fields<'_>, direction: Direction) -> Option<L3> {
+    let [endpoints, entities, cidrs, cidr_sets, refused @ ..] = match direction {
+        Direction::Ingress => [
+            "fromEndpoints",
+            "fromEntities",
+            "fromCIDR",
+            "fromCIDRSet",
+            "fromGroups",
+            "fromNodes",
+            "fromRequires",
+            "fromRequires",
+        ],
+        Direction::Egress => [
+            "toEndpoints",
+            "toEntities",
+            "toCIDR",
+            "toCIDRSet",
+            "toGroups",
+            "toNodes",
+            "toRequires",
+            "toServices",
+        ],
+    };
+    fields.refuse(&refused[..if direction == Direction::Ingress { 3 } else { 4 }]);
+    let mut found: Vec<(Field<'_>, usize, L3)> = Vec::new();
+    let mut note = |fields: &mut Fields<'_>, key, read: &dyn Fn(&[Field<'_>]) -> L3| {
+        if let Some(field) = fields.get(key)
+            && let Some(items) = field.list()
+        {
+            found.push((field, items.len(), read(&items)));
+        }
+    };
+    note(fields, endpoints, &|items| {
+        L3::Endpoints(items.iter().filter_map(|item| label_selector::read(item, Keys::WithSource)).collect())
+    });
+    note(fields, entities, &|items| L3::Entities(items.iter().filter_map(entity).collect()));
+    note(fields, cidrs, &|items| L3::Cidrs(items.iter().filter_map(plain_cidr).collect()));
+    note(fields, cidr_sets, &|items| L3::Cidrs(items.iter().filter_map(cidr_rule).collect()));
+    let several = found.iter().filter(|(_, len, _)| *len > 0).count() > 1;
+    if several && let Some((field, ..)) = found.iter().rfind(|(_, len, _)| *len > 0) {
+        field.error("cannot be combined with other peers in one rule", "put it into a rule of its own");
+    }
+    // An empty list selects nobody, unless another one selects somebody.
+    let chosen = found.iter().position(|(_, len, _)| *len > 0).unwrap_or(0);
+    (!found.is_empty()).then(|| found.swap_remove(chosen).2)
+}
+
+fn entity(field: &Field<'_>) -> Option<Entity> {
+    let name = field.string()?;
+    let entity = Entity::from_name(&name);
+    if entity.is_none() {
+        let names = Entity::NAMES.map(|(name, _)| name).join(", ");
+        field.error(format!("{name:?} is not an entity"), names);
+    }
+    entity
+}
+
+/// An item of `fromCIDR` or `toCIDR`: a CIDR, or a single address.
+fn plain_cidr(field: &Field<'_>) -> Option<CidrSelector> {
+    let text = field.string()?;
+    match text.parse().map(canonical) {
+        Ok(cidr) => Some(CidrSelector { cidr, except: Vec::new(), outside_only: true }),
+        Err(_) => {
+            field.error(format!("{text:?} is neither a CIDR nor an address"), "such as 10.0.0.0/8 or 10.0.0.1");
+            None
+        }
+    }
+}
+
+/// An item of `fromCIDRSet` or `toCIDRSet`.
+fn cidr_rule(field: &Field<'_>) -> Option<CidrSelector> {
+    let mut fields = field.object()?;
+    fields.refuse(&["cidrGroupRef", "cidrGroupSelector"]);
+    let outer = fields.get("cidr");
+    if outer.is_none() && field.node.get("cidrGroupRef").or_else(|| field.node.get("cidrGroupSelector")).is_none() {
+        field.error("\"cidr\" is missing", "such as 10.0.0.0/8");
+    }
+    let items = fields.get("except").and_then(|field| field.list()).unwrap_or_default();
+    fields.finish();
+    let outer = cidr(&outer?)?;
+    let inner = |item: &Field<'_>| {
+        let except = cidr(item)?;
+        if !contains(outer, except) {
+            item.error(format!("{except} does not lie inside {outer}"), "except takes parts of cidr away");
+            return None;
+        }
+        Some(except)
+    };
+    Some(CidrSelector { cidr: outer, except: items.iter().filter_map(inner).collect(), outside_only: true })
+}
