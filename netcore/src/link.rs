@@ -112,7 +112,7 @@ impl fmt::Display for VethEnd<'_> {
 
 impl Net {
     /// Makes a veth pair in one step and tells what the first end has become; [`Link::peer`] is the
-    /// other's index in its own namespace.
+    /// other's index in its own namespace. (Setting up the second end takes a step more.)
     ///
     /// # Errors
     /// [`Error::Exists`] if either name is taken; [`Error::InvalidName`].
@@ -120,20 +120,28 @@ impl Net {
         check_name(one.name)?;
         check_name(other.name)?;
         let mut message = one.message(mtu);
+        // The kernel cannot set up an end whose peer is not there yet.
+        let peer = VethEnd { up: false, ..other.clone() }.message(mtu);
         message.attributes.push(LinkAttribute::LinkInfo(vec![
             LinkInfo::Kind(InfoKind::Veth),
-            LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(other.message(mtu)))),
+            LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
         ]));
-        let subject = format!("{one} and {other}");
-        let create = create("create veth pair", subject, message);
-        match one.netns {
-            None => self.create_and_get(create, one.name).await,
+        let create = create("create veth pair", format!("{one} and {other}"), message);
+        let link = match one.netns {
+            None => self.create_and_get(create, one.name).await?,
             // The end is to be looked for elsewhere.
             Some(netns) => {
                 self.submit(create).await?;
-                Self::in_netns(netns)?.link(one.name).await
+                Self::in_netns(netns)?.link(one.name).await?
+            }
+        };
+        if let (true, Some(peer)) = (other.up, link.peer) {
+            match other.netns {
+                None => self.set_up(peer).await?,
+                Some(netns) => Self::in_netns(netns)?.set_up(peer).await?,
             }
         }
+        Ok(link)
     }
 
     /// Makes a bridge that forwards between its ports without spanning tree, and sets it up.

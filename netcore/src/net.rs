@@ -286,7 +286,7 @@ fn verdict(answer: &ErrorMessage, operation: &'static str, subject: String) -> R
 /// The kernel's words in a refusal.
 fn reason(answer: &ErrorMessage) -> Option<String> {
     let attributes = answer.header.get(HEADER_LEN..)?;
-    NlasIterator::new(attributes).map_while(|attribute| attribute.ok()).find_map(|attribute| {
+    NlasIterator::new(attributes).map_while(std::result::Result::ok).find_map(|attribute| {
         (attribute.kind() == ACK_MESSAGE)
             .then(|| String::from_utf8_lossy(attribute.value()).trim_end_matches('\0').to_owned())
     })

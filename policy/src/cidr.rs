@@ -213,10 +213,13 @@ mod tests {
     fn families_are_apart_and_roots_always_there() {
         let mut registry = CidrRegistry::new();
         let world = |identity, cidrs| Peer { identity, cidrs };
-        assert_eq!(registry.entries(), [
-            (net("0.0.0.0/0"), world(Identity::WORLD_IPV4, CidrSet::EMPTY)),
-            (net("::/0"), world(Identity::WORLD_IPV6, CidrSet::EMPTY)),
-        ]);
+        assert_eq!(
+            registry.entries(),
+            [
+                (net("0.0.0.0/0"), world(Identity::WORLD_IPV4, CidrSet::EMPTY)),
+                (net("::/0"), world(Identity::WORLD_IPV6, CidrSet::EMPTY)),
+            ]
+        );
         registry.acquire(net("::/0"));
         assert_eq!(registry.set_of("1.2.3.4".parse().unwrap()), CidrSet::EMPTY);
         let set = registry.set_of("2001:db8::1".parse().unwrap());

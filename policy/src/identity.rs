@@ -61,7 +61,10 @@ impl From<Stored> for LocalIdentities {
 
 impl From<LocalIdentities> for Stored {
     fn from(local: LocalIdentities) -> Self {
-        Self { last: local.last, identities: local.by_labels.into_iter().map(|(labels, id)| (id, labels)).collect() }
+        Self {
+            last: local.last,
+            identities: local.by_labels.into_iter().map(|(labels, id)| (id, labels)).collect(),
+        }
     }
 }
 

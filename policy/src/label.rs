@@ -281,7 +281,8 @@ mod tests {
 
     #[test]
     fn set_is_sorted_and_the_last_value_wins() {
-        let set: LabelSet = [Label::k8s("b", "1"), Label::k8s("a", "1"), Label::k8s("b", "2")].into_iter().collect();
+        let set: LabelSet =
+            [Label::k8s("b", "1"), Label::k8s("a", "1"), Label::k8s("b", "2")].into_iter().collect();
         assert_eq!(set.to_string(), "k8s:a=1,k8s:b=2");
         assert_eq!(set.get(Source::K8s, "b"), Some("2"));
         assert_eq!(set.get(Source::Cni, "b"), None);

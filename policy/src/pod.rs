@@ -51,13 +51,8 @@ pub fn pod_labels(pod: &Pod, namespace_labels: &BTreeMap<String, String>) -> Lab
 /// pod an identity of its own. No policy can select them.
 #[must_use]
 pub fn identity_relevant(key: &str) -> bool {
-    const INCLUDED: [&str; 5] = [
-        NAMESPACE,
-        "io.cilium.k8s.namespace.labels",
-        "app.kubernetes.io",
-        CLUSTER,
-        SERVICE_ACCOUNT,
-    ];
+    const INCLUDED: [&str; 5] =
+        [NAMESPACE, "io.cilium.k8s.namespace.labels", "app.kubernetes.io", CLUSTER, SERVICE_ACCOUNT];
     const EXCLUDED: [&str; 14] = [
         "io.kubernetes",
         "kubernetes.io",
@@ -130,7 +125,9 @@ mod tests {
 
     #[test]
     fn filter_leaves_out_what_changes_with_each_pod() {
-        for key in ["app", "pod", "app.kubernetes.io/name", "team.example.com/owner", "io.kubernetes.pod.namespace"] {
+        for key in
+            ["app", "pod", "app.kubernetes.io/name", "team.example.com/owner", "io.kubernetes.pod.namespace"]
+        {
             assert!(identity_relevant(key), "{key}");
         }
         for key in [

@@ -51,8 +51,11 @@ impl Requirement {
     /// Whether it holds.
     #[must_use]
     pub fn matches(&self, labels: &LabelSet) -> bool {
-        let mut values =
-            labels.with_key(&self.key).iter().filter(|label| self.source.accepts(label.source)).map(|l| &l.value);
+        let mut values = labels
+            .with_key(&self.key)
+            .iter()
+            .filter(|label| self.source.accepts(label.source))
+            .map(|l| &l.value);
         match &self.test {
             Test::In(wanted) => values.any(|value| wanted.contains(value)),
             Test::NotIn(unwanted) => !values.any(|value| unwanted.contains(value)),
@@ -114,7 +117,8 @@ impl fmt::Display for Selector {
 
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |values: &BTreeSet<String>| values.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+        let list =
+            |values: &BTreeSet<String>| values.iter().map(String::as_str).collect::<Vec<_>>().join(",");
         let Self { key, source, test } = self;
         match test {
             Test::In(values) if values.len() == 1 => write!(f, "{source}:{key}={}", list(values)),

@@ -164,7 +164,9 @@ fn complete_pod(mut pod: Value, old: Option<Value>) -> Result<Value> {
         pod["status"] = json!({"phase": "Pending"});
         return Ok(pod);
     };
-    if pod["spec"].get("nodeName").is_none() && let Some(node) = old["spec"].get("nodeName") {
+    if pod["spec"].get("nodeName").is_none()
+        && let Some(node) = old["spec"].get("nodeName")
+    {
         pod["spec"]["nodeName"] = node.clone();
     }
     ensure!(pod["spec"] == old["spec"], "a pod's spec cannot be changed: delete the pod first");

@@ -17,5 +17,5 @@ pub fn detach() -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     nix::unistd::setsid()?;
-    std::env::set_current_dir("/")
+    Ok(())
 }

@@ -82,18 +82,16 @@ fn everywhere(family_of: &IpNetwork) -> IpNetwork {
 
 /// Makes the namespace forward packets. Return paths are not checked: the datapath checks sources itself.
 fn route_packets(netns: &Netns) -> Result<()> {
-    let set = [
-        (Sysctl::forwarding(Family::V4), "1"),
-        (Sysctl::forwarding(Family::V6), "1"),
-        (Sysctl::rp_filter("all"), "0"),
-        (Sysctl::rp_filter("default"), "0"),
-        (Sysctl::new("net/ipv4/conf/all/send_redirects")?, "0"),
-        (Sysctl::new("net/ipv4/conf/default/send_redirects")?, "0"),
-        (Sysctl::accept_dad("default"), "0"),
-        (Sysctl::accept_ra("default"), "0"),
+    netns.enable_forwarding(Family::V4)?;
+    netns.enable_forwarding(Family::V6)?;
+    let off = [
+        Sysctl::rp_filter("all"),
+        Sysctl::rp_filter("default"),
+        Sysctl::new("net/ipv4/conf/all/send_redirects")?,
+        Sysctl::new("net/ipv4/conf/default/send_redirects")?,
     ];
-    for (sysctl, value) in &set {
-        sysctl.write(netns, value)?;
+    for sysctl in &off {
+        netns.set_sysctl(sysctl, "0")?;
     }
     Ok(())
 }

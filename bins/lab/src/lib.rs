@@ -1,1 +1,73 @@
-//! A whole cluster on one machine: nodes and pods as network namespaces.
+//! A whole cluster on one machine: nodes and pods are network namespaces, joined by a fabric namespace; each
+//! node runs the real agent, and pods are made by calling the real CNI plugin.
+//!
+//! | who | what it does |
+//! |---|---|
+//! | [`up`] | makes the namespaces, starts the daemon, waits until all is enforced |
+//! | [`daemon`] | scheduler, kubelet and container runtime: keeps agents running, connects pods, answers on their ports |
+//! | [`store`] | the manifests: what the lab writes and the agents watch |
+//! | [`probe`] | tries to reach a port, and asks the agents what became of it |
+//! | [`down`] | removes everything, whatever state it is in |
+//!
+//! All names derive from the lab's, so that several labs can be up at a time; their addresses may be the
+//! same, since nothing is changed in the machine's own network namespace. A lab's files are in
+//! `/run/netloom/lab/<name>`.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use netloom_lab::batch::Batch;
+//! use netloom_lab::console::Progress;
+//! use netloom_lab::probe::Probe;
+//! use netloom_lab::up::Up;
+//!
+//! # fn main() -> anyhow::Result<()> {
+//! let up = Up {
+//!     name: "mine".parse().map_err(anyhow::Error::msg)?,
+//!     nodes: 2,
+//!     ipv4_only: false,
+//!     manifests: Batch::read(&["manifests/"])?,
+//!     patience: Duration::from_secs(30),
+//! };
+//! let state = up.run(&Progress::silent())?;
+//! let Ok(from) = "shop/web".parse();
+//! let Ok(to) = "shop/db".parse();
+//! let target = "5432".parse().map_err(anyhow::Error::msg)?;
+//! let probe = Probe { from, to, target, family: None, timeout: Duration::from_secs(1) };
+//! println!("{:?}", probe.run(&state)?.verdict);
+//! netloom_lab::down::down(&state.name)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it does not do
+//!
+//! It runs no containers: a pod is a network namespace, whatever its image, and what answers on its ports is
+//! the daemon. Nothing limits a pod's processes; whoever uses the lab is root.
+
+pub mod attempt;
+pub mod batch;
+pub mod change;
+pub mod cli;
+pub mod console;
+pub mod daemon;
+pub mod demo;
+pub mod detach;
+pub mod down;
+pub mod exec;
+pub mod fabric;
+pub mod flows;
+pub mod lock;
+pub mod name;
+pub mod namespaces;
+pub mod paths;
+pub mod place;
+pub mod plan;
+pub mod pod;
+pub mod probe;
+pub mod process;
+pub mod random;
+pub mod state;
+pub mod status;
+pub mod store;
+pub mod up;
+pub mod wait;

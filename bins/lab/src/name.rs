@@ -53,7 +53,10 @@ impl FromStr for LabName {
     fn from_str(name: &str) -> Result<Self, String> {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let ends = |c: Option<char>| c.is_some_and(|c| c != '-');
-        if name.len() <= 20 && name.chars().all(fits) && ends(name.chars().next()) && ends(name.chars().last())
+        if name.len() <= 20
+            && name.chars().all(fits)
+            && ends(name.chars().next())
+            && ends(name.chars().last())
         {
             Ok(Self(name.into()))
         } else {

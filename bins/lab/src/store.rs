@@ -39,7 +39,8 @@ impl Stored {
     /// # Errors
     /// When the text is no YAML.
     pub fn value(&self) -> Result<Value> {
-        serde_saphyr::from_str(&self.text).with_context(|| format!("cannot understand {}", self.path.display()))
+        serde_saphyr::from_str(&self.text)
+            .with_context(|| format!("cannot understand {}", self.path.display()))
     }
 }
 

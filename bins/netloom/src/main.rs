@@ -1,3 +1,79 @@
 //! Netloom's command line.
 
-fn main() {}
+mod agent;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use lab::cli::{LabArgs, Output};
+use lab::name::LabName;
+
+/// A Kubernetes pod network.
+#[derive(Debug, Parser)]
+#[command(name = "netloom", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// A whole cluster on this machine.
+    Lab(LabArgs),
+    /// Show how this node's agent is.
+    Status {
+        /// The agent's socket.
+        #[arg(long, default_value = api::DEFAULT_SOCKET)]
+        socket: PathBuf,
+        /// How to print it.
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Show this node's flows.
+    Flows {
+        /// The agent's socket.
+        #[arg(long, default_value = api::DEFAULT_SOCKET)]
+        socket: PathBuf,
+        /// Go on with new flows.
+        #[arg(long, short)]
+        follow: bool,
+        /// How many past flows.
+        #[arg(long, default_value_t = 100)]
+        last: usize,
+        /// How to print them.
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// The daemon of a lab, started by `netloom lab up`.
+    #[command(hide = true)]
+    LabDaemon {
+        /// The lab's name.
+        #[arg(long)]
+        name: LabName,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("netloom: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Lab(args) => return lab::cli::run(args),
+        Command::Status { socket, output } => agent::status(&socket, output)?,
+        Command::Flows { socket, follow, last, output } => agent::flows(&socket, follow, last, output)?,
+        Command::LabDaemon { name } => {
+            lab::detach::detach()?;
+            lab::daemon::run(&name)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

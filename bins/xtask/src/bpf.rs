@@ -90,10 +90,7 @@ fn check(workspace: &Workspace, toolchain: &str) -> Result<()> {
         }
     }
     if !wrong.is_empty() {
-        bail!(
-            "{}\nrun `cargo xtask bpf build` and commit the result",
-            wrong.join("\n")
-        );
+        bail!("{}\nrun `cargo xtask bpf build` and commit the result", wrong.join("\n"));
     }
     Ok(())
 }
@@ -111,24 +108,16 @@ struct Pin {
 impl Pin {
     fn read(root: &Path) -> Result<Self> {
         let path = root.join(PROGRAMS).join("toolchain.json");
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("reading {}", path.display()))
     }
 
     fn parse(text: &str) -> Result<Self> {
         let value: Value = serde_json::from_str(text)?;
         let field = |name: &str| {
-            value[name]
-                .as_str()
-                .map(str::to_owned)
-                .with_context(|| format!("no string {name:?}"))
+            value[name].as_str().map(str::to_owned).with_context(|| format!("no string {name:?}"))
         };
-        Ok(Self {
-            rustc: field("rustc")?,
-            toolchain: field("toolchain")?,
-            bpf_linker: field("bpf-linker")?,
-        })
+        Ok(Self { rustc: field("rustc")?, toolchain: field("toolchain")?, bpf_linker: field("bpf-linker")? })
     }
 
     /// The name of an installed toolchain that is the pinned one; installs it where there is none.
@@ -158,14 +147,9 @@ impl Pin {
             name = Some(&self.toolchain);
         }
         let name = name.unwrap_or(&self.toolchain).to_owned();
-        if !sysroot(&name)?
-            .join("lib/rustlib/src/rust/library/core")
-            .is_dir()
-        {
+        if !sysroot(&name)?.join("lib/rustlib/src/rust/library/core").is_dir() {
             eprintln!("missing: rust-src of {name} (core is built for the BPF target)");
-            Command::new("rustup")
-                .args(["component", "add", "rust-src", "--toolchain", &name])
-                .run()?;
+            Command::new("rustup").args(["component", "add", "rust-src", "--toolchain", &name]).run()?;
         }
         Ok(name)
     }
@@ -234,9 +218,7 @@ fn objects(root: &Path, target: &Path, toolchain: &str) -> Result<Vec<Object>> {
         .arg(format!("target.{TARGET}.rustflags={}", Value::from(flags)))
         .run()?;
 
-    let metadata = cargo("metadata")
-        .args(["--format-version=1", "--no-deps"])
-        .read()?;
+    let metadata = cargo("metadata").args(["--format-version=1", "--no-deps"]).read()?;
     let metadata: Value = serde_json::from_str(&metadata).context("reading cargo metadata")?;
     let mut objects = Vec::new();
     for name in binaries(&metadata) {
@@ -244,14 +226,9 @@ fn objects(root: &Path, target: &Path, toolchain: &str) -> Result<Vec<Object>> {
         let file = format!("{name}.bpf.o");
         let stripped = target.join(&file);
         strip(&built, &stripped, toolchain)?;
-        let bytes =
-            fs::read(&stripped).with_context(|| format!("reading {}", stripped.display()))?;
+        let bytes = fs::read(&stripped).with_context(|| format!("reading {}", stripped.display()))?;
         no_path_in(&bytes, root).with_context(|| format!("in {}", stripped.display()))?;
-        objects.push(Object {
-            file,
-            built: stripped,
-            bytes,
-        });
+        objects.push(Object { file, built: stripped, bytes });
     }
     if objects.is_empty() {
         bail!("{} has no binary", manifest.display());
@@ -262,20 +239,10 @@ fn objects(root: &Path, target: &Path, toolchain: &str) -> Result<Vec<Object>> {
 /// Takes the DWARF out of an object, which no kernel reads (BTF stays): three quarters of it, and
 /// the only part that shows a crate's hash, which cargo makes of absolute paths.
 fn strip(from: &Path, to: &Path, toolchain: &str) -> Result<()> {
-    let host = Command::new("rustup")
-        .args(["run", toolchain, "rustc", "--print=host-tuple"])
-        .read()?;
+    let host = Command::new("rustup").args(["run", toolchain, "rustc", "--print=host-tuple"]).read()?;
     // rustc's own; `rustup run` lets it find the LLVM that it is linked with.
-    let objcopy = sysroot(toolchain)?
-        .join("lib/rustlib")
-        .join(host.trim())
-        .join("bin/rust-objcopy");
-    Command::new("rustup")
-        .args(["run", toolchain])
-        .arg(objcopy)
-        .arg("--strip-debug")
-        .args([from, to])
-        .run()
+    let objcopy = sysroot(toolchain)?.join("lib/rustlib").join(host.trim()).join("bin/rust-objcopy");
+    Command::new("rustup").args(["run", toolchain]).arg(objcopy).arg("--strip-debug").args([from, to]).run()
 }
 
 /// The flags that depend on the machine, so that the objects don't.
@@ -320,22 +287,11 @@ fn binaries(metadata: &Value) -> Vec<String> {
 fn no_path_in(object: &[u8], root: &Path) -> Result<()> {
     let root = root.to_string_lossy();
     for needle in [root.as_ref(), "/home/", "/root/", "/.cargo/", "/.rustup/"] {
-        let found = object
-            .windows(needle.len())
-            .position(|window| window == needle.as_bytes());
+        let found = object.windows(needle.len()).position(|window| window == needle.as_bytes());
         if let Some(at) = found {
-            let from = object[..at]
-                .iter()
-                .rposition(|byte| *byte == 0)
-                .map_or(0, |zero| zero + 1);
-            let to = object[at..]
-                .iter()
-                .position(|byte| *byte == 0)
-                .map_or(object.len(), |zero| at + zero);
-            bail!(
-                "a path of this machine: {}",
-                String::from_utf8_lossy(&object[from..to])
-            );
+            let from = object[..at].iter().rposition(|byte| *byte == 0).map_or(0, |zero| zero + 1);
+            let to = object[at..].iter().position(|byte| *byte == 0).map_or(object.len(), |zero| at + zero);
+            bail!("a path of this machine: {}", String::from_utf8_lossy(&object[from..to]));
         }
     }
     Ok(())
@@ -387,8 +343,7 @@ fn copy_tree(from: &Path, to: &Path) -> Result<()> {
         if let Some(parent) = to.parent() {
             fs::create_dir_all(parent).with_context(|| format!("creating {}", parent.display()))?;
         }
-        fs::copy(from, to)
-            .with_context(|| format!("copying {} to {}", from.display(), to.display()))?;
+        fs::copy(from, to).with_context(|| format!("copying {} to {}", from.display(), to.display()))?;
     }
     Ok(())
 }
@@ -431,9 +386,7 @@ mod tests {
 
     #[test]
     fn the_pin_names_what_it_lacks() {
-        let error = Pin::parse(r#"{"rustc": "rustc 1", "toolchain": "nightly"}"#)
-            .err()
-            .expect("no linker");
+        let error = Pin::parse(r#"{"rustc": "rustc 1", "toolchain": "nightly"}"#).err().expect("no linker");
         assert!(error.to_string().contains("bpf-linker"), "{error}");
     }
 }

@@ -21,10 +21,7 @@ impl CommandExt for Command {
     fn run(&mut self) -> Result<()> {
         let line = self.line();
         eprintln!("+ {line}");
-        let status = self
-            .stdout(std::io::stderr())
-            .status()
-            .with_context(|| format!("starting `{line}`"))?;
+        let status = self.stdout(std::io::stderr()).status().with_context(|| format!("starting `{line}`"))?;
         if !status.success() {
             bail!("`{line}` failed: {status}");
         }
@@ -33,19 +30,10 @@ impl CommandExt for Command {
 
     fn read(&mut self) -> Result<String> {
         let line = self.line();
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = self
-            .stdin(Stdio::null())
-            .output()
-            .with_context(|| format!("starting `{line}`"))?;
+        let Output { status, stdout, stderr } =
+            self.stdin(Stdio::null()).output().with_context(|| format!("starting `{line}`"))?;
         if !status.success() {
-            bail!(
-                "`{line}` failed: {status}\n{}",
-                String::from_utf8_lossy(&stderr).trim_end()
-            );
+            bail!("`{line}` failed: {status}\n{}", String::from_utf8_lossy(&stderr).trim_end());
         }
         String::from_utf8(stdout).with_context(|| format!("`{line}` printed text that is not UTF-8"))
     }
@@ -75,10 +63,8 @@ mod tests {
 
     #[test]
     fn a_failure_names_the_command_its_status_and_its_stderr() {
-        let error = Command::new("sh")
-            .args(["-c", "echo why >&2; exit 3"])
-            .read()
-            .expect_err("exit status 3");
+        let error =
+            Command::new("sh").args(["-c", "echo why >&2; exit 3"]).read().expect_err("exit status 3");
         let text = format!("{error:#}");
         assert!(text.contains("sh -c"), "{text}");
         assert!(text.contains("exit status: 3"), "{text}");

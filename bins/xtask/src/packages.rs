@@ -28,24 +28,13 @@ impl Package {
 }
 
 /// What Netloom's programs themselves call.
-pub(crate) const RUNTIME: &[Package] = &[Package {
-    name: "nftables",
-    provides: "nft",
-    purpose: "the agent's masquerade table",
-}];
+pub(crate) const RUNTIME: &[Package] =
+    &[Package { name: "nftables", provides: "nft", purpose: "the agent's masquerade table" }];
 
 /// What the end-to-end tests call, beyond [`RUNTIME`].
 pub(crate) const TESTS: &[Package] = &[
-    Package {
-        name: "iproute2",
-        provides: "ip",
-        purpose: "tests look at links and routes with `ip`",
-    },
-    Package {
-        name: "iputils-ping",
-        provides: "ping",
-        purpose: "tests send ICMP with `ping`",
-    },
+    Package { name: "iproute2", provides: "ip", purpose: "tests look at links and routes with `ip`" },
+    Package { name: "iputils-ping", provides: "ping", purpose: "tests send ICMP with `ping`" },
     Package {
         name: "containernetworking-plugins",
         provides: "/usr/lib/cni/bridge",
@@ -55,16 +44,8 @@ pub(crate) const TESTS: &[Package] = &[
 
 /// What unpacking and decompressing kernels takes.
 pub(crate) const KERNELS: &[Package] = &[
-    Package {
-        name: "xz-utils",
-        provides: "xz",
-        purpose: "kernel modules are compressed with xz",
-    },
-    Package {
-        name: "zstd",
-        provides: "zstd",
-        purpose: "kernel modules are compressed with zstd",
-    },
+    Package { name: "xz-utils", provides: "xz", purpose: "kernel modules are compressed with xz" },
+    Package { name: "zstd", provides: "zstd", purpose: "kernel modules are compressed with zstd" },
 ];
 
 /// Installs those of `packages` that are missing; the package lists are fetched only where the
@@ -74,27 +55,17 @@ pub(crate) const KERNELS: &[Package] = &[
 ///
 /// Where something is missing and can't be installed: no root, no apt-get, or apt-get's own.
 pub(crate) fn ensure(packages: &[&[Package]]) -> Result<()> {
-    let missing: Vec<&Package> = packages
-        .iter()
-        .copied()
-        .flatten()
-        .filter(|package| !package.present())
-        .collect();
+    let missing: Vec<&Package> =
+        packages.iter().copied().flatten().filter(|package| !package.present()).collect();
     if missing.is_empty() {
         return Ok(());
     }
     for package in &missing {
-        eprintln!(
-            "missing: Debian package {} ({})",
-            package.name, package.purpose
-        );
+        eprintln!("missing: Debian package {} ({})", package.name, package.purpose);
     }
     let names: Vec<&str> = missing.iter().map(|package| package.name).collect();
     if !on_path("apt-get") {
-        bail!(
-            "install what gives these programs: {} (there is no apt-get here)",
-            names.join(" ")
-        );
+        bail!("install what gives these programs: {} (there is no apt-get here)", names.join(" "));
     }
     if !is_root()? {
         bail!("run as root: apt-get install {}", names.join(" "));
@@ -105,19 +76,14 @@ pub(crate) fn ensure(packages: &[&[Package]]) -> Result<()> {
     }
     match missing.iter().find(|package| !package.present()) {
         None => Ok(()),
-        Some(package) => bail!(
-            "Debian package {} is installed, but {} is still missing",
-            package.name,
-            package.provides
-        ),
+        Some(package) => {
+            bail!("Debian package {} is installed, but {} is still missing", package.name, package.provides)
+        }
     }
 }
 
 fn install(names: &[&str]) -> Result<()> {
-    apt_get()
-        .args(["install", "-q", "-y", "--no-install-recommends"])
-        .args(names)
-        .run()
+    apt_get().args(["install", "-q", "-y", "--no-install-recommends"]).args(names).run()
 }
 
 fn apt_get() -> Command {

@@ -31,8 +31,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let path = workspace.root().join(EXPECTED);
-    let expected =
-        fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let expected = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     let expected = Expected::parse(&expected)?;
     if packages::is_root()? {
         packages::ensure(&[packages::RUNTIME, packages::TESTS])?;
@@ -54,9 +53,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         test.env("CARGO_TERM_COLOR", "always");
     }
     eprintln!("+ {}", test.line());
-    let mut child = test
-        .spawn()
-        .with_context(|| format!("starting `{}`", test.line()))?;
+    let mut child = test.spawn().with_context(|| format!("starting `{}`", test.line()))?;
 
     let (lines, received) = mpsc::channel();
     let readers: Vec<_> = [
@@ -141,9 +138,7 @@ struct Tally {
 
 impl Tally {
     fn stdout(&mut self, line: &str) {
-        let heading = line
-            .strip_prefix("---- ")
-            .and_then(|rest| rest.strip_suffix(" stdout ----"));
+        let heading = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"));
         if let Some(test) = heading {
             self.current = Some(test.to_owned());
         } else if line == "successes:" || line == "failures:" || line.starts_with("test result:") {
@@ -193,11 +188,7 @@ impl Expected {
             if test.is_empty() || reason.is_empty() || why.is_empty() {
                 bail!("{EXPECTED}:{}: a field is empty", number + 1);
             }
-            all.push(Expectation {
-                test: test.to_owned(),
-                reason: reason.to_owned(),
-                why: why.to_owned(),
-            });
+            all.push(Expectation { test: test.to_owned(), reason: reason.to_owned(), why: why.to_owned() });
         }
         Ok(Self(all))
     }
@@ -205,9 +196,7 @@ impl Expected {
     fn why(&self, test: &str, reason: &str) -> Option<&str> {
         self.0
             .iter()
-            .find(|entry| {
-                (entry.test == "*" || entry.test == test) && reason.contains(&entry.reason)
-            })
+            .find(|entry| (entry.test == "*" || entry.test == test) && reason.contains(&entry.reason))
             .map(|entry| entry.why.as_str())
     }
 }
@@ -236,25 +225,18 @@ mod tests {
             tally.stdout(line);
         }
         tally.stderr("skipped: from a child");
-        let got: Vec<(&str, &str)> = tally
-            .skipped
-            .iter()
-            .map(|(test, reason)| (test.as_str(), reason.as_str()))
-            .collect();
+        let got: Vec<(&str, &str)> =
+            tally.skipped.iter().map(|(test, reason)| (test.as_str(), reason.as_str())).collect();
         assert_eq!(
             got,
-            [
-                ("?", "after a result"),
-                ("?", "from a child"),
-                ("net::a", "no SCTP in this kernel"),
-            ]
+            [("?", "after a result"), ("?", "from a child"), ("net::a", "no SCTP in this kernel"),]
         );
     }
 
     #[test]
     fn only_a_listed_test_with_the_listed_reason_is_expected() {
-        let expected = Expected::parse("# why\n\na | no SCTP | CI lacks it\n* | qemu | slow\n")
-            .expect("a valid list");
+        let expected =
+            Expected::parse("# why\n\na | no SCTP | CI lacks it\n* | qemu | slow\n").expect("a valid list");
         assert_eq!(expected.why("a", "there is no SCTP here"), Some("CI lacks it"));
         assert_eq!(expected.why("a", "not root"), None);
         assert_eq!(expected.why("b", "there is no SCTP here"), None);

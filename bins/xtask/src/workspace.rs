@@ -21,21 +21,13 @@ impl Workspace {
         // share a build directory.
         let here = std::env::var_os("CARGO_MANIFEST_DIR")
             .context("CARGO_MANIFEST_DIR is not set: start this tool as `cargo xtask`")?;
-        let metadata = cargo()
-            .args(["metadata", "--format-version=1", "--no-deps"])
-            .current_dir(here)
-            .read()?;
+        let metadata =
+            cargo().args(["metadata", "--format-version=1", "--no-deps"]).current_dir(here).read()?;
         let metadata: Value = serde_json::from_str(&metadata).context("reading cargo metadata")?;
         let path = |key: &str| {
-            metadata[key]
-                .as_str()
-                .map(PathBuf::from)
-                .with_context(|| format!("cargo metadata has no {key}"))
+            metadata[key].as_str().map(PathBuf::from).with_context(|| format!("cargo metadata has no {key}"))
         };
-        Ok(Self {
-            root: path("workspace_root")?,
-            target: path("target_directory")?,
-        })
+        Ok(Self { root: path("workspace_root")?, target: path("target_directory")? })
     }
 
     /// The clone's top directory.

@@ -26,6 +26,7 @@
 extern crate std;
 
 mod addr;
+pub mod bench;
 mod config;
 mod conntrack;
 mod counter;

@@ -1,6 +1,9 @@
 //! Conntrack and policy together: may this packet pass this endpoint?
 
-use abi::{Config, CtFlags, CtKey, Direction, DropReason, Endpoint, EventKind, Peer, PolicyFlags, PolicyRecord, proto};
+use abi::{
+    Config, CtFlags, CtKey, Direction, DropReason, Endpoint, EventKind, Peer, PolicyFlags, PolicyRecord,
+    proto,
+};
 
 use crate::conntrack;
 use crate::packet::Packet;
@@ -39,7 +42,12 @@ impl<T: Tables> Gate<'_, T> {
     /// # Errors
     /// The reason to drop it.
     #[inline(always)]
-    pub fn admit<P: Packet>(&self, packet: &P, headers: &Headers, report: &mut Report) -> Result<(), DropReason> {
+    pub(crate) fn admit<P: Packet>(
+        &self,
+        packet: &P,
+        headers: &Headers,
+        report: &mut Report,
+    ) -> Result<(), DropReason> {
         report.endpoint = self.endpoint.id;
         report.direction = self.direction as u8;
         report.peer = self.peer;
@@ -51,7 +59,7 @@ impl<T: Tables> Gate<'_, T> {
         let key = if is_error {
             headers
                 .parse_quoted(packet)
-                .and_then(|quoted| conntrack::quoted_key(&quoted, self.endpoint, self.direction, headers.is_v4()))
+                .and_then(|quoted| conntrack::quoted_key(&quoted, headers, self.endpoint, self.direction))
         } else {
             Some(conntrack::key(headers, self.endpoint, self.direction))
         };
@@ -111,10 +119,17 @@ impl<T: Tables> Gate<'_, T> {
             let policy = self.policy()?;
             // Replies are covered by the judgement of what they answer; the opener is judged again when the
             // policy or the peer is another one.
-            if policy.generation != entry.generation || self.peer != entry.judged_peer() {
+            if T::JUDGES_EVERY_PACKET
+                || policy.generation != entry.generation
+                || self.peer != entry.judged_peer()
+            {
                 if let Err(reason) = self.judge(policy, headers, report) {
                     self.tables.remove_connection(known.table, key);
                     return Err(reason);
+                }
+                if T::JUDGES_EVERY_PACKET {
+                    // What is judged all the time is no news.
+                    report.kind = 0;
                 }
                 entry.generation = policy.generation;
                 entry.identity = self.peer.identity;

@@ -28,8 +28,18 @@ pub(crate) fn key(headers: &Headers, endpoint: &Endpoint, direction: Direction) 
 /// The key of the connection that an ICMP error is about, where the packet that it quotes is one between
 /// this endpoint and somebody.
 #[inline(always)]
-pub(crate) fn quoted_key(quoted: &Quoted, endpoint: &Endpoint, direction: Direction, is_v4: bool) -> Option<CtKey> {
-    let own = if is_v4 { &endpoint.v4 } else { &endpoint.v6 };
+pub(crate) fn quoted_key(
+    quoted: &Quoted,
+    headers: &Headers,
+    endpoint: &Endpoint,
+    direction: Direction,
+) -> Option<CtKey> {
+    let own = if headers.is_v4() { &endpoint.v4 } else { &endpoint.v6 };
+    // An error goes to whom sent what it quotes. Else anybody with one connection could send anything to
+    // anybody, dressed as an error.
+    if !quoted.src.same(&headers.dst) {
+        return None;
+    }
     // The error travels against the packet that it quotes.
     let (local, peer, local_port, peer_port) = match direction {
         Direction::Egress => (&quoted.dst, quoted.src, quoted.dst_port, quoted.src_port),
@@ -68,7 +78,13 @@ pub(crate) fn is_open_request(headers: &Headers) -> bool {
 
 /// The entry of a connection that has just been let in.
 #[inline(always)]
-pub(crate) fn open(direction: Direction, peer: Peer, generation: Generation, config: &Config, now: u32) -> CtEntry {
+pub(crate) fn open(
+    direction: Direction,
+    peer: Peer,
+    generation: Generation,
+    config: &Config,
+    now: u32,
+) -> CtEntry {
     CtEntry {
         generation,
         identity: peer.identity,
@@ -85,7 +101,13 @@ pub(crate) fn open(direction: Direction, peer: Peer, generation: Generation, con
 
 /// The entry after a packet of the connection.
 #[inline(always)]
-pub(crate) fn advance(entry: &CtEntry, headers: &Headers, original: bool, config: &Config, now: u32) -> CtEntry {
+pub(crate) fn advance(
+    entry: &CtEntry,
+    headers: &Headers,
+    original: bool,
+    config: &Config,
+    now: u32,
+) -> CtEntry {
     let mut next = *entry;
     let is_tcp = headers.proto == proto::TCP;
     if !original {
@@ -113,4 +135,3 @@ pub(crate) fn advance(entry: &CtEntry, headers: &Headers, original: bool, config
     next.expires = now.wrapping_add(ticks);
     next
 }
-

@@ -1,16 +1,17 @@
 //! The wire delivers.
 
-use abi::{DropReason, Identity, IfIndex, proto};
+use abi::{Direction, DropReason, Identity, IfIndex, proto};
 
 use crate::packet::Packet;
+use crate::route;
 use crate::scratch::{Action, Delivery, Scratch};
 use crate::tables::Tables;
-use crate::route;
 
 /// What becomes of a packet that arrived on the node's uplink. What is not for a pod of this node is the
 /// stack's.
 #[inline(always)]
 pub fn from_netdev<T: Tables, P: Packet>(tables: &T, packet: &P, scratch: &mut Scratch) -> Action {
+    scratch.report.direction = Direction::Ingress as u8;
     if !matches!(packet.ether_type(), proto::ETH_IPV4 | proto::ETH_IPV6) {
         return Action::Pass;
     }
@@ -22,7 +23,6 @@ pub fn from_netdev<T: Tables, P: Packet>(tables: &T, packet: &P, scratch: &mut S
         Some(record) if record.local != IfIndex(0) => record.local,
         _ => return Action::Pass,
     };
-    scratch.report.direction = abi::Direction::Ingress as u8;
     let from = route::resolve(tables, &headers.src);
     scratch.report.peer = from.peer;
     // Neither this node nor its pods are out there.

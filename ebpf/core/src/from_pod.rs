@@ -1,6 +1,6 @@
 //! A pod sends.
 
-use abi::{Direction, DropReason, IfIndex, proto};
+use abi::{Addr, Direction, DropReason, IfIndex, proto};
 
 use crate::admit::Gate;
 use crate::packet::Packet;
@@ -18,6 +18,7 @@ pub fn from_pod<T: Tables, P: Packet>(
     now: u32,
     scratch: &mut Scratch,
 ) -> Action {
+    scratch.report.direction = Direction::Egress as u8;
     match packet.ether_type() {
         proto::ETH_IPV4 | proto::ETH_IPV6 => {}
         proto::ETH_ARP => return Action::Arp,
@@ -38,14 +39,14 @@ fn inspect<T: Tables, P: Packet>(
     scratch: &mut Scratch,
 ) -> Result<Action, DropReason> {
     let headers = &mut scratch.headers;
-    headers.parse_network(packet)?;
     let endpoint = tables.endpoint(link).ok_or(DropReason::EndpointUnknown)?;
     scratch.report.endpoint = endpoint.id;
-    scratch.report.direction = Direction::Egress as u8;
+    headers.parse_network(packet)?;
     scratch.report.own = endpoint.peer(headers.is_v4());
 
     let own = if headers.is_v4() { &endpoint.v4 } else { &endpoint.v6 };
-    let is_own = headers.src.same(own);
+    // A pod without an address of this family has none that is its own.
+    let is_own = headers.src.same(own) && !own.same(&Addr::UNSPECIFIED);
     // Only the link's own housekeeping may come from another address than the pod's.
     if !is_own && (headers.is_v4() || headers.proto != proto::ICMPV6) {
         return Err(DropReason::InvalidSource);
@@ -68,7 +69,8 @@ fn inspect<T: Tables, P: Packet>(
     if is_overlay(headers, config.overlay_port) {
         return Err(DropReason::OverlayProhibited);
     }
-    let gate = Gate { tables, config, endpoint, direction: Direction::Egress, peer: to.peer, exempt: false, now };
+    let gate =
+        Gate { tables, config, endpoint, direction: Direction::Egress, peer: to.peer, exempt: false, now };
     gate.admit(packet, headers, &mut scratch.report)?;
 
     if to.local != IfIndex(0) && route::has_hop(headers) {

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use abi::{
-    Addr, AddressRecord, Cell, CidrKey, CidrRecord, Config, CtEntry, CtKey, Endpoint, FragmentKey, FragmentPorts,
-    IfIndex, PeerClass, PeerKey, PolicyRecord, PolicySlot, PortClass, PortKey, PortRangeKey, SparseKey,
+    Addr, AddressRecord, Cell, CidrKey, CidrRecord, Config, CtEntry, CtKey, Endpoint, FragmentKey,
+    FragmentPorts, IfIndex, PeerClass, PeerKey, PolicyRecord, PolicySlot, PortClass, PortKey, PortRangeKey,
+    SparseKey,
 };
 
 use crate::packet::Packet;
@@ -106,9 +107,10 @@ impl Tables for HostTables {
     }
 
     fn cidr(&self, addr: &Addr) -> Option<&CidrRecord> {
-        (0..=128)
-            .rev()
-            .find_map(|bits| self.cidrs.get(&CidrKey { prefix_len: bits, addr: Addr::from_octets(masked(addr.octets(), bits)) }))
+        (0..=128).rev().find_map(|bits| {
+            self.cidrs
+                .get(&CidrKey { prefix_len: bits, addr: Addr::from_octets(masked(addr.octets(), bits)) })
+        })
     }
 
     fn policy(&self, slot: PolicySlot) -> Option<&PolicyRecord> {

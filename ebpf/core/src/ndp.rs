@@ -11,9 +11,11 @@ pub(crate) fn from_pod(headers: &Headers) -> Option<Result<(), DropReason>> {
     if headers.is_v4() || headers.proto != proto::ICMPV6 {
         return None;
     }
+    // What goes farther than the link is no housekeeping: the stack would forward it.
+    let on_link = headers.dst.is_v6_link_local() || headers.dst.is_multicast();
     match headers.icmp_type {
         // Router solicitation, neighbour solicitation and advertisement come from the link itself.
-        133 | 135 | 136 if headers.ttl == 255 => Some(Ok(())),
+        133 | 135 | 136 if headers.ttl == 255 && on_link => Some(Ok(())),
         // Listener reports stay on the link.
         130..=132 | 143 if headers.ttl == 1 => Some(Ok(())),
         130..=137 | 143 => Some(Err(DropReason::ForbiddenNdp)),

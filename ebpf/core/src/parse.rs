@@ -21,7 +21,7 @@ pub struct Headers {
     pub dst: Addr,
     /// Source port; the identifier of an ICMP query; zero where there is none.
     pub src_port: Be16,
-    /// Destination port; the identifier of an ICMP query; zero where there is none.
+    /// Destination port; the identifier of the ICMP query that this answers; zero where there is none.
     pub dst_port: Be16,
     /// Offset of the transport header from the packet's start, in bytes.
     pub transport: u16,
@@ -128,11 +128,13 @@ impl Headers {
         let Some(h) = packet.load::<8>(proto::ETH_HEADER) else { return Err(DropReason::Malformed) };
         let Some(src) = packet.load::<16>(proto::ETH_HEADER + 8) else { return Err(DropReason::Malformed) };
         let Some(dst) = packet.load::<16>(proto::ETH_HEADER + 24) else { return Err(DropReason::Malformed) };
-        if h[0] >> 4 != 6 {
+        let (src, dst) = (Addr::from_octets(src), Addr::from_octets(dst));
+        // An IPv4-mapped address is never on the wire (RFC 4291 §2.5.5.2); here it would be somebody else's.
+        if h[0] >> 4 != 6 || src.is_v4() || dst.is_v4() {
             return Err(DropReason::Malformed);
         }
-        self.src = Addr::from_octets(src);
-        self.dst = Addr::from_octets(dst);
+        self.src = src;
+        self.dst = dst;
         self.ttl = h[7];
         self.proto = h[6];
         self.transport = (proto::ETH_HEADER + 40) as u16;
@@ -207,7 +209,11 @@ impl Headers {
     /// # Errors
     /// The reason to drop a packet whose transport header is cut off or was never seen.
     #[inline(always)]
-    pub fn parse_transport<P: Packet, T: Tables>(&mut self, packet: &P, tables: &T) -> Result<(), DropReason> {
+    pub fn parse_transport<P: Packet, T: Tables>(
+        &mut self,
+        packet: &P,
+        tables: &T,
+    ) -> Result<(), DropReason> {
         if self.flags.has(HeaderFlags::LATER_FRAGMENT) {
             let Some(ports) = tables.fragment(&self.fragment_key()) else {
                 return Err(DropReason::FragmentUnknown);
@@ -217,19 +223,27 @@ impl Headers {
             self.icmp_type = u8::MAX;
             return Ok(());
         }
-        if !matches!(self.proto, proto::TCP | proto::UDP | proto::SCTP | proto::ICMP | proto::ICMPV6) {
-            return Ok(());
+        if matches!(self.proto, proto::TCP | proto::UDP | proto::SCTP | proto::ICMP | proto::ICMPV6) {
+            self.parse_ports(packet)?;
         }
+        if self.flags.has(HeaderFlags::FIRST_FRAGMENT) {
+            let ports = FragmentPorts { src: self.src_port, dst: self.dst_port };
+            tables.insert_fragment(&self.fragment_key(), &ports);
+        }
+        Ok(())
+    }
+
+    /// Reads the transport header of a protocol that has ports, or ICMP's types and identifiers.
+    #[inline(always)]
+    fn parse_ports<P: Packet>(&mut self, packet: &P) -> Result<(), DropReason> {
         // Eight bytes: the whole of UDP's and ICMP's header, and the ports of TCP and SCTP.
-        let Some(h) = self.load_transport::<P, 8>(packet, 0) else { return Err(DropReason::TruncatedTransport) };
+        let Some(h) = self.load_transport::<P, 8>(packet, 0) else {
+            return Err(DropReason::TruncatedTransport);
+        };
         match (self.proto, h[0]) {
-            // Queries and their answers: echo, timestamp (RFC 792), echo (RFC 4443 §4).
-            (proto::ICMP, 0 | 8 | 13 | 14) | (proto::ICMPV6, 128 | 129) => {
-                self.icmp_type = h[0];
-                self.set_ports([h[4], h[5], h[4], h[5]]);
-            }
             (proto::ICMP | proto::ICMPV6, kind) => {
                 self.icmp_type = kind;
+                self.set_ports(query_ports(self.proto, h));
                 // Unreachable, time exceeded, parameter problem; too big in IPv6.
                 if matches!((self.proto, kind), (proto::ICMP, 3 | 11 | 12) | (proto::ICMPV6, 1..=4)) {
                     self.flags.set(HeaderFlags::ICMP_ERROR);
@@ -242,10 +256,6 @@ impl Headers {
                 return Err(DropReason::TruncatedTransport);
             };
             self.tcp_flags = offset_and_flags[1];
-        }
-        if self.flags.has(HeaderFlags::FIRST_FRAGMENT) {
-            let ports = FragmentPorts { src: self.src_port, dst: self.dst_port };
-            tables.insert_fragment(&self.fragment_key(), &ports);
         }
         Ok(())
     }
@@ -300,12 +310,25 @@ impl Headers {
             }
             proto::ICMP | proto::ICMPV6 => {
                 let h = packet.load_far::<8>(transport)?;
-                quoted.src_port = Be16::from_wire([h[4], h[5]]);
-                quoted.dst_port = quoted.src_port;
+                let [a, b, c, d] = query_ports(protocol, h);
+                quoted.src_port = Be16::from_wire([a, b]);
+                quoted.dst_port = Be16::from_wire([c, d]);
             }
             _ => {}
         }
         Some(quoted)
+    }
+}
+
+/// What stands for the ports of an ICMP message: who asks has the query's identifier as its port, who is
+/// asked has none. Were both the same, anybody who was asked could ask back as if it answered.
+#[inline(always)]
+const fn query_ports(protocol: u8, h: [u8; 8]) -> [u8; 4] {
+    match (protocol, h[0]) {
+        // Echo and timestamp (RFC 792), echo (RFC 4443 §4).
+        (proto::ICMP, 8 | 13) | (proto::ICMPV6, 128) => [h[4], h[5], 0, 0],
+        (proto::ICMP, 0 | 14) | (proto::ICMPV6, 129) => [0, 0, h[4], h[5]],
+        _ => [0; 4],
     }
 }
 

@@ -1,8 +1,8 @@
 //! The verdict of a compiled policy: three lookups.
 
 use abi::{
-    CellAction, DropReason, Generation, Peer, PeerClass, PeerKey, PolicyFlags, PolicyRecord, PortClass, PortKey,
-    PortRangeKey, SparseKey,
+    CellAction, DropReason, Generation, Peer, PeerClass, PeerKey, PolicyFlags, PolicyRecord, PortClass,
+    PortKey, PortRangeKey, SparseKey,
 };
 
 use crate::tables::Tables;
@@ -48,7 +48,7 @@ pub fn judge<T: Tables>(tables: &T, policy: &PolicyRecord, peer: Peer, proto: u8
             cell: abi::Cell { action: CellAction::Allow as u8, ..abi::Cell::default() },
         };
     }
-    lookup(tables, policy, peer, proto, port)
+    tables.judgement(policy, peer, proto, port)
 }
 
 /// The three lookups: peer to class, port to class, the cell of the two.
@@ -66,7 +66,8 @@ pub fn lookup<T: Tables>(tables: &T, policy: &PolicyRecord, peer: Peer, proto: u
     let cell = if policy.flags.has(PolicyFlags::SPARSE) {
         tables.sparse_cell(&SparseKey { generation, peer: peer_class, port: port_class })
     } else {
-        let index = policy.cells.wrapping_add(peer_class.0.wrapping_mul(policy.stride)).wrapping_add(port_class.0);
+        let index =
+            policy.cells.wrapping_add(peer_class.0.wrapping_mul(policy.stride)).wrapping_add(port_class.0);
         tables.cell(index)
     };
     Judgement { generation, peer_class, port_class, cell: cell.unwrap_or_default() }

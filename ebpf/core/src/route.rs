@@ -57,7 +57,8 @@ impl Rewrite {
         let ttl = old[0].wrapping_sub(1);
         // The TTL is the high byte of its word: one less is 0x0100 less, so the complement's sum grows by it.
         let sum = u16::from_be_bytes([old[2], old[3]]) as u32 + 0x0100;
-        let sum = ((sum & 0xffff) + (sum >> 16)) as u16;
+        // From all ones on, the carry comes around: an all-ones checksum is the other zero.
+        let sum = (sum + u32::from(sum >= 0xffff)) as u16;
         let [high, low] = sum.to_be_bytes();
         Some(Self::V4([ttl, old[1], high, low]))
     }

@@ -1,6 +1,9 @@
 //! A packet on its way through the stages.
 
-use abi::{DropReason, EndpointId, EventKind, Generation, IfIndex, Peer, PeerClass, PortClass};
+use abi::{
+    Addr, Be16, CidrSet, DropReason, EndpointId, EventKind, Generation, Identity, IfIndex, Peer, PeerClass,
+    PortClass,
+};
 
 use crate::arp::ARP_LEN;
 use crate::parse::{HeaderFlags, Headers};
@@ -41,14 +44,27 @@ impl Default for Scratch {
 }
 
 impl Scratch {
-    /// Forgets the packet before. What is not reset here is written before it is read: clearing all would
-    /// cost every packet a call of `memset`.
+    /// Forgets the packet before, as far as a report of this one would show it. What is not reset here is
+    /// written before it is read: clearing all would cost every packet a call of `memset`.
     #[inline(always)]
     pub fn begin(&mut self) {
-        self.headers.flags = HeaderFlags::default();
-        self.report.generation = Generation(0);
-        self.report.endpoint = EndpointId(0);
-        self.report.kind = 0;
+        let headers = &mut self.headers;
+        headers.src = Addr::UNSPECIFIED;
+        headers.dst = Addr::UNSPECIFIED;
+        headers.src_port = Be16(0);
+        headers.dst_port = Be16(0);
+        headers.proto = 0;
+        headers.tcp_flags = 0;
+        headers.icmp_type = 0;
+        headers.flags = HeaderFlags::default();
+        let report = &mut self.report;
+        report.peer = Peer { identity: Identity(0), cidrs: CidrSet(0) };
+        report.own = Peer { identity: Identity(0), cidrs: CidrSet(0) };
+        report.generation = Generation(0);
+        report.peer_class = PeerClass(0);
+        report.port_class = PortClass(0);
+        report.endpoint = EndpointId(0);
+        report.kind = 0;
     }
 }
 

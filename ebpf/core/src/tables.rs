@@ -4,9 +4,11 @@ use core::cell::Cell as Shared;
 use core::ops::Deref;
 
 use abi::{
-    Addr, AddressRecord, Cell, CidrRecord, Config, CtEntry, CtKey, Endpoint, FragmentKey, FragmentPorts, IfIndex,
-    PeerClass, PeerKey, PolicyRecord, PolicySlot, PortClass, PortKey, PortRangeKey, SparseKey,
+    Addr, AddressRecord, Cell, CidrRecord, Config, CtEntry, CtKey, Endpoint, FragmentKey, FragmentPorts,
+    IfIndex, Peer, PeerClass, PeerKey, PolicyRecord, PolicySlot, PortClass, PortKey, PortRangeKey, SparseKey,
 };
+
+use crate::policy::{Judgement, lookup};
 
 /// Which of the two connection tables.
 ///
@@ -28,6 +30,20 @@ pub trait Tables {
     type Connection<'a>: Deref<Target = Shared<CtEntry>>
     where
         Self: 'a;
+
+    /// Whether each packet of a connection's original direction is judged, rather than only the first one
+    /// after the policy or the peer changed. For tables that a benchmark compares with ours.
+    const JUDGES_EVERY_PACKET: bool = false;
+
+    /// What a policy says of a peer and a port (or ICMP type): three lookups, where policies are laid out as
+    /// [`PolicyRecord`] says.
+    #[inline(always)]
+    fn judgement(&self, policy: &PolicyRecord, peer: Peer, proto: u8, port: u16) -> Judgement
+    where
+        Self: Sized,
+    {
+        lookup(self, policy, peer, proto, port)
+    }
 
     /// The node's settings.
     fn config(&self) -> Option<&Config>;

@@ -28,6 +28,8 @@ fn inspect<T: Tables, P: Packet>(
     scratch.report.direction = Direction::Ingress as u8;
     scratch.report.peer = peer;
     let endpoint = tables.endpoint(scratch.target).ok_or(DropReason::EndpointUnknown)?;
+    scratch.report.endpoint = endpoint.id;
+    scratch.report.own = endpoint.peer(headers.is_v4());
     let own = if headers.is_v4() { &endpoint.v4 } else { &endpoint.v6 };
     if !headers.dst.same(own) {
         return Err(DropReason::UnroutableAddress);

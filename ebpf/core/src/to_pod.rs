@@ -1,6 +1,6 @@
 //! The stack delivers.
 
-use abi::{DropReason, IfIndex, proto};
+use abi::{Direction, DropReason, IfIndex, proto};
 
 use crate::packet::Packet;
 use crate::scratch::{Action, Delivery, Scratch};
@@ -11,12 +11,12 @@ use crate::{ndp, route};
 /// it forwards because the datapath left it to it.
 #[inline(always)]
 pub fn to_pod<T: Tables, P: Packet>(tables: &T, packet: &P, link: IfIndex, scratch: &mut Scratch) -> Action {
+    scratch.report.direction = Direction::Ingress as u8;
     match packet.ether_type() {
         proto::ETH_IPV4 | proto::ETH_IPV6 => {}
         proto::ETH_ARP => return Action::Pass,
         _ => return Action::Drop(DropReason::UnsupportedNetwork),
     }
-    scratch.report.direction = abi::Direction::Ingress as u8;
     let headers = &mut scratch.headers;
     if let Err(reason) = headers.parse_network(packet) {
         return Action::Drop(reason);

@@ -24,7 +24,11 @@ impl AttachMode {
     /// What this kernel has.
     #[must_use]
     pub fn of_this_kernel() -> Self {
-        if KernelVersion::current().is_ok_and(|kernel| kernel >= KernelVersion::new(6, 6, 0)) { Self::Tcx } else { Self::Clsact }
+        if KernelVersion::current().is_ok_and(|kernel| kernel >= KernelVersion::new(6, 6, 0)) {
+            Self::Tcx
+        } else {
+            Self::Clsact
+        }
     }
 
     /// Its name: `tcx` or `clsact`.

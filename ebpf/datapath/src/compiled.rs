@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use abi::{
-    Cell, CellAction, Generation, Peer, PeerClass, PeerKey, PolicyFlags, PolicyRecord, PolicySlot, PortClass, PortKey,
-    PortRangeKey, SparseKey,
+    Cell, CellAction, Generation, Peer, PeerClass, PeerKey, PolicyFlags, PolicyRecord, PolicySlot, PortClass,
+    PortKey, PortRangeKey, SparseKey,
 };
 use ebpf_core::host::HostTables;
 
@@ -105,7 +105,13 @@ impl CompiledPolicy {
     }
 
     /// Puts the policy into tables in memory.
-    pub fn install_on_host(&self, tables: &mut HostTables, slot: PolicySlot, generation: Generation, first_cell: u32) {
+    pub fn install_on_host(
+        &self,
+        tables: &mut HostTables,
+        slot: PolicySlot,
+        generation: Generation,
+        first_cell: u32,
+    ) {
         let entries = self.entries(generation, first_cell);
         tables.cells.extend(entries.cells);
         tables.sparse.extend(entries.sparse);
@@ -124,7 +130,11 @@ pub(crate) fn peer_key(generation: Generation, peer: Peer) -> PeerKey {
 /// The record of the slot that allows everything.
 #[must_use]
 pub fn allow_all() -> PolicyRecord {
-    PolicyRecord { generation: Generation::ALLOW_ALL, flags: PolicyFlags::ALLOW_ALL, ..PolicyRecord::default() }
+    PolicyRecord {
+        generation: Generation::ALLOW_ALL,
+        flags: PolicyFlags::ALLOW_ALL,
+        ..PolicyRecord::default()
+    }
 }
 
 /// The entries of a policy's tables.
@@ -153,7 +163,8 @@ pub fn only_opens(cells: &[Cell], stride: u32, before: PeerClass, after: PeerCla
         cells.get(start..start + stride as usize)
     };
     let (Some(before), Some(after)) = (row(before), row(after)) else { return false };
-    before.iter().zip(after).all(|(before, after)| {
-        before.action != CellAction::Allow as u8 || before == after
-    })
+    before
+        .iter()
+        .zip(after)
+        .all(|(before, after)| before.action != CellAction::Allow as u8 || before == after)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use abi::maps::{self, TailCall, capacity};
 use abi::{Addr, AddressRecord, CidrKey, CidrRecord, Config, Endpoint, IfIndex};
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapInfo, ProgramArray};
-use aya::programs::{TestRun, TestRunOptions};
+use aya::programs::{ProgramFd, TestRun, TestRunOptions};
 use aya::{Ebpf, EbpfLoader};
 
 use crate::attach::{self, AttachMode, Hook};
@@ -71,6 +71,8 @@ pub struct Datapath {
     pins: Option<Pins>,
     attach: AttachMode,
     config: Array<MapData, Config>,
+    /// The kernel empties an array of programs that nobody holds.
+    _tail_calls: ProgramArray<MapData>,
     /// The pods of this node.
     pub endpoints: Table<IfIndex, Endpoint>,
     /// Exact addresses: pods and nodes of the cluster.
@@ -113,24 +115,30 @@ impl Datapath {
         for program in Program::ALL {
             program::load(&mut ebpf, program.name())?;
         }
-        set_tail_calls(&mut ebpf)?;
+        let tail_calls = set_tail_calls(&mut ebpf)?;
 
-        let mut config = Array::try_from(take(&mut ebpf, maps::CONFIG)?).map_err(Error::map("opening", maps::CONFIG))?;
+        let mut config =
+            Array::try_from(take(&mut ebpf, maps::CONFIG)?).map_err(Error::map("opening", maps::CONFIG))?;
         let current: Config = config.get(&0, 0).map_err(Error::map("reading", maps::CONFIG))?;
         if current.mtu == 0 {
             config.set(0, Config::default(), 0).map_err(Error::map("writing", maps::CONFIG))?;
         }
         let policies = Policies::open(PolicyMaps {
-            records: Array::try_from(take(&mut ebpf, maps::POLICIES)?).map_err(Error::map("opening", maps::POLICIES))?,
+            records: Array::try_from(take(&mut ebpf, maps::POLICIES)?)
+                .map_err(Error::map("opening", maps::POLICIES))?,
             cells: Array::try_from(take(&mut ebpf, maps::POLICY_CELLS)?)
                 .map_err(Error::map("opening", maps::POLICY_CELLS))?,
             peers: hash(&mut ebpf, maps::POLICY_PEERS)?,
             ports: hash(&mut ebpf, maps::POLICY_PORTS)?,
-            ranges: Table::open(maps::POLICY_RANGES, trie::<[u8; 8], abi::PortClass>(&mut ebpf, maps::POLICY_RANGES)?)?,
+            ranges: Table::open(
+                maps::POLICY_RANGES,
+                trie::<[u8; 8], abi::PortClass>(&mut ebpf, maps::POLICY_RANGES)?,
+            )?,
             sparse: hash(&mut ebpf, maps::POLICY_SPARSE)?,
         })?;
         Ok(Self {
             config,
+            _tail_calls: tail_calls,
             policies,
             endpoints: hash(&mut ebpf, maps::ENDPOINTS)?,
             addresses: hash(&mut ebpf, maps::ADDRESSES)?,
@@ -217,12 +225,25 @@ impl Datapath {
         Program::ALL.into_iter().map(|program| program::report(&mut self.ebpf, program.name())).collect()
     }
 
+    /// A descriptor of a program, for other programs to tail-call it.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn program_fd(&mut self, program: Program) -> Result<ProgramFd, Error> {
+        program::fd(&mut self.ebpf, program.name())
+    }
+
     /// Runs a program on a packet, `repeat` times in a row, without sending anything. The packet seems to
     /// come from the loopback device, whose index is 1.
     ///
     /// # Errors
     /// When the kernel refuses, for example a packet shorter than an Ethernet header.
-    pub fn test_run(&mut self, program: Program, packet: &[u8], repeat: u32) -> Result<TestRunOutcome, Error> {
+    pub fn test_run(
+        &mut self,
+        program: Program,
+        packet: &[u8],
+        repeat: u32,
+    ) -> Result<TestRunOutcome, Error> {
         let classifier = program::classifier(&mut self.ebpf, program.name())?;
         let mut out = vec![0; packet.len() + 256];
         let options = TestRunOptions {
@@ -322,27 +343,26 @@ where
     K: aya::Pod + Eq + std::hash::Hash + Send,
     V: aya::Pod + PartialEq + Send,
 {
-    let map: HashMap<MapData, K, V> = HashMap::try_from(take(ebpf, name)?).map_err(Error::map("opening", name))?;
+    let map: HashMap<MapData, K, V> =
+        HashMap::try_from(take(ebpf, name)?).map_err(Error::map("opening", name))?;
     Table::open(name, map)
 }
 
-fn trie<K: aya::Pod, V: aya::Pod>(ebpf: &mut Ebpf, name: &'static str) -> Result<LpmTrie<MapData, K, V>, Error> {
+fn trie<K: aya::Pod, V: aya::Pod>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+) -> Result<LpmTrie<MapData, K, V>, Error> {
     LpmTrie::try_from(take(ebpf, name)?).map_err(Error::map("opening", name))
 }
 
 /// Enters the tail-called programs. The array is pinned, so an earlier agent's programs go on with these
 /// from now on.
-fn set_tail_calls(ebpf: &mut Ebpf) -> Result<(), Error> {
+fn set_tail_calls(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, Error> {
     let mut programs =
         ProgramArray::try_from(take(ebpf, maps::PROGRAMS)?).map_err(Error::map("opening", maps::PROGRAMS))?;
     for (slot, program) in [(TailCall::ToEndpoint, Program::ToEndpoint), (TailCall::Arp, Program::Arp)] {
-        let name = program.name();
-        let fd = program::classifier(ebpf, name)?
-            .fd()
-            .map_err(|source| Error::Examine { program: name, source: Box::new(source) })?
-            .try_clone()
-            .map_err(Error::attach(name, "the tail calls"))?;
+        let fd = program::fd(ebpf, program.name())?;
         programs.set(slot as u32, &fd, 0).map_err(Error::map("writing", maps::PROGRAMS))?;
     }
-    Ok(())
+    Ok(programs)
 }

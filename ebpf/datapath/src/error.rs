@@ -145,7 +145,8 @@ pub(crate) fn refused(program: &'static str, kernel: String, error: ProgramError
         ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();
             let lines: Vec<&str> = log.lines().collect();
-            let log = lines[lines.len().saturating_sub(LINES)..].iter().map(|line| format!("\n  {line}")).collect();
+            let log =
+                lines[lines.len().saturating_sub(LINES)..].iter().map(|line| format!("\n  {line}")).collect();
             Error::Program { program, kernel, log, source: io_error }
         }
         other => Error::Program { program, kernel, log: String::new(), source: io::Error::other(other) },

@@ -66,7 +66,9 @@ impl Pins {
     /// When the file cannot be removed.
     pub fn remove(path: &Path) -> Result<(), Error> {
         match fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file("removing", path)(error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::file("removing", path)(error))
+            }
             _ => Ok(()),
         }
     }

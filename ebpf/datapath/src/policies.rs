@@ -78,8 +78,18 @@ impl Policies {
             placed.insert(PolicySlot(slot), place);
         }
         let inherited = placed.keys().copied().collect();
-        let mut policies =
-            Self { records, cells, peers, ports, ranges, sparse, placed, inherited, retired: Vec::new(), next };
+        let mut policies = Self {
+            records,
+            cells,
+            peers,
+            ports,
+            ranges,
+            sparse,
+            placed,
+            inherited,
+            retired: Vec::new(),
+            next,
+        };
         policies.write_record(PolicySlot::ALLOW_ALL, &allow_all())?;
         Ok(policies)
     }
@@ -124,6 +134,21 @@ impl Policies {
         Ok(())
     }
 
+    /// Removes peers from a policy in force. Only for peers that nobody is any more: a connection that
+    /// remembers one is judged again because its peer is another, not because of this.
+    ///
+    /// # Errors
+    /// When the slot holds no policy.
+    pub fn remove_peers(&mut self, slot: PolicySlot, peers: &BTreeSet<Peer>) -> Result<(), Error> {
+        let Some(placed) = self.placed.get(&slot) else {
+            return Err(Error::Missing { kind: "policy in slot", name: "POLICIES" });
+        };
+        for peer in peers {
+            self.peers.remove(&peer_key(placed.generation, *peer))?;
+        }
+        Ok(())
+    }
+
     /// Notes that no endpoint names this policy any more. Its room is free after [`GRACE`], at the next
     /// [`Policies::collect`].
     pub fn retire(&mut self, slot: PolicySlot, now: Instant) {
@@ -146,8 +171,9 @@ impl Policies {
     /// # Errors
     /// When the kernel refuses.
     pub fn collect(&mut self, now: Instant) -> Result<usize, Error> {
-        let (due, waiting) =
-            std::mem::take(&mut self.retired).into_iter().partition(|(since, _)| now.duration_since(*since) >= GRACE);
+        let (due, waiting) = std::mem::take(&mut self.retired)
+            .into_iter()
+            .partition(|(since, _)| now.duration_since(*since) >= GRACE);
         self.retired = waiting;
         let due: Vec<(Instant, PolicySlot)> = due;
         let mut generations = BTreeSet::new();
@@ -208,7 +234,8 @@ impl Policies {
     fn erase(&mut self, generations: &BTreeSet<Generation>) -> Result<(), Error> {
         self.peers.remove_where(|key| generations.contains(&key.generation))?;
         self.ports.remove_where(|key| generations.contains(&key.generation))?;
-        self.ranges.remove_where(|key| generations.contains(&Generation(u32::from_be_bytes(key.generation))))?;
+        self.ranges
+            .remove_where(|key| generations.contains(&Generation(u32::from_be_bytes(key.generation))))?;
         self.sparse.remove_where(|key| generations.contains(&key.generation))?;
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The programs of the object, and what the kernel says of them.
 
-use aya::programs::{ProgramError, SchedClassifier};
 use aya::Ebpf;
+use aya::programs::{ProgramError, ProgramFd, SchedClassifier};
 use nix::sys::utsname::uname;
 
 use crate::error::{Error, refused};
@@ -54,7 +54,10 @@ pub struct ProgramReport {
 }
 
 /// The classifier of this name.
-pub(crate) fn classifier<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut SchedClassifier, Error> {
+pub(crate) fn classifier<'a>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut SchedClassifier, Error> {
     let program = ebpf.program_mut(name).ok_or(Error::Missing { kind: "program", name })?;
     program.try_into().map_err(|_: ProgramError| Error::Missing { kind: "classifier", name })
 }
@@ -62,6 +65,14 @@ pub(crate) fn classifier<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&
 /// Loads the classifier of this name.
 pub(crate) fn load(ebpf: &mut Ebpf, name: &'static str) -> Result<(), Error> {
     classifier(ebpf, name)?.load().map_err(|error| refused(name, kernel_release(), error))
+}
+
+/// A descriptor of the loaded classifier of this name.
+pub(crate) fn fd(ebpf: &mut Ebpf, name: &'static str) -> Result<ProgramFd, Error> {
+    let fd = classifier(ebpf, name)?
+        .fd()
+        .map_err(|source| Error::Examine { program: name, source: Box::new(source) })?;
+    fd.try_clone().map_err(Error::attach(name, "the tail calls"))
 }
 
 /// What the kernel says of the classifier of this name.

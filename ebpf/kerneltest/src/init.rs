@@ -45,14 +45,8 @@ pub(crate) fn run() -> ! {
 
 fn prepare() -> Result<()> {
     for (kind, target) in MOUNTS {
-        mount(
-            Some(*kind),
-            *target,
-            Some(*kind),
-            MsFlags::empty(),
-            None::<&str>,
-        )
-        .with_context(|| format!("mounting {kind} at {target}"))?;
+        mount(Some(*kind), *target, Some(*kind), MsFlags::empty(), None::<&str>)
+            .with_context(|| format!("mounting {kind} at {target}"))?;
     }
     let list = match fs::read_to_string(MODULES) {
         Ok(list) => list,
@@ -71,9 +65,7 @@ fn prepare() -> Result<()> {
 
 /// Runs the checks in a process of their own: whatever becomes of it, this one can still tell.
 fn checks() -> Result<()> {
-    let child = Command::new("/proc/self/exe")
-        .spawn()
-        .context("starting the checks")?;
+    let child = Command::new("/proc/self/exe").spawn().context("starting the checks")?;
     match reap_until(&child)? {
         // The checks have told by themselves which of them failed.
         WaitStatus::Exited(_, 0 | 1) => Ok(()),

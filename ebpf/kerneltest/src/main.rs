@@ -26,9 +26,5 @@ fn main() -> ExitCode {
     if std::process::id() == 1 {
         init::run();
     }
-    if checks::run() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if checks::run() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -6,7 +6,9 @@ pub mod clock;
 pub mod finish;
 pub mod maps;
 mod skb;
+mod start;
 mod tables;
 
 pub use skb::Skb;
+pub use start::{resume, start};
 pub use tables::KernelTables;

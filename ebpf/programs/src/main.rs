@@ -13,13 +13,10 @@
 #![no_std]
 #![no_main]
 
-use abi::maps::TailCall;
-use abi::{DropReason, IfIndex};
-use aya_ebpf::bindings::__sk_buff;
+use abi::IfIndex;
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
-use ebpf_core::{Action, Scratch};
-use netloom_programs::{KernelTables, Skb, clock, finish, maps};
+use netloom_programs::{KernelTables, Skb, clock, finish, resume, start};
 
 #[classifier]
 pub fn from_pod(ctx: TcContext) -> i32 {
@@ -40,39 +37,12 @@ pub fn from_netdev(ctx: TcContext) -> i32 {
 
 #[classifier]
 pub fn to_endpoint(ctx: TcContext) -> i32 {
-    let skb = Skb(ctx.skb.skb);
-    let Some(scratch) = maps::scratch() else { return finish::lost(&skb, DropReason::MissedTailCall) };
-    let action = ebpf_core::to_endpoint(&KernelTables, &skb, clock::ticks(), scratch);
-    finish::act(&skb, scratch, action)
+    resume(&ctx, |skb, scratch| ebpf_core::to_endpoint(&KernelTables, skb, clock::ticks(), scratch))
 }
 
 #[classifier]
 pub fn arp(ctx: TcContext) -> i32 {
     finish::answer_arp(&Skb(ctx.skb.skb))
-}
-
-/// Begins a packet's way: clears the scratch space, decides, acts.
-#[inline(always)]
-fn start(ctx: &TcContext, decide: impl FnOnce(&Skb, &mut Scratch) -> Action) -> i32 {
-    let skb = Skb(ctx.skb.skb);
-    let Some(scratch) = maps::scratch() else { return finish::lost(&skb, DropReason::MissedTailCall) };
-    scratch.begin();
-    skb.linearise();
-    let action = decide(&skb, scratch);
-    match action {
-        Action::ToEndpoint => tail_call(ctx.skb.skb, TailCall::ToEndpoint),
-        Action::Arp => tail_call(ctx.skb.skb, TailCall::Arp),
-        _ => {}
-    }
-    // A tail call that comes back is not there: the action itself is turned into a drop.
-    finish::act(&skb, scratch, action)
-}
-
-/// Goes on in another program; comes back only where it is not loaded.
-#[inline(always)]
-fn tail_call(skb: *mut __sk_buff, next: TailCall) {
-    // SAFETY: nothing that this program holds needs to be dropped.
-    unsafe { maps::PROGRAMS.tail_call(&TcContext::new(skb), next as u32) }
 }
 
 #[unsafe(link_section = "license")]

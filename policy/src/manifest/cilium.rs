@@ -206,7 +206,8 @@ fn spec(field: &Field<'_>, meta: &Meta) -> Option<CiliumSpec> {
         field.error("has no rules", "at least one of ingress, ingressDeny, egress, egressDeny");
     }
     let valid = field.report.count() == before;
-    let default_deny = if valid { default_deny } else { [default_deny[0] | named[0], default_deny[1] | named[1]] };
+    let default_deny =
+        if valid { default_deny } else { [default_deny[0] | named[0], default_deny[1] | named[1]] };
     Some(CiliumSpec {
         endpoint_selector: selector?,
         default_deny_ingress: default_deny[Direction::Ingress as usize],
@@ -233,7 +234,8 @@ fn subject(field: &Field<'_>, meta: &Meta) -> Option<LabelSelector> {
 fn rule(field: &Field<'_>, direction: Direction, action: Action, meta: &Meta) -> Option<CiliumRule> {
     let mut fields = field.object()?;
     let peers = cilium_peers::read(&mut fields, direction);
-    let ports = fields.get("toPorts").map(|field| cilium_ports::read(&field, direction, action)).unwrap_or_default();
+    let ports =
+        fields.get("toPorts").map(|field| cilium_ports::read(&field, direction, action)).unwrap_or_default();
     fields.refuse(&["icmps"]);
     if action == Action::Allow {
         if let Some(authentication) = fields.get("authentication") {

@@ -75,7 +75,9 @@ impl Entity {
             Self::World => &["world", "world-ipv4", "world-ipv6"],
             Self::WorldIpv4 => &["world-ipv4"],
             Self::WorldIpv6 => &["world-ipv6"],
-            Self::Cluster => &["host", "remote-node", "init", "ingress", "health", "unmanaged", "kube-apiserver"],
+            Self::Cluster => {
+                &["host", "remote-node", "init", "ingress", "health", "unmanaged", "kube-apiserver"]
+            }
             Self::Host => &["host"],
             Self::Init => &["init"],
             Self::Ingress => &["ingress"],
@@ -90,7 +92,11 @@ impl Entity {
         let reserved = |name: &&str| Selector::everything().and(Requirement::exists(Source::Reserved, *name));
         let mut selectors: Vec<_> = self.reserved().iter().map(reserved).collect();
         if self == Self::Cluster {
-            selectors.push(Selector::everything().and(Requirement::equals(Source::K8s, CLUSTER, DEFAULT_CLUSTER)));
+            selectors.push(Selector::everything().and(Requirement::equals(
+                Source::K8s,
+                CLUSTER,
+                DEFAULT_CLUSTER,
+            )));
         }
         selectors.into_iter().map(PeerSelector::Labels).collect()
     }
@@ -98,7 +104,8 @@ impl Entity {
 
 /// A key with the source that its prefix names; without one, every source.
 fn key(text: &str) -> (Source, String) {
-    split_source(text, Source::Any).map_or_else(|| (Source::Any, text.to_owned()), |(s, key)| (s, key.to_owned()))
+    split_source(text, Source::Any)
+        .map_or_else(|| (Source::Any, text.to_owned()), |(s, key)| (s, key.to_owned()))
 }
 
 /// Whether a selector is about endpoints whose labels are not known yet.
@@ -156,43 +163,33 @@ pub(super) fn normalise(peers: &L3, namespace: Option<&str>, selects_init: bool)
 
 /// Reads the peers of a rule: none where no such field is there.
 pub(super) fn read(fields: &mut Fields<'_>, direction: Direction) -> Option<L3> {
-    let [endpoints, entities, cidrs, cidr_sets, refused @ ..] = match direction {
-        Direction::Ingress => [
-            "fromEndpoints",
-            "fromEntities",
-            "fromCIDR",
-            "fromCIDRSet",
-            "fromGroups",
-            "fromNodes",
-            "fromRequires",
-            "fromRequires",
-        ],
-        Direction::Egress => [
-            "toEndpoints",
-            "toEntities",
-            "toCIDR",
-            "toCIDRSet",
-            "toGroups",
-            "toNodes",
-            "toRequires",
-            "toServices",
-        ],
+    let (known, refused): ([&'static str; 4], &[&'static str]) = match direction {
+        Direction::Ingress => (
+            ["fromEndpoints", "fromEntities", "fromCIDR", "fromCIDRSet"],
+            &["fromGroups", "fromNodes", "fromRequires"],
+        ),
+        Direction::Egress => (
+            ["toEndpoints", "toEntities", "toCIDR", "toCIDRSet"],
+            &["toGroups", "toNodes", "toRequires", "toServices"],
+        ),
     };
-    fields.refuse(&refused[..if direction == Direction::Ingress { 3 } else { 4 }]);
+    let [endpoints, entities, cidrs, cidr_sets] = known;
+    fields.refuse(refused);
     let mut found: Vec<(Field<'_>, usize, L3)> = Vec::new();
-    let mut note = |fields: &mut Fields<'_>, key, read: &dyn Fn(&[Field<'_>]) -> L3| {
+    type Read = fn(&[Field<'_>]) -> L3;
+    let kinds: [(&'static str, Read); 4] = [
+        (endpoints, |items| L3::Endpoints(items.iter().filter_map(endpoint).collect())),
+        (entities, |items| L3::Entities(items.iter().filter_map(entity).collect())),
+        (cidrs, |items| L3::Cidrs(items.iter().filter_map(plain_cidr).collect())),
+        (cidr_sets, |items| L3::Cidrs(items.iter().filter_map(cidr_rule).collect())),
+    ];
+    for (key, read) in kinds {
         if let Some(field) = fields.get(key)
             && let Some(items) = field.list()
         {
             found.push((field, items.len(), read(&items)));
         }
-    };
-    note(fields, endpoints, &|items| {
-        L3::Endpoints(items.iter().filter_map(|item| label_selector::read(item, Keys::WithSource)).collect())
-    });
-    note(fields, entities, &|items| L3::Entities(items.iter().filter_map(entity).collect()));
-    note(fields, cidrs, &|items| L3::Cidrs(items.iter().filter_map(plain_cidr).collect()));
-    note(fields, cidr_sets, &|items| L3::Cidrs(items.iter().filter_map(cidr_rule).collect()));
+    }
     let several = found.iter().filter(|(_, len, _)| *len > 0).count() > 1;
     if several && let Some((field, ..)) = found.iter().rfind(|(_, len, _)| *len > 0) {
         field.error("cannot be combined with other peers in one rule", "put it into a rule of its own");
@@ -200,6 +197,10 @@ pub(super) fn read(fields: &mut Fields<'_>, direction: Direction) -> Option<L3> 
     // An empty list selects nobody, unless another one selects somebody.
     let chosen = found.iter().position(|(_, len, _)| *len > 0).unwrap_or(0);
     (!found.is_empty()).then(|| found.swap_remove(chosen).2)
+}
+
+fn endpoint(field: &Field<'_>) -> Option<LabelSelector> {
+    label_selector::read(field, Keys::WithSource)
 }
 
 fn entity(field: &Field<'_>) -> Option<Entity> {
@@ -218,7 +219,10 @@ fn plain_cidr(field: &Field<'_>) -> Option<CidrSelector> {
     match text.parse().map(canonical) {
         Ok(cidr) => Some(CidrSelector { cidr, except: Vec::new(), outside_only: true }),
         Err(_) => {
-            field.error(format!("{text:?} is neither a CIDR nor an address"), "such as 10.0.0.0/8 or 10.0.0.1");
+            field.error(
+                format!("{text:?} is neither a CIDR nor an address"),
+                "such as 10.0.0.0/8 or 10.0.0.1",
+            );
             None
         }
     }
@@ -229,7 +233,9 @@ fn cidr_rule(field: &Field<'_>) -> Option<CidrSelector> {
     let mut fields = field.object()?;
     fields.refuse(&["cidrGroupRef", "cidrGroupSelector"]);
     let outer = fields.get("cidr");
-    if outer.is_none() && field.node.get("cidrGroupRef").or_else(|| field.node.get("cidrGroupSelector")).is_none() {
+    if outer.is_none()
+        && field.node.get("cidrGroupRef").or_else(|| field.node.get("cidrGroupSelector")).is_none()
+    {
         field.error("\"cidr\" is missing", "such as 10.0.0.0/8");
     }
     let items = fields.get("except").and_then(|field| field.list()).unwrap_or_default();

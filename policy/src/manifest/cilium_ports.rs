@@ -83,7 +83,10 @@ fn port(field: &Field<'_>) -> Option<PortSelector> {
             Ok(0) => PortMatch::All,
             Ok(number) => PortMatch::Range(number, number),
             Err(_) => {
-                port.error(format!("{text:?} is not a port"), "\"0\" to \"65535\", or the name of a container port");
+                port.error(
+                    format!("{text:?} is not a port"),
+                    "\"0\" to \"65535\", or the name of a container port",
+                );
                 return None;
             }
         }

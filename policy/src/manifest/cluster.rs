@@ -226,7 +226,8 @@ pub(super) fn protocol(fields: &mut Fields<'_>) -> Option<Protocol> {
 }
 
 pub(super) fn service(meta: Meta, fields: &mut Fields<'_>) -> Option<Service> {
-    let mut service = Service { meta, cluster_ips: Vec::new(), ports: Vec::new(), selector: Default::default() };
+    let mut service =
+        Service { meta, cluster_ips: Vec::new(), ports: Vec::new(), selector: Default::default() };
     if let Some(mut spec) = section(fields, "spec") {
         let is_address = |field: &Field<'_>| field.node.as_str() != Some("None");
         let mut items = spec.get("clusterIPs").and_then(|field| field.list()).unwrap_or_default();

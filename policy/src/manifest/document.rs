@@ -16,15 +16,19 @@ pub fn documents(text: &str) -> Vec<Document<'_>> {
     let (mut start, mut start_line, mut offset) = (0, 1, 0);
     let mut push = |start: usize, end: usize, line: u32| {
         let text = &text[start..end];
-        let has_content =
-            text.lines().map(str::trim).any(|line| !line.is_empty() && !line.starts_with(['#', '%']) && line != "...");
+        let has_content = text
+            .lines()
+            .map(str::trim)
+            .any(|line| !line.is_empty() && !line.starts_with(['#', '%']) && line != "...");
         if has_content {
             found.push(Document { text, line });
         }
     };
     for (line, number) in text.split_inclusive('\n').zip(1u32..) {
         let end = offset + line.len();
-        let is_separator = line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
+        let is_separator = line
+            .strip_prefix("---")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
         if is_separator {
             push(start, offset, start_line);
             // What follows the dashes on their line belongs to the next document.

@@ -134,7 +134,8 @@ fn expression(field: &Field<'_>, keys: Keys) -> Option<Expression> {
         operator
     });
     let values_field = fields.get("values");
-    let values: BTreeSet<_> = values_field.as_ref().and_then(Field::strings).unwrap_or_default().into_iter().collect();
+    let values: BTreeSet<_> =
+        values_field.as_ref().and_then(Field::strings).unwrap_or_default().into_iter().collect();
     for value in &values {
         check_value(values_field.as_ref().unwrap_or(field), value);
     }

@@ -70,9 +70,13 @@ pub(super) fn read(fields: &mut Fields<'_>, api_version: &str, kind: &str, stric
     });
     let namespace = inner.get("namespace").and_then(|field| {
         let namespace = field.string()?;
-        let fits = namespace.len() <= 63 && namespace.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let fits = namespace.len() <= 63
+            && namespace.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !fits {
-            field.error(format!("{namespace:?} is not a namespace"), "lower-case letters, digits and '-', at most 63");
+            field.error(
+                format!("{namespace:?} is not a namespace"),
+                "lower-case letters, digits and '-', at most 63",
+            );
         }
         Some(namespace).filter(|namespace| fits && !namespace.is_empty())
     });

@@ -133,7 +133,7 @@ pub struct Rejected {
     /// For a policy whose subject selector is valid: the policy that puts its subjects in default deny for the
     /// directions that it names. To be enforced where no valid revision of it is in force, so that a mistake
     /// never opens what was meant to be closed.
-    pub fail_closed: Option<Policy>,
+    pub fail_closed: Option<Box<Policy>>,
 }
 
 fn lines(diagnostics: &[Diagnostic]) -> String {
@@ -192,27 +192,23 @@ pub fn parse_stored(text: &str, stored_in: &str) -> Vec<Result<Object, Rejected>
 }
 
 fn rejected(object: Option<ObjectKey>, report: Report, fail_closed: Option<Policy>) -> Rejected {
-    Rejected { object, diagnostics: report.into_diagnostics(), fail_closed }
+    Rejected { object, diagnostics: report.into_diagnostics(), fail_closed: fail_closed.map(Box::new) }
 }
 
 /// Reads the object at `root`, or those of the list that it is.
 fn read(root: &Field<'_>, objects: &mut Vec<Result<Object, Rejected>>) {
-    let is_list = root.node.get("kind").and_then(tree::Node::as_str).is_some_and(|kind| kind.ends_with("List"));
-    if is_list && let Some(items) = root.node.get("items") {
-        let field = Field { report: root.report, node: items, path: "items".into() };
-        let Some(items) = field.list() else {
-            let report = Report::new(Arc::clone(&root.report.file), root.report.line_offset);
-            report.add((field.node.line, field.node.column), "items", "must be a list".into(), None);
-            objects.push(Err(rejected(None, report, None)));
-            return;
-        };
-        for item in items {
-            let report = Report::new(Arc::clone(&root.report.file), root.report.line_offset);
-            objects.push(object(&Field::root(&report, item.node)).map_err(|e| e.finish(report)));
-        }
-    } else {
+    let is_list =
+        root.node.get("kind").and_then(tree::Node::as_str).is_some_and(|kind| kind.ends_with("List"));
+    let items = root.node.get("items").filter(|_| is_list).map(|items| &items.value);
+    let mut read = |node| {
         let report = Report::new(Arc::clone(&root.report.file), root.report.line_offset);
-        objects.push(object(&Field::root(&report, root.node)).map_err(|e| e.finish(report)));
+        let outcome = object(&Field::root(&report, node));
+        objects.push(outcome.map_err(|invalid| rejected(invalid.object, report, invalid.fail_closed)));
+    };
+    match items {
+        Some(Value::List(items)) => items.iter().for_each(read),
+        // Something else that happens to be called a list.
+        _ => read(root.node),
     }
 }
 
@@ -223,29 +219,21 @@ struct Invalid {
     fail_closed: Option<Policy>,
 }
 
-impl Invalid {
-    fn finish(self, report: Report) -> Rejected {
-        rejected(self.object, report, self.fail_closed)
-    }
-}
-
-fn object(root: &Field<'_>) -> Result<Object, Invalid> {
-    let Some(mut fields) = root.object() else { return Err(Invalid::default()) };
+fn object(root: &Field<'_>) -> Result<Object, Box<Invalid>> {
+    let Some(mut fields) = root.object() else { return Err(Box::default()) };
     let api_version = fields.require("apiVersion", "such as v1").and_then(|field| field.string());
     let kind = fields.require("kind", "such as Pod").and_then(|field| field.string());
-    let (Some(api_version), Some(kind)) = (api_version, kind) else { return Err(Invalid::default()) };
-    let strict = matches!(
-        kind.as_str(),
-        "NetworkPolicy" | "CiliumNetworkPolicy" | "CiliumClusterwideNetworkPolicy"
-    );
+    let (Some(api_version), Some(kind)) = (api_version, kind) else { return Err(Box::default()) };
+    let strict =
+        matches!(kind.as_str(), "NetworkPolicy" | "CiliumNetworkPolicy" | "CiliumClusterwideNetworkPolicy");
     let meta = meta::read(&mut fields, &api_version, &kind, strict);
     let key = meta.as_ref().map(|meta| ObjectKey {
         kind: kind.clone(),
         namespace: meta.namespace.clone(),
         name: meta.name.clone(),
     });
-    let invalid = || Invalid { object: key.clone(), fail_closed: None };
-    let Some(meta) = meta else { return Err(invalid()) };
+    let invalid = |fail_closed| Box::new(Invalid { object: key, fail_closed });
+    let Some(meta) = meta else { return Err(invalid(None)) };
     let (read, fail_closed) = match (api_version.as_str(), kind.as_str()) {
         ("v1", "Namespace") => (Some(Object::Namespace(Namespace { meta })), None),
         ("v1", "Node") => (cluster::node(meta, &mut fields).map(Object::Node), None),
@@ -259,7 +247,9 @@ fn object(root: &Field<'_>) -> Result<Object, Invalid> {
             let (policy, closed) = cilium::read(meta, fields);
             (policy.map(Object::CiliumPolicy), closed)
         }
-        (_, "NetworkPolicy") if api_version != "networking.k8s.io/v1" && api_version != "crd.projectcalico.org/v1" => {
+        (_, "NetworkPolicy")
+            if api_version != "networking.k8s.io/v1" && api_version != "crd.projectcalico.org/v1" =>
+        {
             wrong_version(root, &api_version, "networking.k8s.io/v1");
             (None, None)
         }
@@ -271,7 +261,7 @@ fn object(root: &Field<'_>) -> Result<Object, Invalid> {
     };
     match read {
         Some(object) if root.report.count() == 0 => Ok(object),
-        _ => Err(Invalid { fail_closed, ..invalid() }),
+        _ => Err(invalid(fail_closed)),
     }
 }
 

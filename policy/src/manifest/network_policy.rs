@@ -13,8 +13,8 @@ use crate::cidr::{canonical, contains};
 use crate::label::Source;
 use crate::pod::{NAMESPACE, NAMESPACE_LABELS};
 use crate::rule::{
-    Action, CidrSelector, PeerSelector, Peers, Policy, PolicyKey, PolicyKind, PortMatch, PortSelector, Ports, Protocol,
-    Rule, RuleRef, Spec,
+    Action, CidrSelector, PeerSelector, Peers, Policy, PolicyKey, PolicyKind, PortMatch, PortSelector, Ports,
+    Protocol, Rule, RuleRef, Spec,
 };
 use crate::selector::{Requirement, Selector};
 
@@ -154,7 +154,10 @@ fn ports(ports: &[NetworkPolicyPort]) -> Ports {
     if ports.is_empty() {
         return Ports::Any;
     }
-    let selector = |port: &NetworkPolicyPort| PortSelector { protocols: [port.protocol].into(), port: port.port.clone() };
+    let selector = |port: &NetworkPolicyPort| PortSelector {
+        protocols: [port.protocol].into(),
+        port: port.port.clone(),
+    };
     Ports::OneOf(ports.iter().map(selector).collect())
 }
 
@@ -177,9 +180,12 @@ pub(super) fn read(meta: Meta, mut object: Fields<'_>) -> (Option<NetworkPolicy>
         None => Some(LabelSelector::default()),
     };
     let types = spec.get("policyTypes");
+    let before_types = report.count();
     let named: Option<Vec<Direction>> = types.as_ref().map(policy_types).filter(|named| !named.is_empty());
+    let types_valid = report.count() == before_types;
     let (ingress_field, egress_field) = (spec.get("ingress"), spec.get("egress"));
-    let mut list = |field: &Option<Field<'_>>, peers_key| {
+    let names_egress = egress_field.as_ref().is_some_and(|field| !field.is_empty_list());
+    let list = |field: &Option<Field<'_>>, peers_key| {
         let items = field.as_ref().and_then(Field::list).unwrap_or_default();
         items.iter().map(|item| rule(item, &meta, peers_key)).collect::<Vec<_>>()
     };
@@ -204,9 +210,9 @@ pub(super) fn read(meta: Meta, mut object: Fields<'_>) -> (Option<NetworkPolicy>
     let mut closed = policy.normalise();
     for spec in &mut closed.specs {
         spec.rules.clear();
-        // Wrong types name both directions, as far as anyone can tell.
-        let unclear = types.is_some() && named.as_ref().is_none_or(|named| named.len() < 2) && egress_field.is_some();
-        spec.deny_egress |= unclear;
+        // Where the types are wrong, so is what they leave out.
+        spec.deny_ingress |= !types_valid;
+        spec.deny_egress |= (!types_valid || types.is_none()) && names_egress;
     }
     (None, Some(closed))
 }
@@ -291,7 +297,10 @@ fn ip_block(field: &Field<'_>) -> Option<NetworkPolicyPeer> {
     let inner = |item: &Field<'_>| {
         let except = cidr(item)?;
         if !contains(outer, except) || except == outer {
-            item.error(format!("{except} does not lie strictly inside {outer}"), "except takes parts of cidr away");
+            item.error(
+                format!("{except} does not lie strictly inside {outer}"),
+                "except takes parts of cidr away",
+            );
             return None;
         }
         Some(except)
@@ -320,7 +329,9 @@ fn port(field: &Field<'_>) -> Option<NetworkPolicyPort> {
     let last = end.as_ref().and_then(Field::port);
     let matched = match (first, &end, last) {
         (first, None, _) => first,
-        (Some(PortMatch::Range(first, _)), Some(_), Some(last)) if last >= first => Some(PortMatch::Range(first, last)),
+        (Some(PortMatch::Range(first, _)), Some(_), Some(last)) if last >= first => {
+            Some(PortMatch::Range(first, last))
+        }
         (Some(PortMatch::Range(first, _)), Some(end), Some(last)) => {
             end.error(format!("endPort {last} is below port {first}"), format!("at least {first}"));
             None

@@ -47,16 +47,18 @@ pub(super) struct Field<'a> {
     pub(super) report: &'a Report,
     pub(super) node: &'a Node,
     pub(super) path: String,
+    /// The line of its key within the document, where it has one.
+    key_line: Option<u32>,
 }
 
 impl<'a> Field<'a> {
     pub(super) const fn root(report: &'a Report, node: &'a Node) -> Self {
-        Self { report, node, path: String::new() }
+        Self { report, node, path: String::new(), key_line: None }
     }
 
-    /// The line in the user's file.
+    /// The line in the user's file where the field begins.
     pub(super) fn line(&self) -> u32 {
-        self.report.line_offset + self.node.line.max(1)
+        self.report.line_offset + self.key_line.unwrap_or(self.node.line).max(1)
     }
 
     /// Notes a mistake here, and what would be right.
@@ -90,11 +92,21 @@ impl<'a> Field<'a> {
                 items
                     .iter()
                     .enumerate()
-                    .map(|(i, node)| Self { report: self.report, node, path: format!("{}[{i}]", self.path) })
+                    .map(|(i, node)| Self {
+                        report: self.report,
+                        node,
+                        path: format!("{}[{i}]", self.path),
+                        key_line: None,
+                    })
                     .collect(),
             ),
             _ => self.mismatch("a list"),
         }
+    }
+
+    /// Whether this is a list without items.
+    pub(super) fn is_empty_list(&self) -> bool {
+        matches!(&self.node.value, Value::List(items) if items.is_empty())
     }
 
     pub(super) fn string(&self) -> Option<String> {
@@ -102,8 +114,14 @@ impl<'a> Field<'a> {
     }
 
     pub(super) fn boolean(&self) -> Option<bool> {
-        match self.node.value {
-            Value::Boolean(value) => Some(value),
+        match &self.node.value {
+            Value::Boolean(value) => Some(*value),
+            // YAML 1.1 has more words for it, and kubectl knows them.
+            Value::String(word) => match word.to_ascii_lowercase().as_str() {
+                "yes" | "on" | "y" => Some(true),
+                "no" | "off" | "n" => Some(false),
+                _ => self.mismatch("a boolean"),
+            },
             _ => self.mismatch("a boolean"),
         }
     }
@@ -155,22 +173,22 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn child(&self, key: &str, node: &'a Node) -> Field<'a> {
+    fn child(&self, (key, place, node): &'a (String, (u32, u32), Node)) -> Field<'a> {
         let parent = &self.field.path;
         let path = if parent.is_empty() { key.to_owned() } else { format!("{parent}.{key}") };
-        Field { report: self.field.report, node, path }
+        Field { report: self.field.report, node, path, key_line: Some(place.0) }
     }
 
     /// All fields, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'a str, Field<'a>)> {
-        self.entries().iter().map(|(key, _, node)| (key.as_str(), self.child(key, node)))
+        self.entries().iter().map(|entry| (entry.0.as_str(), self.child(entry)))
     }
 
     /// A field, if it is there and not null.
     pub(super) fn get(&mut self, key: &'static str) -> Option<Field<'a>> {
         self.known.push(key);
-        let node = self.field.node.get(key)?;
-        (!matches!(node.value, Value::Null)).then(|| self.child(key, node))
+        let entry = self.entries().iter().find(|(name, ..)| name == key)?;
+        (!matches!(entry.2.value, Value::Null)).then(|| self.child(entry))
     }
 
     /// A field that must be there.
@@ -191,7 +209,8 @@ impl<'a> Fields<'a> {
     pub(super) fn refuse(&mut self, keys: &[&'static str]) {
         for key in keys {
             if let Some(field) = self.get(key) {
-                field.error(format!("{key:?} is not enforced yet"), "remove it, or the policy is not applied");
+                field
+                    .error(format!("{key:?} is not enforced yet"), "remove it, or the policy is not applied");
             }
         }
     }

@@ -22,7 +22,7 @@ pub(super) enum Value {
     Boolean(bool),
     Integer(i64),
     /// A number that is no whole one, or beyond 64 bits.
-    Number(f64),
+    Number,
     String(String),
     List(Vec<Node>),
     /// In the order of the document: key, the key's place, value.
@@ -35,7 +35,7 @@ impl Value {
         match self {
             Self::Null => "nothing",
             Self::Boolean(_) => "a boolean",
-            Self::Integer(_) | Self::Number(_) => "a number",
+            Self::Integer(_) | Self::Number => "a number",
             Self::String(_) => "a string",
             Self::List(_) => "a list",
             Self::Map(_) => "an object",
@@ -71,12 +71,22 @@ pub(super) struct SyntaxError {
 
 /// Parses one document.
 pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
-    serde_saphyr::from_str::<Spanned<Value>>(text).map(Node::from).map_err(|error| {
+    // Only true and false are booleans: people call namespaces y.
+    let options = serde_saphyr::options! {
+        strict_booleans: true,
+        budget: serde_saphyr::budget! {
+            max_events: 40_000_000,
+            max_nodes: 10_000_000,
+            max_total_scalar_bytes: 1 << 30,
+        },
+    };
+    serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options).map(Node::from).map_err(|error| {
         let (line, column) = error.location().map_or((0, 0), place);
         let rendered = error.without_snippet().to_string();
         // The parser repeats the place in its message; ours has it already.
         let message = rendered.split(" at line ").next().unwrap_or(&rendered);
-        let message = message.strip_prefix("error: ").unwrap_or(message).trim_end_matches(['.', ':']).to_owned();
+        let message =
+            message.strip_prefix("error: ").unwrap_or(message).trim_end_matches(['.', ':']).to_owned();
         SyntaxError { line, column, message }
     })
 }
@@ -129,19 +139,19 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(i64::try_from(value).map_or(Value::Number(value as f64), Value::Integer))
+        Ok(i64::try_from(value).map_or(Value::Number, Value::Integer))
     }
 
     fn visit_i128<E>(self, value: i128) -> Result<Value, E> {
-        Ok(i64::try_from(value).map_or(Value::Number(value as f64), Value::Integer))
+        Ok(i64::try_from(value).map_or(Value::Number, Value::Integer))
     }
 
     fn visit_u128<E>(self, value: u128) -> Result<Value, E> {
-        Ok(i64::try_from(value).map_or(Value::Number(value as f64), Value::Integer))
+        Ok(i64::try_from(value).map_or(Value::Number, Value::Integer))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::Number(value))
+    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
+        Ok(Value::Number)
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -182,6 +192,14 @@ mod tests {
         assert!(matches!(items[1].get("f").unwrap().value, Value::Null));
         let Value::Map(entries) = &items[0].value else { panic!() };
         assert_eq!(entries[1].1, (3, 5));
+    }
+
+    #[test]
+    fn booleans_are_true_and_false() {
+        let root = parse("[y, no, On, true, 1.10, \"1\", 0x10, 1_0]").unwrap();
+        let Value::List(items) = &root.value else { panic!() };
+        let kinds: Vec<_> = items.iter().map(|item| item.value.kind()).collect();
+        assert_eq!(kinds[..6], ["a string", "a string", "a string", "a boolean", "a number", "a string"]);
     }
 
     #[test]

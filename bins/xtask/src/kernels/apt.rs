@@ -25,20 +25,15 @@ impl Apt {
             fs::create_dir_all(&path).with_context(|| format!("creating {}", path.display()))?;
         }
         let mirror = Mirror::of_the_system()?;
-        let signed = if Path::new(KEYRING).is_file() {
-            format!("[signed-by={KEYRING}] ")
-        } else {
-            String::new()
-        };
-        let sources: String = suites
-            .iter()
-            .map(|suite| format!("deb {signed}{} {suite} main\n", mirror.base(suite)))
-            .collect();
-        let path = directory.join("sources.list");
-        fs::write(&path, sources).with_context(|| format!("writing {}", path.display()))?;
-        Ok(Self {
-            directory: directory.to_owned(),
-        })
+        let signed =
+            if Path::new(KEYRING).is_file() { format!("[signed-by={KEYRING}] ") } else { String::new() };
+        let sources: String =
+            suites.iter().map(|suite| format!("deb {signed}{} {suite} main\n", mirror.base(suite))).collect();
+        for (name, text) in [("sources.list", sources), ("apt.conf", configuration(directory))] {
+            let path = directory.join(name);
+            fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        }
+        Ok(Self { directory: directory.to_owned() })
     }
 
     /// Fetches the package lists.
@@ -55,22 +50,13 @@ impl Apt {
     /// Fetches `packages` and unpacks them under `to`.
     pub(crate) fn unpack(&self, packages: &[String], to: &Path) -> Result<()> {
         self.clear()?;
-        self.command("apt-get")
-            .args(["download", "-q"])
-            .args(packages)
-            .current_dir(self.archives())
-            .run()?;
+        self.command("apt-get").args(["download", "-q"]).args(packages).current_dir(self.archives()).run()?;
         self.unpack_archives(to)
     }
 
     /// Fetches `package` of the release `suite` with those of its dependencies that the system
     /// lacks, and unpacks them under `to`.
-    pub(crate) fn unpack_with_dependencies(
-        &self,
-        package: &str,
-        suite: &str,
-        to: &Path,
-    ) -> Result<()> {
+    pub(crate) fn unpack_with_dependencies(&self, package: &str, suite: &str, to: &Path) -> Result<()> {
         self.clear()?;
         self.command("apt-get")
             .args(["install", "--download-only", "-q", "-y"])
@@ -84,7 +70,7 @@ impl Apt {
         fs::create_dir_all(to).with_context(|| format!("creating {}", to.display()))?;
         let mut unpacked = 0;
         for archive in self.debs()? {
-            Command::new("dpkg-deb").arg("-x").arg(archive).arg(to).run()?;
+            Command::new("dpkg-deb").arg("-x").arg(archive).arg(to).read()?;
             unpacked += 1;
         }
         if unpacked == 0 {
@@ -103,9 +89,7 @@ impl Apt {
     fn debs(&self) -> Result<Vec<PathBuf>> {
         let archives = self.archives();
         let mut debs = Vec::new();
-        for entry in
-            fs::read_dir(&archives).with_context(|| format!("reading {}", archives.display()))?
-        {
+        for entry in fs::read_dir(&archives).with_context(|| format!("reading {}", archives.display()))? {
             let path = entry.context("reading a directory")?.path();
             if path.extension().is_some_and(|extension| extension == "deb") {
                 debs.push(path);
@@ -120,26 +104,29 @@ impl Apt {
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        let directory = self.directory.display();
-        for option in [
-            format!("Dir::Etc::SourceList={directory}/sources.list"),
-            "Dir::Etc::SourceParts=/dev/null".to_owned(),
-            format!("Dir::State::Lists={directory}/lists"),
-            format!("Dir::Cache={directory}"),
-            format!("Dir::Cache::Archives={directory}/archives"),
-            // Nothing of the system's is written, so neither root nor its lock is needed, and the
-            // directory may be closed to apt's own user.
-            "Debug::NoLocking=true".to_owned(),
-            "APT::Sandbox::User=".to_owned(),
-            "Acquire::Languages=none".to_owned(),
-            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
-            "APT::Update::Post-Invoke=".to_owned(),
-            "APT::Update::Post-Invoke-Success=".to_owned(),
-        ] {
-            command.arg("-o").arg(option);
-        }
+        // Read before the system's configuration, of which what we don't name stays in force
+        // (a proxy, say).
+        command.env("APT_CONFIG", self.directory.join("apt.conf"));
         command
     }
+}
+
+/// The settings that turn the system's apt into ours.
+fn configuration(directory: &Path) -> String {
+    let directory = directory.display();
+    format!(
+        "Dir::Etc::SourceList \"{directory}/sources.list\";\n\
+         Dir::Etc::SourceParts \"/dev/null\";\n\
+         Dir::State::Lists \"{directory}/lists\";\n\
+         Dir::Cache \"{directory}\";\n\
+         Dir::Cache::Archives \"{directory}/archives\";\n\
+         # Nothing of the system's is written, so neither root nor its lock is needed, and the\n\
+         # directory may be closed to apt's own user.\n\
+         Debug::NoLocking \"true\";\n\
+         APT::Sandbox::User \"root\";\n\
+         Acquire::Languages \"none\";\n\
+         Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";\n"
+    )
 }
 
 /// Where Debian and its security updates are fetched from.
@@ -170,18 +157,11 @@ impl Mirror {
             }
         }
         let main = main?.to_owned();
-        Some(Self {
-            security: security.map_or_else(|| format!("{main}-security"), str::to_owned),
-            main,
-        })
+        Some(Self { security: security.map_or_else(|| format!("{main}-security"), str::to_owned), main })
     }
 
     fn base(&self, suite: &str) -> &str {
-        if suite.ends_with("-security") {
-            &self.security
-        } else {
-            &self.main
-        }
+        if suite.ends_with("-security") { &self.security } else { &self.main }
     }
 }
 
@@ -202,19 +182,13 @@ mod tests {
         )
         .expect("a mirror");
         assert_eq!(mirror.base("sid"), "http://mirror.example/pub/debian");
-        assert_eq!(
-            mirror.base("bookworm-security"),
-            "http://security.example/debian-security"
-        );
+        assert_eq!(mirror.base("bookworm-security"), "http://security.example/debian-security");
     }
 
     #[test]
     fn security_updates_are_looked_for_beside_the_archive() {
         let mirror = Mirror::choose(["http://mirror.example/debian"].into_iter()).expect("one");
-        assert_eq!(
-            mirror.base("trixie-security"),
-            "http://mirror.example/debian-security"
-        );
+        assert_eq!(mirror.base("trixie-security"), "http://mirror.example/debian-security");
         assert!(Mirror::choose(["http://mirror.example/ubuntu"].into_iter()).is_none());
     }
 }

@@ -75,9 +75,8 @@ impl Image {
     pub(crate) fn get(cache: &Path, series: Series, refresh: bool) -> Result<Self> {
         let home = cache.join(series.name());
         let latest = home.join("latest");
-        let cached = fs::read_to_string(&latest)
-            .ok()
-            .and_then(|release| Self::open(&home, release.trim()).ok());
+        let cached =
+            fs::read_to_string(&latest).ok().and_then(|release| Self::open(&home, release.trim()).ok());
         let fresh = fs::metadata(&latest)
             .and_then(|metadata| metadata.modified())
             .is_ok_and(|then| SystemTime::now().duration_since(then).is_ok_and(|age| age < FRESH));
@@ -88,8 +87,9 @@ impl Image {
                     eprintln!("using {} from the cache: {error:#}", image.release);
                     Ok(image)
                 }
-                (fetched, _) => fetched
-                    .with_context(|| format!("fetching a Debian kernel {}", series.name())),
+                (fetched, _) => {
+                    fetched.with_context(|| format!("fetching a Debian kernel {}", series.name()))
+                }
             },
         }
     }
@@ -119,12 +119,12 @@ impl Image {
             Err(_) => {
                 let tree = home.join(release);
                 if tree.exists() {
-                    fs::remove_dir_all(&tree)
-                        .with_context(|| format!("removing {}", tree.display()))?;
+                    fs::remove_dir_all(&tree).with_context(|| format!("removing {}", tree.display()))?;
                 }
-                // Since 6.17 linux-image is an empty package that depends on the two others.
+                // New kernels come in parts: linux-image is an empty package that depends on the
+                // others.
                 let mut packages = Vec::new();
-                for part in ["linux-image-", "linux-binary-", "linux-modules-"] {
+                for part in ["linux-image-", "linux-binary-", "linux-modules-", "linux-base-"] {
                     let package = format!("{part}{release}");
                     if apt.names(&package)?.contains(&package) {
                         packages.push(package);
@@ -145,21 +145,15 @@ impl Image {
             tree.join(format!("boot/vmlinuz-{release}")),
             tree.join(format!("usr/lib/modules/{release}/vmlinuz")),
         ];
-        let modules = [
-            tree.join(format!("lib/modules/{release}")),
-            tree.join(format!("usr/lib/modules/{release}")),
-        ];
+        let modules =
+            [tree.join(format!("lib/modules/{release}")), tree.join(format!("usr/lib/modules/{release}"))];
         let Some(vmlinuz) = vmlinuz.into_iter().find(|path| path.is_file()) else {
             bail!("no vmlinuz of {release} in {}", tree.display());
         };
-        let Some(modules) = modules.into_iter().find(|path| path.join("kernel").is_dir()) else {
+        let Some(modules) = modules.into_iter().find(|path| path.join("modules.builtin").is_file()) else {
             bail!("no modules of {release} in {}", tree.display());
         };
-        Ok(Self {
-            release: release.to_owned(),
-            vmlinuz,
-            modules,
-        })
+        Ok(Self { release: release.to_owned(), vmlinuz, modules })
     }
 }
 
@@ -178,9 +172,7 @@ fn latest<'a>(names: &'a [String], prefix: &str) -> Option<&'a str> {
 
 /// The numbers in a text, which order releases: 6.12.9 before 6.12.10.
 fn numbers(text: &str) -> Vec<u64> {
-    text.split(|c: char| !c.is_ascii_digit())
-        .filter_map(|number| number.parse().ok())
-        .collect()
+    text.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
 }
 
 #[cfg(test)]

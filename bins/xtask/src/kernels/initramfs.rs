@@ -15,10 +15,7 @@ pub(crate) struct Initramfs {
 
 impl Initramfs {
     pub(crate) fn new() -> Self {
-        Self {
-            bytes: Vec::new(),
-            entries: 0,
-        }
+        Self { bytes: Vec::new(), entries: 0 }
     }
 
     /// Adds a directory. Paths have no leading slash.
@@ -43,8 +40,8 @@ impl Initramfs {
     }
 
     fn entry(&mut self, path: &str, mode: u32, device: (u32, u32), content: &[u8]) -> Result<()> {
-        let size = u32::try_from(content.len())
-            .with_context(|| format!("{path} does not fit into an initramfs"))?;
+        let size =
+            u32::try_from(content.len()).with_context(|| format!("{path} does not fit into an initramfs"))?;
         let name = u32::try_from(path.len() + 1).context("a path's length")?;
         self.entries += 1;
         self.bytes.extend_from_slice(b"070701");

@@ -71,11 +71,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let logs = workspace.target().join("kernels");
     fs::create_dir_all(&logs).with_context(|| format!("creating {}", logs.display()))?;
 
-    let kernels = if options.kernels.is_empty() {
-        Series::ALL
-    } else {
-        &options.kernels
-    };
+    let kernels = if options.kernels.is_empty() { Series::ALL } else { &options.kernels };
     let limit = Duration::from_secs(options.timeout);
     let mut outcomes = Vec::new();
     for &series in kernels {
@@ -113,20 +109,14 @@ fn build_init(workspace: &Workspace) -> Result<Vec<u8>> {
         .read()?;
     if !PathBuf::from(libraries.trim()).is_dir() {
         eprintln!("missing: the standard library for {TARGET}");
-        Command::new("rustup")
-            .args(["target", "add", TARGET])
-            .current_dir(workspace.root())
-            .run()?;
+        Command::new("rustup").args(["target", "add", TARGET]).current_dir(workspace.root()).run()?;
     }
     workspace
         .cargo()
         .args(["build", "--locked", "--release", "--package", "netloom-kerneltest"])
         .args(["--target", TARGET])
         .run()?;
-    let path = workspace
-        .target()
-        .join(TARGET)
-        .join("release/netloom-kerneltest");
+    let path = workspace.target().join(TARGET).join("release/netloom-kerneltest");
     fs::read(&path).with_context(|| format!("reading {}", path.display()))
 }
 

@@ -34,10 +34,7 @@ fn parse_list(text: &str) -> Vec<Wanted> {
     text.lines()
         .map(|line| line.split('#').next().unwrap_or_default().trim())
         .filter(|line| !line.is_empty())
-        .map(|line| Wanted {
-            name: canonical(line.trim_end_matches('?')),
-            optional: line.ends_with('?'),
-        })
+        .map(|line| Wanted { name: canonical(line.trim_end_matches('?')), optional: line.ends_with('?') })
         .collect()
 }
 
@@ -52,12 +49,7 @@ pub(crate) fn resolve(directory: &Path, wanted: &[Wanted]) -> Result<Vec<Module>
         .lines()
         .filter_map(|line| module_name(Path::new(line)))
         .collect();
-    let mut order = Order {
-        files,
-        builtin,
-        modules: Vec::new(),
-        path: Vec::new(),
-    };
+    let mut order = Order { files, builtin, modules: Vec::new(), path: Vec::new() };
     for module in wanted {
         order.add(&module.name, module.optional)?;
     }
@@ -96,21 +88,15 @@ impl Order {
             self.add(&dependency, false)?;
         }
         self.path.pop();
-        self.modules.push(Module {
-            name: name.to_owned(),
-            object,
-        });
+        self.modules.push(Module { name: name.to_owned(), object });
         Ok(())
     }
 }
 
 fn index(directory: &Path, files: &mut BTreeMap<String, PathBuf>) -> Result<()> {
-    let entries =
-        fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))?;
+    let entries = fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))?;
     for entry in entries {
-        let path = entry
-            .with_context(|| format!("reading {}", directory.display()))?
-            .path();
+        let path = entry.with_context(|| format!("reading {}", directory.display()))?.path();
         if path.is_dir() {
             index(&path, files)?;
         } else if let Some(name) = module_name(&path) {
@@ -142,11 +128,7 @@ fn decompress(path: &Path) -> Result<Vec<u8>> {
     let line = command.line();
     let output = command.output().with_context(|| format!("starting `{line}`"))?;
     if !output.status.success() {
-        bail!(
-            "`{line}` failed: {}\n{}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr)
-        );
+        bail!("`{line}` failed: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
     }
     Ok(output.stdout)
 }
@@ -160,11 +142,7 @@ fn dependencies(object: &[u8]) -> Vec<String> {
     };
     let value = &object[at + KEY.len()..];
     let end = value.iter().position(|byte| *byte == 0).unwrap_or(0);
-    String::from_utf8_lossy(&value[..end])
-        .split(',')
-        .filter(|name| !name.is_empty())
-        .map(canonical)
-        .collect()
+    String::from_utf8_lossy(&value[..end]).split(',').filter(|name| !name.is_empty()).map(canonical).collect()
 }
 
 #[cfg(test)]
@@ -191,12 +169,7 @@ mod tests {
     #[test]
     fn a_module_comes_after_what_it_depends_on_and_once() {
         let kernel = kernel(
-            &[
-                ("net/a.ko", "b-x,c"),
-                ("net/b-x.ko", "c"),
-                ("lib/c.ko", ""),
-                ("net/unused.ko", ""),
-            ],
+            &[("net/a.ko", "b-x,c"), ("net/b-x.ko", "c"), ("lib/c.ko", ""), ("net/unused.ko", "")],
             "kernel/net/sch_ingress.ko\n",
         );
         let got = names(kernel.path(), "a # the first\nc\nsch-ingress\nnetkit?\n");

@@ -78,14 +78,10 @@ impl Outcome {
                     Some("skipped") => Verdict::Skipped(text("why")),
                     _ => Verdict::Failed(text("why")),
                 };
-                outcome.checks.push(Check {
-                    name: text("check"),
-                    verdict,
-                });
-            } else if let (Some(name), Some(instructions)) = (
-                message["program"].as_str(),
-                message["verified_insns"].as_u64(),
-            ) {
+                outcome.checks.push(Check { name: text("check"), verdict });
+            } else if let (Some(name), Some(instructions)) =
+                (message["program"].as_str(), message["verified_insns"].as_u64())
+            {
                 outcome.programs.insert(name.to_owned(), instructions);
             } else if message["kernel"].as_str() == Some(release) {
                 // What booted is what was meant to.
@@ -100,30 +96,25 @@ impl Outcome {
             Some(outcome.count(|verdict| matches!(verdict, Verdict::Failed(_)))),
         );
         match done {
-            None => outcome
-                .trouble
-                .push("the guest ended before its checks were done".to_owned()),
-            Some(said) if said != counted => outcome
-                .trouble
-                .push(format!("results got lost: counted {counted:?}, the guest {said:?}")),
+            None => outcome.trouble.push("the guest ended before its checks were done".to_owned()),
+            Some(said) if said != counted => {
+                outcome.trouble.push(format!("results got lost: counted {counted:?}, the guest {said:?}"))
+            }
             Some((Some(0), _)) => outcome.trouble.push("no check passed".to_owned()),
             Some(_) => {}
         }
         for (name, &instructions) in &outcome.programs {
             if instructions > TOO_MANY {
-                outcome.trouble.push(format!(
-                    "{name}: {instructions} verified instructions, more than {TOO_MANY}"
-                ));
+                outcome
+                    .trouble
+                    .push(format!("{name}: {instructions} verified instructions, more than {TOO_MANY}"));
             }
         }
         outcome
     }
 
     fn count(&self, which: impl Fn(&Verdict) -> bool) -> u64 {
-        self.checks
-            .iter()
-            .map(|check| u64::from(which(&check.verdict)))
-            .sum()
+        self.checks.iter().map(|check| u64::from(which(&check.verdict))).sum()
     }
 
     pub(crate) fn series(&self) -> Series {
@@ -205,24 +196,16 @@ fn table(outcomes: &[Outcome]) -> String {
         let cells: Vec<String> = outcomes.iter().map(cells).collect();
         format!("| {first} | {} |\n", cells.join(" | "))
     };
-    let programs: BTreeSet<&String> = outcomes
-        .iter()
-        .flat_map(|outcome| outcome.programs.keys())
-        .collect();
+    let programs: BTreeSet<&String> = outcomes.iter().flat_map(|outcome| outcome.programs.keys()).collect();
     let mut text = row("program", &|outcome| outcome.release.clone());
     text.push_str(&row("---", &|_| "---:".to_owned()));
     for program in programs {
         text.push_str(&row(&format!("`{program}`"), &|outcome| {
-            outcome
-                .programs
-                .get(program)
-                .map_or_else(|| "-".to_owned(), u64::to_string)
+            outcome.programs.get(program).map_or_else(|| "-".to_owned(), u64::to_string)
         }));
     }
     text.push_str(&row("checks passed", &|outcome| {
-        outcome
-            .count(|verdict| matches!(verdict, Verdict::Passed))
-            .to_string()
+        outcome.count(|verdict| matches!(verdict, Verdict::Passed)).to_string()
     }));
     text
 }
@@ -245,20 +228,13 @@ pub(crate) fn stamp(root: &Path) -> Result<String> {
         .args(lines)
         .current_dir(root)
         .read()?;
-    hash
-        .split_whitespace()
-        .next()
-        .map(str::to_owned)
-        .context("sha256sum printed nothing")
+    hash.split_whitespace().next().map(str::to_owned).context("sha256sum printed nothing")
 }
 
 fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let entries =
-        fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))?;
+    let entries = fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))?;
     for entry in entries {
-        let path = entry
-            .with_context(|| format!("reading {}", directory.display()))?
-            .path();
+        let path = entry.with_context(|| format!("reading {}", directory.display()))?.path();
         if path.is_dir() {
             collect(&path, files)?;
         } else {
@@ -275,10 +251,7 @@ pub(crate) fn documented_stamp(root: &Path) -> Result<Option<String>> {
         return Ok(None);
     }
     let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    Ok(text
-        .lines()
-        .find_map(|line| line.strip_prefix(BEGIN)?.strip_suffix(" -->"))
-        .map(str::to_owned))
+    Ok(text.lines().find_map(|line| line.strip_prefix(BEGIN)?.strip_suffix(" -->")).map(str::to_owned))
 }
 
 /// Replaces the table in the docs.
@@ -299,11 +272,7 @@ fn replace(text: &str, stamp: &str, table: &str) -> Result<String> {
     if end < begin {
         bail!("the marks are in the wrong order");
     }
-    Ok(format!(
-        "{}{BEGIN}{stamp} -->\n{table}{}",
-        &text[..begin],
-        &text[end..]
-    ))
+    Ok(format!("{}{BEGIN}{stamp} -->\n{table}{}", &text[..begin], &text[end..]))
 }
 
 #[cfg(test)]
@@ -313,11 +282,7 @@ mod tests {
     use super::*;
 
     fn judge(messages: &[Value]) -> Outcome {
-        let run = Run {
-            messages: messages.to_vec(),
-            trouble: Vec::new(),
-            elapsed: Duration::from_secs(7),
-        };
+        let run = Run { messages: messages.to_vec(), trouble: Vec::new(), elapsed: Duration::from_secs(7) };
         Outcome::judge(Series::V6_1, "6.1.0-50", run)
     }
 
@@ -350,11 +315,7 @@ mod tests {
             ("a panic", vec![check("a", "passed"), json!({"trouble": "panicked"}), done(1, 0)]),
             (
                 "too many instructions",
-                vec![
-                    check("a", "passed"),
-                    json!({"program": "p", "verified_insns": 250_001}),
-                    done(1, 0),
-                ],
+                vec![check("a", "passed"), json!({"program": "p", "verified_insns": 250_001}), done(1, 0)],
             ),
         ] {
             assert!(!judge(&messages).passed(), "{what}");
@@ -365,10 +326,7 @@ mod tests {
     fn the_table_in_the_docs_is_replaced_between_its_marks() {
         let text = "# Kernels\n<!-- kernels:begin old -->\n| x |\n<!-- kernels:end -->\nrest\n";
         let got = replace(text, "new", "| y |\n").expect("both marks");
-        assert_eq!(
-            got,
-            "# Kernels\n<!-- kernels:begin new -->\n| y |\n<!-- kernels:end -->\nrest\n"
-        );
+        assert_eq!(got, "# Kernels\n<!-- kernels:begin new -->\n| y |\n<!-- kernels:end -->\nrest\n");
         assert!(replace("# Kernels\n", "new", "").is_err());
     }
 }

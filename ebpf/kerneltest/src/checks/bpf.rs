@@ -10,8 +10,7 @@ use crate::checks::Outcome;
 /// A trivial program of each kind passes the verifier.
 pub(crate) fn program_types() -> Result<Outcome> {
     let kind = ProgramType::SchedClassifier;
-    let supported =
-        is_program_supported(kind).with_context(|| format!("loading a program: {kind:?}"))?;
+    let supported = is_program_supported(kind).with_context(|| format!("loading a program: {kind:?}"))?;
     if !supported {
         bail!("the kernel refuses programs of type {kind:?}");
     }

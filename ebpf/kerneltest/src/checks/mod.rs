@@ -1,6 +1,7 @@
 //! The checks: each is a function, and the list says in which order they run.
 
 mod bpf;
+mod datapath;
 mod links;
 
 use std::panic::catch_unwind;
@@ -18,12 +19,15 @@ pub(crate) enum Outcome {
     Skipped(String),
 }
 
+type Check = fn() -> Result<Outcome>;
+
 /// Name and function of every check. The first ones tell what the later ones rely on.
-const CHECKS: &[(&str, fn() -> Result<Outcome>)] = &[
+const CHECKS: &[(&str, Check)] = &[
     ("bpf-program-types", bpf::program_types),
     ("bpf-map-types", bpf::map_types),
     ("veth-pair", links::veth_pair),
     ("clsact-on-veth", links::clsact_on_veth),
+    ("datapath-load", datapath::load),
 ];
 
 /// Runs all checks and reports each; says whether none failed.

@@ -1,11 +1,9 @@
 //! Namespaces: names, handles, threads and children.
 
-mod support;
-
 use std::{fs, process::Command};
 
+use crate::support::{TestName, can_run};
 use netcore::{Error, Family, Netns, Sysctl, spawn};
-use support::{TestName, can_run};
 
 fn own() -> (u64, u64) {
     Netns::current().unwrap().id().unwrap()
@@ -21,7 +19,7 @@ fn a_named_namespace_is_made_found_and_removed() {
     assert_ne!(made.id().unwrap(), own());
     assert_eq!(Netns::open(&name.0).unwrap().id().unwrap(), made.id().unwrap());
     assert_eq!(Netns::open_path(Netns::path(&name.0).unwrap()).unwrap().id().unwrap(), made.id().unwrap());
-    assert_eq!(Netns::list(&name.0).unwrap(), [name.0.clone()]);
+    assert_eq!(Netns::list(&name.0).unwrap(), std::slice::from_ref(&name.0));
 
     let again = Netns::create(&name.0);
     assert!(

@@ -1,12 +1,10 @@
 //! Links, addresses, routes, rules and neighbours against the kernel.
 
-mod support;
-
+use crate::support::{ip, mac, pair, run};
 use netcore::{
     Address, Error, Family, IfIndex, Neighbour, Net, Netns, Protocol, Route, RouteKind, RouteTable, Rule,
     VethEnd,
 };
-use support::{ip, mac, pair, run};
 
 #[test]
 fn a_veth_pair_is_made_across_namespaces_in_one_step() {

@@ -1,5 +1,4 @@
 //! What tests with real namespaces share.
-#![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of it")]
 
 use std::{
     future::Future,
@@ -16,7 +15,7 @@ use netcore::{Link, MacAddr, Net, Netns, VethEnd};
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Whether namespaces can be made here; says so if not.
-pub fn can_run() -> bool {
+pub(crate) fn can_run() -> bool {
     match Netns::anonymous() {
         Ok(_) => true,
         Err(error) => {
@@ -27,7 +26,7 @@ pub fn can_run() -> bool {
 }
 
 /// Runs a test that needs namespaces, for a bounded time.
-pub fn run<F: Future<Output = ()>>(test: F) {
+pub(crate) fn run<F: Future<Output = ()>>(test: F) {
     if !can_run() {
         return;
     }
@@ -36,10 +35,10 @@ pub fn run<F: Future<Output = ()>>(test: F) {
 }
 
 /// A name that no other test has, whose namespace is removed with it.
-pub struct TestName(pub String);
+pub(crate) struct TestName(pub(crate) String);
 
 impl TestName {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         Self(format!("nlt-{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed)))
     }
@@ -51,23 +50,23 @@ impl Drop for TestName {
     }
 }
 
-pub fn mac(last: u8) -> MacAddr {
+pub(crate) fn mac(last: u8) -> MacAddr {
     MacAddr([2, 0, 0, 0, 0, last])
 }
 
-pub fn ip(text: &str) -> IpAddr {
+pub(crate) fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
 /// A UDP socket in a namespace, with a second's patience.
-pub fn udp(netns: &Netns, address: IpAddr) -> UdpSocket {
+pub(crate) fn udp(netns: &Netns, address: IpAddr) -> UdpSocket {
     let socket = netns.run_in(|| UdpSocket::bind(SocketAddr::new(address, 0))).unwrap().unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
     socket
 }
 
 /// Sends a datagram each way and tells the source address that the far end saw.
-pub fn exchange(from: &UdpSocket, to: &UdpSocket) -> io::Result<SocketAddr> {
+pub(crate) fn exchange(from: &UdpSocket, to: &UdpSocket) -> io::Result<SocketAddr> {
     let mut buffer = [0; 16];
     from.send_to(b"ping", to.local_addr()?)?;
     let (length, source) = to.recv_from(&mut buffer)?;
@@ -79,7 +78,7 @@ pub fn exchange(from: &UdpSocket, to: &UdpSocket) -> io::Result<SocketAddr> {
 }
 
 /// A veth pair with both ends in one namespace and up; its first end.
-pub async fn pair(net: &Net, name: &str) -> Link {
+pub(crate) async fn pair(net: &Net, name: &str) -> Link {
     let peer = format!("{name}-peer");
     net.create_veth(&VethEnd::named(name).up(), &VethEnd::named(&peer).up(), 1500).await.unwrap()
 }

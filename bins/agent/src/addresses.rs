@@ -1,0 +1,134 @@
+//! The node's addresses, and who has them: a pool behind a journal on disk.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use api::{Attachment, PodRef};
+use ipam::file::FileJournal;
+use ipam::{Family, Pool, PoolError, Record};
+use ipnetwork::IpNetwork;
+
+/// How long an address rests before another pod gets it.
+const COOLDOWN: Duration = Duration::from_secs(30);
+/// The journal is compacted when it is longer than this, in bytes.
+const COMPACT: u64 = 1 << 20;
+
+/// The addresses of a node.
+#[derive(Debug)]
+pub(crate) struct AddressBook {
+    pool: Pool,
+    journal: FileJournal,
+    families: Vec<Family>,
+}
+
+/// Why there is no address.
+#[derive(Debug)]
+pub(crate) enum NoAddress {
+    /// None is free.
+    Exhausted(String),
+    /// Something broke.
+    Broken(anyhow::Error),
+}
+
+impl AddressBook {
+    /// Reads the journal; what it knows is kept, whatever the ranges are now.
+    pub(crate) fn open(journal: &Path, cidrs: &[IpNetwork], now: SystemTime) -> Result<Self> {
+        let (journal, replay) = FileJournal::open(journal)?;
+        if replay.torn {
+            tracing::warn!("the journal of addresses ended in the middle of a record, which was cut off");
+        }
+        let pool = Pool::restore(cidrs.iter().copied(), COOLDOWN, replay.state, now.into())
+            .context("reading the node's ranges of addresses")?;
+        for (address, owner) in pool.quarantined() {
+            tracing::warn!(%address, owner, "in use outside of the node's ranges");
+        }
+        let families: BTreeSet<Family> = cidrs.iter().map(|cidr| Family::of(cidr.network())).collect();
+        Ok(Self { pool, journal, families: families.into_iter().collect() })
+    }
+
+    /// Gives an attachment an address of each family; the same ones when asked again. They are on disk when this
+    /// returns.
+    pub(crate) fn allocate(
+        &mut self,
+        attachment: &Attachment,
+        pod: Option<&PodRef>,
+        now: SystemTime,
+    ) -> Result<Vec<IpAddr>, NoAddress> {
+        let owner = attachment.to_string();
+        let pod = pod.map(ToString::to_string).unwrap_or_default();
+        let decided =
+            self.pool.decide(&owner, &pod, &self.families, now.into()).map_err(|error| match error {
+                PoolError::Exhausted { .. } => NoAddress::Exhausted(error.to_string()),
+                other => NoAddress::Broken(other.into()),
+            })?;
+        if let Some(record) = decided {
+            self.commit(&record).map_err(NoAddress::Broken)?;
+        }
+        let mut addresses =
+            self.pool.allocation(&owner).map(|allocation| allocation.addresses.clone()).unwrap_or_default();
+        addresses.sort_by_key(IpAddr::is_ipv6);
+        Ok(addresses)
+    }
+
+    /// Takes back what an attachment has; one that has nothing is no error.
+    pub(crate) fn release(&mut self, attachment: &Attachment, now: SystemTime) -> Result<()> {
+        let owner = attachment.to_string();
+        if self.pool.allocation(&owner).is_none() {
+            return Ok(());
+        }
+        self.commit(&Record::Released { owner, at: now.into() })
+    }
+
+    /// Addresses that somebody has.
+    pub(crate) fn used(&self) -> u64 {
+        let used: u128 = self.families.iter().map(|family| self.pool.used(*family)).sum();
+        u64::try_from(used).unwrap_or(u64::MAX)
+    }
+
+    /// The attachments that have addresses.
+    pub(crate) fn owners(&self) -> impl Iterator<Item = Attachment> + '_ {
+        self.pool.state().allocations().filter_map(|(owner, _)| {
+            let (container_id, ifname) = owner.rsplit_once('/')?;
+            Some(Attachment { container_id: container_id.to_owned(), ifname: ifname.to_owned() })
+        })
+    }
+
+    /// The journal first: what it does not know, nobody has.
+    fn commit(&mut self, record: &Record) -> Result<()> {
+        self.journal.append(record)?;
+        self.pool.apply(record)?;
+        if self.journal.len() > COMPACT {
+            self.journal.compact(self.pool.state())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_survive_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let cidrs = ["10.0.1.0/24".parse().unwrap(), "fd00::/64".parse().unwrap()];
+        let attachment = |id: &str| Attachment { container_id: id.into(), ifname: "eth0".into() };
+        let now = SystemTime::now();
+        let mut book = AddressBook::open(&path, &cidrs, now).unwrap();
+        let given = book.allocate(&attachment("a"), None, now).unwrap();
+        assert_eq!(given.iter().map(IpAddr::is_ipv4).collect::<Vec<_>>(), [true, false]);
+        drop(book);
+
+        let mut book = AddressBook::open(&path, &cidrs, now).unwrap();
+        assert_eq!(book.allocate(&attachment("a"), None, now).unwrap(), given);
+        let other = book.allocate(&attachment("b"), None, now).unwrap();
+        assert!(other.iter().all(|address| !given.contains(address)));
+        book.release(&attachment("a"), now).unwrap();
+        book.release(&attachment("a"), now).unwrap();
+        assert_eq!(book.owners().collect::<Vec<_>>(), [attachment("b")]);
+    }
+}

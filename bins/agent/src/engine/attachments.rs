@@ -1,0 +1,247 @@
+//! The CNI verbs: pods come and go.
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use api::{Attachment, ErrorCode, ErrorReply, InterfaceReply, PodRef};
+use ipnetwork::IpNetwork;
+use netcore::Netns;
+use netcore::pod::{GATEWAY_V4, GATEWAY_V6, unwire};
+
+use super::{Engine, broken, refuse};
+use crate::addresses::{AddressBook, NoAddress};
+use crate::endpoint::{Endpoint, HOST_PREFIX, host_ifname, pod_mac};
+
+impl Engine {
+    /// Finds what an earlier agent left: its allocations, and the links of its pods. What has no link any more
+    /// is released; a link of ours that nobody remembers is removed.
+    pub(super) async fn settle(&mut self) -> Result<()> {
+        let Some(node) = self.cluster.own_node() else { return Ok(()) };
+        if node.pod_cidrs.is_empty() {
+            return Ok(());
+        }
+        let journal = self.args.state_dir.join("addresses.journal");
+        self.addresses = Some(AddressBook::open(&journal, &node.pod_cidrs, SystemTime::now())?);
+
+        let links = self.net.links().await.context("listing links")?;
+        for endpoint in self.endpoints.iter_mut() {
+            let link = links.iter().find(|link| link.name == endpoint.host_ifname);
+            endpoint.ifindex = link.map_or(0, |link| link.index.0);
+        }
+        self.collect_gone().await;
+        let known: Vec<(Option<PodRef>, Vec<std::net::IpAddr>, String)> = self
+            .endpoints
+            .iter()
+            .map(|endpoint| (endpoint.pod.clone(), endpoint.addresses.clone(), endpoint.host_ifname.clone()))
+            .collect();
+        for (pod, addresses, link) in &known {
+            self.cluster.set_local(pod.as_ref(), addresses);
+            self.datapath.attach_pod(link).with_context(|| format!("attaching to {link}"))?;
+        }
+        for link in links {
+            if link.name.starts_with(HOST_PREFIX) && known.iter().all(|(_, _, name)| *name != link.name) {
+                tracing::warn!(link = link.name, "removing a link that no endpoint has");
+                unwire(&self.net, &link.name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Connects a pod. The same attachment gets the same answer, and the same addresses, each time.
+    pub(super) async fn add(
+        &mut self,
+        attachment: Attachment,
+        pod: Option<PodRef>,
+        path: String,
+        mtu: Option<u32>,
+        netns: Netns,
+    ) -> Result<InterfaceReply, ErrorReply> {
+        let own = self.cluster.own_addresses();
+        if let Some(known) = self.endpoints.get(&attachment) {
+            let intact = known.wiring(&own).verify(&self.net, &netns).await;
+            if known.pod == pod && intact.is_ok_and(|differences| differences.is_empty()) {
+                return Ok(reply(known));
+            }
+            // A new sandbox under an old name, or one that was damaged: made anew, with the same addresses.
+            self.disconnect(&attachment, false)
+                .await
+                .map_err(|error| broken("disconnecting what was there", &error))?;
+        }
+        let book = self
+            .addresses
+            .as_mut()
+            .ok_or_else(|| refuse(ErrorCode::NotReady, "no range of addresses yet"))?;
+        let addresses =
+            book.allocate(&attachment, pod.as_ref(), SystemTime::now()).map_err(|error| match error {
+                NoAddress::Exhausted(why) => refuse(ErrorCode::Exhausted, &why),
+                NoAddress::Broken(error) => broken("allocating addresses", &error),
+            })?;
+        let mut endpoint = Endpoint {
+            id: self.endpoints.next_id().map_err(|error| broken("numbering the endpoint", &error))?,
+            host_ifname: host_ifname(&attachment),
+            mac: pod_mac(&addresses),
+            mtu: mtu.unwrap_or(self.uplink.mtu),
+            netns: path,
+            ifindex: 0,
+            attachment,
+            pod,
+            addresses,
+        };
+        // What fails from here on keeps its addresses: the runtime asks again, or disconnects.
+        let wired = endpoint
+            .wiring(&own)
+            .wire(&self.net, &netns)
+            .await
+            .map_err(|error| broken("wiring the pod", &error.into()))?;
+        endpoint.ifindex = wired.host.index.0;
+        if let Err(error) = self.connect(&endpoint) {
+            let _ = unwire(&self.net, &endpoint.host_ifname).await;
+            return Err(broken("connecting the pod", &error));
+        }
+        tracing::info!(
+            attachment = %endpoint.attachment, pod = endpoint.pod.as_ref().map(ToString::to_string),
+            addresses = ?endpoint.addresses, endpoint = endpoint.id, "connected"
+        );
+        Ok(reply(&endpoint))
+    }
+
+    /// Makes a wired endpoint part of the datapath.
+    fn connect(&mut self, endpoint: &Endpoint) -> Result<()> {
+        self.datapath.attach_pod(&endpoint.host_ifname)?;
+        self.endpoints.insert(endpoint.clone())?;
+        self.cluster.set_local(endpoint.pod.as_ref(), &endpoint.addresses);
+        if self.cluster.take_new_identities() {
+            crate::state_file::write(&self.args.state_dir.join(super::IDENTITIES), &self.cluster.identities)?;
+        }
+        self.enforce_policies()?;
+        self.enforce_addresses()
+    }
+
+    /// Disconnects a pod, and gives its addresses back. An unknown attachment is no error.
+    pub(super) async fn delete(&mut self, attachment: &Attachment) -> Result<(), ErrorReply> {
+        self.disconnect(attachment, true).await.map_err(|error| broken("disconnecting the pod", &error))
+    }
+
+    /// Takes a pod out of the datapath first, so that nothing reaches whoever gets its addresses next; the link
+    /// goes afterwards, without anybody waiting for it.
+    async fn disconnect(&mut self, attachment: &Attachment, release: bool) -> Result<()> {
+        if let Some(endpoint) = self.endpoints.remove(attachment)? {
+            self.datapath.endpoints.remove(&endpoint.link())?;
+            self.cluster.remove_local(endpoint.pod.as_ref(), &endpoint.addresses);
+            self.enforce_addresses()?;
+            self.enforce_policies()?;
+            self.datapath.forget_link(&endpoint.host_ifname)?;
+            tracing::info!(%attachment, endpoint = endpoint.id, "disconnected");
+        }
+        if release && let Some(book) = &mut self.addresses {
+            book.release(attachment, SystemTime::now())?;
+        }
+        let (net, name) = (self.net.clone(), host_ifname(attachment));
+        let removal = async move {
+            if let Err(error) = unwire(&net, &name).await {
+                tracing::warn!(link = name, %error, "the link of a disconnected pod could not be removed");
+            }
+        };
+        if release {
+            tokio::spawn(removal);
+        } else {
+            removal.await;
+        }
+        Ok(())
+    }
+
+    /// Whether a pod is connected as it was told.
+    pub(super) async fn check(&mut self, attachment: &Attachment, netns: &Netns) -> Result<(), ErrorReply> {
+        let Some(endpoint) = self.endpoints.get(attachment) else {
+            return Err(refuse(ErrorCode::Unknown, &format!("the attachment {attachment} is not known")));
+        };
+        let differences = endpoint
+            .wiring(&self.cluster.own_addresses())
+            .verify(&self.net, netns)
+            .await
+            .map_err(|error| broken("examining the pod", &error.into()))?;
+        if !differences.is_empty() {
+            let all: Vec<String> = differences.iter().map(ToString::to_string).collect();
+            let message = format!("the attachment {attachment} is not as it was made: {}", all.join("; "));
+            return Err(refuse(ErrorCode::Unhealthy, &message));
+        }
+        if self.datapath.endpoints.get(&endpoint.link()).is_none() {
+            let message = format!("the attachment {attachment} is not in the datapath");
+            return Err(refuse(ErrorCode::Unhealthy, &message));
+        }
+        Ok(())
+    }
+
+    /// Disconnects all attachments but these.
+    pub(super) async fn keep_only(&mut self, valid: &[Attachment]) -> Result<(), ErrorReply> {
+        let mut stale: BTreeSet<Attachment> =
+            self.endpoints.iter().map(|endpoint| endpoint.attachment.clone()).collect();
+        stale.extend(self.addresses.iter().flat_map(AddressBook::owners));
+        let mut failures = Vec::new();
+        for attachment in stale.into_iter().filter(|attachment| !valid.contains(attachment)) {
+            if let Err(error) = self.delete(&attachment).await {
+                failures.push(format!("{attachment}: {error}"));
+            }
+        }
+        if failures.is_empty() { Ok(()) } else { Err(refuse(ErrorCode::Internal, &failures.join("; "))) }
+    }
+
+    /// Releases the pods whose links are gone: without its link a pod cannot come back.
+    pub(super) async fn collect_gone(&mut self) {
+        let links = match self.net.link_names().await {
+            Ok(links) => links,
+            Err(error) => return tracing::warn!(%error, "links cannot be listed"),
+        };
+        let gone: Vec<Attachment> = self
+            .endpoints
+            .iter()
+            .filter(|endpoint| links.get(&netcore::IfIndex(endpoint.ifindex)) != Some(&endpoint.host_ifname))
+            .map(|endpoint| endpoint.attachment.clone())
+            .collect();
+        for attachment in gone {
+            tracing::info!(%attachment, "its link is gone");
+            let _ = self.delete(&attachment).await;
+        }
+    }
+
+    /// Does what was asked while the agent was away.
+    pub(super) async fn drain_queue(&mut self) {
+        let mut waiting = Vec::new();
+        let drained = self.queue.drain(|attachment| {
+            waiting.push(attachment.clone());
+            true
+        });
+        match drained {
+            Ok(drained) => {
+                for path in drained.unreadable {
+                    tracing::error!(file = %path.display(), "a queued disconnection cannot be read");
+                }
+            }
+            Err(error) => tracing::error!(%error, "queued disconnections cannot be read"),
+        }
+        for attachment in waiting {
+            if self.delete(&attachment).await.is_err()
+                && let Err(error) = self.queue.write(&attachment)
+            {
+                tracing::error!(%attachment, %error, "a disconnection failed and cannot be queued again");
+            }
+        }
+    }
+}
+
+/// How an endpoint is connected.
+fn reply(endpoint: &Endpoint) -> InterfaceReply {
+    InterfaceReply {
+        mac: endpoint.mac.to_string(),
+        host_ifname: endpoint.host_ifname.clone(),
+        host_mac: netcore::MacAddr(abi::Config::GATEWAY_MAC).to_string(),
+        addresses: endpoint.addresses.iter().copied().map(IpNetwork::from).collect(),
+        gateways: endpoint
+            .addresses
+            .iter()
+            .map(|address| if address.is_ipv4() { GATEWAY_V4.into() } else { GATEWAY_V6.into() })
+            .collect(),
+        mtu: endpoint.mtu,
+    }
+}

@@ -1,0 +1,275 @@
+//! What is known becomes what is enforced: policies, endpoints, addresses and CIDRs, in this order, so that a
+//! packet always finds a policy that knows its peer.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use abi::{
+    Addr, AddressRecord, CidrKey, CidrRecord, CidrSet, Direction, Generation, Identity, IfIndex, Peer,
+    PeerClass, PolicySlot,
+};
+use anyhow::{Context, Result};
+use datapath::{CompiledPolicy, PortPrefix, only_opens};
+use ipnetwork::IpNetwork;
+use policy::{Compiled, Tables};
+
+use super::{Engine, IDENTITIES};
+use crate::cluster::Holder;
+use crate::state_file;
+
+/// A policy in the kernel.
+#[derive(Clone, Debug)]
+pub(super) struct Installed {
+    /// What it was compiled from.
+    pub(super) compiled: Arc<Compiled>,
+    /// Where it is.
+    pub(super) slot: PolicySlot,
+    /// Its number.
+    pub(super) generation: Generation,
+}
+
+impl Engine {
+    /// Brings the whole node in line with what is known.
+    pub(super) async fn enforce(&mut self) -> Result<()> {
+        if self.cluster.take_new_identities() {
+            state_file::write(&self.args.state_dir.join(IDENTITIES), &self.cluster.identities)?;
+        }
+        let first = self.addresses.is_none();
+        if first {
+            self.settle().await?;
+        }
+        self.enforce_policies().context("enforcing policies")?;
+        self.enforce_addresses().context("entering addresses")?;
+        self.plumb().await?;
+        if first {
+            self.datapath.attach_uplink(&self.uplink.name)?;
+            let used = self.installed.iter().map(|installed| installed.slot).collect();
+            self.datapath.policies.retire_inherited(&used, Instant::now());
+            self.drain_queue().await;
+        }
+        Ok(())
+    }
+
+    /// Resolves the policies of every endpoint, installs what is new, and lets the endpoints take it over.
+    pub(super) fn enforce_policies(&mut self) -> Result<()> {
+        // What every endpoint wants, and has.
+        let mut wanted: HashMap<(IfIndex, Direction), Arc<Compiled>> = HashMap::new();
+        for endpoint in self.endpoints.iter() {
+            let Some(labels) = endpoint.pod.as_ref().and_then(|pod| self.cluster.labels(pod)) else {
+                continue;
+            };
+            for direction in [Direction::Ingress, Direction::Egress] {
+                let compiled = self.cluster.repository.compile(&labels, direction);
+                wanted.insert((endpoint.link(), direction), compiled);
+            }
+        }
+        self.grow(&wanted)?;
+
+        let mut slots = HashMap::new();
+        for (place, compiled) in &wanted {
+            slots.insert(*place, self.slot(compiled)?);
+        }
+        let records: HashMap<IfIndex, abi::Endpoint> = self
+            .endpoints
+            .iter()
+            .map(|endpoint| {
+                let slot =
+                    |direction| slots.get(&(endpoint.link(), direction)).copied().unwrap_or(PolicySlot::NONE);
+                (endpoint.link(), self.record(endpoint, slot(Direction::Ingress), slot(Direction::Egress)))
+            })
+            .collect();
+        self.datapath.endpoints.replace(&records)?;
+
+        let used: BTreeSet<PolicySlot> = slots.into_values().collect();
+        let now = Instant::now();
+        self.installed.retain(|installed| {
+            let stays = used.contains(&installed.slot);
+            if !stays {
+                self.datapath.policies.retire(installed.slot, now);
+            }
+            stays
+        });
+        Ok(())
+    }
+
+    fn record(
+        &self,
+        endpoint: &crate::endpoint::Endpoint,
+        ingress: PolicySlot,
+        egress: PolicySlot,
+    ) -> abi::Endpoint {
+        let address = |v4| endpoint.address(v4);
+        let cidrs =
+            |v4| address(v4).map_or(CidrSet::EMPTY, |address| self.cluster.repository.peer(address).cidrs);
+        let identity =
+            endpoint.addresses.first().map_or(Identity::INIT, |address| self.cluster.identity(*address));
+        abi::Endpoint {
+            v4: address(true).map_or(Addr::UNSPECIFIED, Addr::from),
+            v6: address(false).map_or(Addr::UNSPECIFIED, Addr::from),
+            identity,
+            v4_cidrs: cidrs(true),
+            v6_cidrs: cidrs(false),
+            ingress,
+            egress,
+            ifindex: endpoint.link(),
+            id: endpoint.number(),
+            macs: abi::Endpoint::macs_to(endpoint.mac.0),
+            pad: [0; 2],
+        }
+    }
+
+    /// The slot of a policy, which is installed if it is not yet.
+    fn slot(&mut self, compiled: &Arc<Compiled>) -> Result<PolicySlot> {
+        if compiled.tables.allow_all {
+            return Ok(PolicySlot::ALLOW_ALL);
+        }
+        let same = |installed: &&mut Installed| {
+            Arc::ptr_eq(&installed.compiled, compiled) || installed.compiled.tables == compiled.tables
+        };
+        if let Some(installed) = self.installed.iter_mut().find(same) {
+            // The same tables may have come from other rules.
+            installed.compiled = Arc::clone(compiled);
+            return Ok(installed.slot);
+        }
+        let (slot, generation) = self.datapath.policies.install(&compiled_policy(&compiled.tables))?;
+        self.installed.push(Installed { compiled: Arc::clone(compiled), slot, generation });
+        Ok(slot)
+    }
+
+    /// Changes policies in place where only peers come or go: one write for each. All endpoints that share a
+    /// policy must want the same change.
+    fn grow(&mut self, wanted: &HashMap<(IfIndex, Direction), Arc<Compiled>>) -> Result<()> {
+        let mut sharing: HashMap<PolicySlot, Vec<&Arc<Compiled>>> = HashMap::new();
+        for ((link, direction), compiled) in wanted {
+            let Some(record) = self.datapath.endpoints.get(link) else { continue };
+            let slot = if *direction == Direction::Ingress { record.ingress } else { record.egress };
+            sharing.entry(slot).or_default().push(compiled);
+        }
+        let mut present: Option<HashSet<Peer>> = None;
+        for index in 0..self.installed.len() {
+            let installed = &self.installed[index];
+            let slot = installed.slot;
+            let Some((new, others)) = sharing.get(&slot).and_then(|all| all.split_first()) else { continue };
+            if Arc::ptr_eq(new, &installed.compiled) || others.iter().any(|other| other.tables != new.tables)
+            {
+                continue;
+            }
+            let taken =
+                self.installed.iter().any(|other| other.slot != slot && other.compiled.tables == new.tables);
+            let Some((added, removed)) =
+                peer_changes(&installed.compiled.tables, &new.tables).filter(|_| !taken)
+            else {
+                continue;
+            };
+            let present = present.get_or_insert_with(|| self.cluster.peers().collect());
+            if removed.iter().any(|peer| present.contains(peer)) {
+                continue;
+            }
+            self.datapath.policies.add_peers(slot, &added)?;
+            self.datapath.policies.remove_peers(slot, &removed)?;
+            self.installed[index].compiled = Arc::clone(new);
+        }
+        Ok(())
+    }
+
+    /// Enters who has which address, and which CIDRs are in use.
+    pub(super) fn enforce_addresses(&mut self) -> Result<()> {
+        let local: HashMap<IpAddr, IfIndex> = self
+            .endpoints
+            .iter()
+            .flat_map(|endpoint| endpoint.addresses.iter().map(|address| (*address, endpoint.link())))
+            .collect();
+        let addresses: HashMap<Addr, AddressRecord> = self
+            .cluster
+            .repository
+            .addresses()
+            .map(|(address, peer)| {
+                let here = local.get(&address).copied().unwrap_or_default();
+                let forward = if here == IfIndex(0) && self.forwards_to(address) {
+                    self.uplink.index
+                } else {
+                    IfIndex(0)
+                };
+                (Addr::from(address), AddressRecord { peer, local: here, forward })
+            })
+            .collect();
+        self.datapath.addresses.replace(&addresses)?;
+        let cidrs: HashMap<CidrKey, CidrRecord> = self
+            .cluster
+            .repository
+            .cidrs()
+            .into_iter()
+            .map(|(cidr, peer)| (cidr_key(cidr), CidrRecord { peer }))
+            .collect();
+        self.datapath.cidrs.replace(&cidrs)?;
+        Ok(())
+    }
+
+    /// Whether packets for an address leave by the uplink as they are: pods and nodes elsewhere.
+    fn forwards_to(&self, address: IpAddr) -> bool {
+        match self.cluster.holder(address) {
+            Some(Holder::Node(node)) => *node != self.args.node,
+            Some(Holder::Pod(_)) => true,
+            None => false,
+        }
+    }
+}
+
+/// The key of a CIDR in the trie, where IPv4 lies behind 96 bits.
+fn cidr_key(cidr: IpNetwork) -> CidrKey {
+    let fixed = if cidr.is_ipv4() { 96 } else { 0 };
+    CidrKey { prefix_len: fixed + u32::from(cidr.prefix()), addr: cidr.network().into() }
+}
+
+/// Peers that come and peers that go, where that is all that changes, and those that come are allowed no less
+/// than before.
+fn peer_changes(old: &Tables, new: &Tables) -> Option<(BTreeMap<Peer, PeerClass>, BTreeSet<Peer>)> {
+    let alike = old.allow_all == new.allow_all
+        && old.ports == new.ports
+        && old.ranges == new.ranges
+        && old.other_ports == new.other_ports
+        && old.stride == new.stride
+        && old.cells == new.cells
+        && old.sparse == new.sparse
+        && old.sparse.is_empty();
+    if !alike || new.peers.iter().any(|(peer, class)| old.peers.get(peer).is_some_and(|known| known != class))
+    {
+        return None;
+    }
+    let added: BTreeMap<Peer, PeerClass> = new
+        .peers
+        .iter()
+        .filter(|(peer, _)| !old.peers.contains_key(peer))
+        .map(|(peer, class)| (*peer, *class))
+        .collect();
+    if added.values().any(|class| !only_opens(&new.cells, new.stride, PeerClass(0), *class)) {
+        return None;
+    }
+    let removed = old.peers.keys().filter(|peer| !new.peers.contains_key(peer)).copied().collect();
+    Some((added, removed))
+}
+
+/// Compiled tables in the form that the datapath installs.
+fn compiled_policy(tables: &Tables) -> CompiledPolicy {
+    let mut cells = tables.cells.clone();
+    if cells.is_empty() {
+        cells = vec![abi::Cell::default(); (tables.peer_classes() * tables.stride) as usize];
+        for ((peer, port), cell) in &tables.sparse {
+            cells[(peer.0 * tables.stride + port.0) as usize] = *cell;
+        }
+    }
+    CompiledPolicy {
+        peers: tables.peers.clone(),
+        ports: tables.ports.clone(),
+        ranges: tables
+            .ranges
+            .iter()
+            .map(|range| (PortPrefix { proto: range.proto, port: range.port, bits: range.bits }, range.class))
+            .collect(),
+        other_ports: tables.other_ports,
+        cells,
+        stride: tables.stride,
+    }
+}

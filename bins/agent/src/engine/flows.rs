@@ -1,0 +1,84 @@
+//! Events of the datapath become flows.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use abi::Direction;
+use api::{FlowRecord, RuleRef, Verdict};
+use flow::Flow;
+use nix::time::{ClockId, clock_gettime};
+
+use super::Engine;
+use crate::flows::side;
+use crate::readable::Readable;
+
+impl Engine {
+    /// Returns when there are events, or never where they cannot be waited for.
+    pub(super) async fn ready(events: &Readable) {
+        if let Err(error) = events.wait().await {
+            tracing::error!(%error, "the datapath's events cannot be waited for");
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Reads all events that are there.
+    pub(super) fn read_events(&mut self) {
+        let offset = wall_clock_offset();
+        while let Some(event) = self.events.next_event() {
+            match Flow::decode(&event) {
+                Ok(flow) => {
+                    let record = self.describe(&flow, offset);
+                    self.flows.push(record);
+                }
+                Err(unknown) => {
+                    tracing::warn!(%unknown, "the datapath reported what this agent does not know")
+                }
+            }
+        }
+    }
+
+    fn describe(&self, flow: &Flow, offset: Duration) -> FlowRecord {
+        let (verdict, reason) = match flow.verdict {
+            flow::Verdict::Forwarded => (Verdict::Forwarded, None),
+            flow::Verdict::Audited => (Verdict::Audit, None),
+            flow::Verdict::Dropped(reason) => (Verdict::Dropped, Some(reason)),
+        };
+        FlowRecord {
+            time_ns: u64::try_from((offset + Duration::from_nanos(flow.time)).as_nanos()).unwrap_or(u64::MAX),
+            node: self.args.node.clone(),
+            verdict,
+            direction: match flow.direction {
+                Direction::Ingress => "ingress".into(),
+                Direction::Egress => "egress".into(),
+            },
+            source: side(&self.cluster, &flow.source),
+            destination: side(&self.cluster, &flow.destination),
+            protocol: flow.protocol.to_string(),
+            reason: reason.map(|reason| reason.sentence().to_owned()),
+            reason_code: reason.map(|reason| reason as u8),
+            rules: self.rules(flow),
+            length: flow.length,
+        }
+    }
+
+    /// The rules behind a judgement, as long as the policy that was asked is still there.
+    fn rules(&self, flow: &Flow) -> Vec<RuleRef> {
+        let Some((generation, peer, port)) = flow.judged else { return Vec::new() };
+        let Some(installed) = self.installed.iter().find(|installed| installed.generation == generation)
+        else {
+            return Vec::new();
+        };
+        let describe = |rule: &policy::RuleRef| RuleRef {
+            policy: rule.policy.to_string(),
+            path: rule.path.clone(),
+            location: (!rule.file.is_empty()).then(|| format!("{}:{}", rule.file, rule.line)),
+        };
+        installed.compiled.reasons(peer, port).into_iter().map(describe).collect()
+    }
+}
+
+/// What to add to `CLOCK_MONOTONIC` for the time since 1970.
+fn wall_clock_offset() -> Duration {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
+    wall.saturating_sub(monotonic)
+}

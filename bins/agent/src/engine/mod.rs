@@ -1,0 +1,284 @@
+//! The agent's one owner of everything that changes: the cluster's picture, the datapath, the node's pods.
+//!
+//! Changes of the source, calls of the socket, events of the datapath and the clock all arrive here and are
+//! dealt with one after the other, so nothing needs a lock and nothing is seen half done.
+
+mod attachments;
+mod enforce;
+mod flows;
+mod plumbing;
+mod status;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use api::{DelQueue, ErrorCode, ErrorReply, Reply, Request};
+use datapath::{AttachMode, Capacities, Datapath, Events, Options};
+use netcore::{Net, Netns};
+use policy::LocalIdentities;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::addresses::AddressBook;
+use crate::args::Args;
+use crate::cluster::Cluster;
+use crate::endpoint::Endpoints;
+use crate::flows::FlowLog;
+use crate::readable::Readable;
+use crate::source::Change;
+use crate::state_file;
+use enforce::Installed;
+use plumbing::Uplink;
+
+/// A call that came over the socket.
+#[derive(Debug)]
+pub struct Call {
+    /// What is asked.
+    pub request: Request,
+    /// The pod's network namespace, where the request has one.
+    pub netns: Option<OwnedFd>,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<Reply>,
+}
+
+/// How often small things are looked after.
+const TICK: Duration = Duration::from_secs(1);
+/// How often large things are looked after.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// The engine of a node.
+pub struct Engine {
+    args: Args,
+    cluster: Cluster,
+    datapath: Datapath,
+    events: Events,
+    events_there: Readable,
+    endpoints: Endpoints,
+    addresses: Option<AddressBook>,
+    installed: Vec<Installed>,
+    net: Net,
+    netns: Netns,
+    uplink: Uplink,
+    masquerade: Option<netcore::masquerade::Masquerade>,
+    flows: FlowLog,
+    queue: DelQueue,
+    revision: watch::Sender<u64>,
+    /// The newest revision of which all objects are known; enforced once `pending` is false.
+    observed: Option<u64>,
+    /// Whether the datapath is behind what is known.
+    pending: bool,
+    failure: Option<String>,
+}
+
+impl Engine {
+    /// Takes over the node: what an earlier agent left goes on as it is until the source has told all.
+    ///
+    /// # Errors
+    /// When the datapath cannot be loaded, or the state cannot be read.
+    pub async fn new(args: Args, flows: FlowLog, revision: watch::Sender<u64>) -> Result<Self> {
+        let netns = Netns::current()?;
+        let net = Net::current()?;
+        let uplink = Uplink::find(&net, &args.uplink).await?;
+        let identities: LocalIdentities =
+            state_file::read(&args.state_dir.join(IDENTITIES))?.unwrap_or_default();
+        let own_addresses = plumbing::own_addresses(&net).await?;
+        let cluster = Cluster::new(&args.node, identities, own_addresses);
+        let endpoints = Endpoints::open(&args.state_dir.join("endpoints"))?;
+        let options = Options {
+            pins: Some(args.bpffs.clone()),
+            capacities: Capacities {
+                addresses: args.address_capacity,
+                established: args.connection_capacity,
+                ..Capacities::default()
+            },
+            attach: args.clsact.then_some(AttachMode::Clsact),
+        };
+        let mut datapath = Datapath::load(&options).context("loading the datapath")?;
+        let config = abi::Config { mtu: uplink.mtu, ..abi::Config::default() };
+        datapath.set_config(&config).context("configuring the datapath")?;
+        let events = datapath.take_events().context("the datapath has no events")?;
+        Ok(Self {
+            queue: DelQueue::new(&args.cni_queue),
+            events_there: Readable::new(events.as_fd()).context("watching the datapath's events")?,
+            events,
+            args,
+            cluster,
+            datapath,
+            endpoints,
+            addresses: None,
+            installed: Vec::new(),
+            net,
+            netns,
+            uplink,
+            masquerade: None,
+            flows,
+            revision,
+            observed: None,
+            pending: false,
+            failure: None,
+        })
+    }
+
+    /// Runs until the source or the socket is closed.
+    ///
+    /// # Errors
+    /// None but those that make going on pointless.
+    pub async fn run(
+        mut self,
+        mut changes: mpsc::Receiver<Change>,
+        mut calls: mpsc::Receiver<Call>,
+    ) -> Result<()> {
+        let mut tick = tokio::time::interval(TICK);
+        let mut sweep = tokio::time::interval(SWEEP);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                change = changes.recv() => match change {
+                    Some(change) => self.change(change, &mut changes).await,
+                    None => return Ok(()),
+                },
+                call = calls.recv() => match call {
+                    Some(call) => self.call(call).await,
+                    None => return Ok(()),
+                },
+                () = Self::ready(&self.events_there) => self.read_events(),
+                _ = tick.tick() => self.tick().await,
+                _ = sweep.tick() => self.sweep().await,
+            }
+        }
+    }
+
+    /// Takes note of a change and of all that are there already, then enforces them at once.
+    async fn change(&mut self, first: Change, more: &mut mpsc::Receiver<Change>) {
+        let mut next = Some(first);
+        while let Some(change) = next {
+            if let Change::Observed(revision) = change {
+                self.observed = Some(revision);
+            }
+            self.cluster.apply(change);
+            self.pending = true;
+            next = more.try_recv().ok();
+        }
+        // Before the source has told all, what is missing is not gone.
+        if self.observed.is_some() {
+            self.catch_up().await;
+        }
+    }
+
+    /// Brings the node in line with what is known; failures are told and tried again at the next tick.
+    async fn catch_up(&mut self) {
+        match self.enforce().await {
+            Ok(()) => {
+                self.pending = false;
+                self.failure = None;
+                if let Some(revision) = self.observed {
+                    self.revision
+                        .send_if_modified(|published| std::mem::replace(published, revision) != revision);
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "the node could not be brought up to date");
+                self.failure = Some(format!("{error:#}"));
+            }
+        }
+    }
+
+    async fn tick(&mut self) {
+        if self.pending && self.observed.is_some() {
+            self.catch_up().await;
+        }
+        if let Err(error) = self.datapath.policies.collect(Instant::now()) {
+            tracing::error!(%error, "retired policies could not be freed");
+        }
+        if self.is_ready() {
+            self.drain_queue().await;
+        }
+    }
+
+    async fn sweep(&mut self) {
+        if !self.is_ready() {
+            return;
+        }
+        self.collect_gone().await;
+        let known: Vec<abi::EndpointId> =
+            self.endpoints.iter().map(crate::endpoint::Endpoint::number).collect();
+        match self.datapath.connections.collect(|key| !known.contains(&key.endpoint)) {
+            Ok(removed) if removed > 0 => tracing::debug!(removed, "connections collected"),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "connections could not be collected"),
+        }
+    }
+
+    /// Whether pods can be connected.
+    fn is_ready(&self) -> bool {
+        self.addresses.is_some() && !self.pending && self.observed.is_some()
+    }
+
+    async fn call(&mut self, call: Call) {
+        let reply = match self.answer(call.request, call.netns).await {
+            Ok(reply) => reply,
+            Err(refusal) => Reply::Error(refusal),
+        };
+        // The caller may have given up.
+        let _ = call.answer.send(reply);
+    }
+
+    async fn answer(&mut self, request: Request, netns: Option<OwnedFd>) -> Result<Reply, ErrorReply> {
+        match request {
+            Request::Status => return Ok(Reply::Status(Box::new(self.status()))),
+            Request::Wait { .. } | Request::Flows { .. } => {
+                return Err(refuse(ErrorCode::Invalid, "this request is answered by the socket"));
+            }
+            _ if !self.is_ready() => return Err(refuse(ErrorCode::NotReady, &self.not_ready())),
+            _ => {}
+        }
+        match request {
+            Request::Add { attachment, pod, netns: path, mtu } => {
+                let netns = pod_netns(netns)?;
+                self.add(attachment, pod, path, mtu, netns).await.map(Reply::Added)
+            }
+            Request::Del { attachment } => self.delete(&attachment).await.map(|()| Reply::Done),
+            Request::Check { attachment } => {
+                let netns = pod_netns(netns)?;
+                self.check(&attachment, &netns).await.map(|()| Reply::Done)
+            }
+            Request::Gc { valid } => self.keep_only(&valid).await.map(|()| Reply::Done),
+            _ => Ok(Reply::Done),
+        }
+    }
+
+    fn not_ready(&self) -> String {
+        match (&self.failure, self.observed, &self.addresses) {
+            (Some(failure), _, _) => format!("the agent of {} is not ready: {failure}", self.args.node),
+            (None, None, _) => format!("the agent of {} is still learning about the cluster", self.args.node),
+            (None, Some(_), None) => {
+                format!(
+                    "the agent of {0} has no range of addresses: Node {0} has no podCIDRs",
+                    self.args.node
+                )
+            }
+            _ => format!("the agent of {} is busy", self.args.node),
+        }
+    }
+}
+
+/// The file that holds the numbers of label sets.
+const IDENTITIES: &str = "identities.json";
+
+/// A refusal.
+fn refuse(code: ErrorCode, message: &str) -> ErrorReply {
+    ErrorReply { code, message: message.to_owned() }
+}
+
+/// Something that broke on the way.
+fn broken(what: &str, error: &anyhow::Error) -> ErrorReply {
+    tracing::error!(error = format!("{error:#}"), "{what}");
+    refuse(ErrorCode::Internal, &format!("{what}: {error:#}"))
+}
+
+fn pod_netns(netns: Option<OwnedFd>) -> Result<Netns, ErrorReply> {
+    let fd = netns.ok_or_else(|| refuse(ErrorCode::Invalid, "no network namespace came with the request"))?;
+    Ok(Netns::from(fd))
+}

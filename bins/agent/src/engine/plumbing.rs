@@ -1,0 +1,104 @@
+//! The node's own plumbing: forwarding, routes to the other nodes' pods, routes to this node's, masquerade.
+
+use std::net::IpAddr;
+
+use abi::IfIndex;
+use anyhow::{Context, Result, bail};
+use ipnetwork::IpNetwork;
+use netcore::masquerade::Masquerade;
+use netcore::{Family, Net, Owned, Route, State, Sysctl};
+
+use super::Engine;
+
+/// The link that leads to the other nodes.
+#[derive(Clone, Debug)]
+pub(super) struct Uplink {
+    pub(super) name: String,
+    pub(super) index: IfIndex,
+    pub(super) mtu: u32,
+}
+
+impl Uplink {
+    pub(super) async fn find(net: &Net, name: &str) -> Result<Self> {
+        let link = net.link(name).await.with_context(|| format!("looking for the uplink {name}"))?;
+        Ok(Self { name: link.name, index: IfIndex(link.index.0), mtu: link.mtu })
+    }
+
+    fn device(&self) -> netcore::IfIndex {
+        netcore::IfIndex(self.index.0)
+    }
+}
+
+/// The node's addresses: all that its links have, but loopback's and link-local ones.
+pub(super) async fn own_addresses(net: &Net) -> Result<Vec<IpAddr>> {
+    let addresses = net.addresses().await.context("listing the node's addresses")?;
+    let is_ours = |address: &IpAddr| match address {
+        IpAddr::V4(address) => !address.is_loopback() && !address.is_link_local(),
+        IpAddr::V6(address) => !address.is_loopback() && !address.is_unicast_link_local(),
+    };
+    Ok(addresses.into_iter().map(|address| address.network.ip()).filter(is_ours).collect())
+}
+
+impl Engine {
+    /// Brings routes, kernel parameters and masquerade in line with what is known.
+    pub(super) async fn plumb(&mut self) -> Result<()> {
+        let mut desired = State::default();
+        desired.sysctls.insert(Sysctl::forwarding(Family::V4), "1".into());
+        if netcore::has_ipv6() {
+            desired.sysctls.insert(Sysctl::forwarding(Family::V6), "1".into());
+        }
+        for node in self.cluster.other_nodes() {
+            for cidr in &node.pod_cidrs {
+                let gateway = node.addresses.iter().find(|address| address.is_ipv4() == cidr.is_ipv4());
+                match gateway {
+                    Some(gateway) => {
+                        desired.routes.insert(Route::to(*cidr).via(*gateway).dev(self.uplink.device()));
+                    }
+                    None => {
+                        tracing::warn!(node = node.meta.name, %cidr, "no address of the node leads to its pods")
+                    }
+                }
+            }
+        }
+        let own = self.cluster.own_addresses();
+        for endpoint in self.endpoints.iter() {
+            let state = endpoint.wiring(&own).host_state(netcore::IfIndex(endpoint.ifindex));
+            desired.routes.extend(state.routes);
+            desired.neighbours.extend(state.neighbours);
+        }
+        let plan = match self.net.reconcile(&Owned::default(), &desired).await {
+            Ok(plan) => plan,
+            Err(errors) => {
+                let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                bail!("bringing the node's plumbing up to date: {}", all.join("; "));
+            }
+        };
+        if !plan.is_empty() {
+            tracing::info!(plan = %plan.to_string().trim_end(), "plumbing");
+        }
+        self.plumb_masquerade()
+    }
+
+    fn plumb_masquerade(&mut self) -> Result<()> {
+        if self.args.no_masquerade {
+            return Ok(());
+        }
+        let nodes = self.cluster.other_nodes().flat_map(|node| node.addresses.clone());
+        let native =
+            nodes.chain(self.cluster.own_addresses()).map(IpNetwork::from).chain(self.cluster.pod_cidrs());
+        let wanted = Masquerade {
+            uplinks: [self.uplink.name.clone()].into(),
+            pods: self
+                .cluster
+                .own_node()
+                .map(|node| node.pod_cidrs.iter().copied().collect())
+                .unwrap_or_default(),
+            native: native.collect(),
+        };
+        if self.masquerade.as_ref() != Some(&wanted) {
+            wanted.apply(&self.netns).context("setting up masquerade")?;
+            self.masquerade = Some(wanted);
+        }
+        Ok(())
+    }
+}

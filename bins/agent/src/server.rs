@@ -1,0 +1,229 @@
+//! The agent's socket.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use api::{Envelope, ErrorCode, ErrorReply, PROTOCOL_VERSION, Reply, Request, decode_length, encode};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use tokio::io::{AsyncWriteExt, Interest};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::engine::Call;
+use crate::flows::FlowLog;
+
+/// What a connection needs to answer.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Where calls for the engine go.
+    pub calls: mpsc::Sender<Call>,
+    /// The revision that is enforced.
+    pub revision: watch::Receiver<u64>,
+    /// Flows.
+    pub flows: FlowLog,
+}
+
+impl Server {
+    /// Listens on a socket that only root may use. A socket that an earlier agent left is replaced.
+    ///
+    /// # Errors
+    /// When the socket cannot be made.
+    pub fn listen(path: &Path) -> Result<UnixListener> {
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory)
+                .with_context(|| format!("creating {}", directory.display()))?;
+        }
+        // Bound under another name first: the socket is never there with other permissions, and a caller finds
+        // the old one or the new one.
+        let beside = path.with_extension("new");
+        let _ = std::fs::remove_file(&beside);
+        let listener =
+            UnixListener::bind(&beside).with_context(|| format!("listening on {}", path.display()))?;
+        std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o600))
+            .and_then(|()| std::fs::rename(&beside, path))
+            .with_context(|| format!("putting the socket at {}", path.display()))?;
+        Ok(listener)
+    }
+
+    /// Serves connections until the listener breaks.
+    ///
+    /// # Errors
+    /// When no connection can be accepted any more.
+    pub async fn run(self, listener: UnixListener) -> Result<()> {
+        loop {
+            let (stream, _) = listener.accept().await.context("accepting a connection")?;
+            let server = self.clone();
+            tokio::spawn(async move {
+                if let Err(error) = server.serve(stream).await {
+                    tracing::debug!(error = format!("{error:#}"), "a connection ended");
+                }
+            });
+        }
+    }
+
+    async fn serve(self, mut stream: UnixStream) -> Result<()> {
+        let uid = stream.peer_cred().context("asking who calls")?.uid();
+        if uid != 0 {
+            bail!("user {uid} may not use the socket");
+        }
+        while let Some((body, fds)) = receive(&stream).await? {
+            let request = match parse(&body) {
+                Ok(request) => request,
+                Err(refusal) => {
+                    send(&mut stream, &Reply::Error(refusal)).await?;
+                    continue;
+                }
+            };
+            match request {
+                Request::Flows { last, follow } => self.send_flows(&mut stream, last, follow).await?,
+                Request::Wait { revision, timeout_ms } => {
+                    let reply = self.wait(revision, Duration::from_millis(timeout_ms)).await;
+                    send(&mut stream, &reply).await?;
+                }
+                request => {
+                    let reply = self.ask(request, fds.into_iter().next()).await;
+                    send(&mut stream, &reply).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, request: Request, netns: Option<OwnedFd>) -> Reply {
+        let (answer, answered) = oneshot::channel();
+        let gone = || {
+            Reply::Error(ErrorReply { code: ErrorCode::NotReady, message: "the agent is stopping".into() })
+        };
+        if self.calls.send(Call { request, netns, answer }).await.is_err() {
+            return gone();
+        }
+        answered.await.unwrap_or_else(|_| gone())
+    }
+
+    async fn wait(&self, revision: u64, timeout: Duration) -> Reply {
+        let mut enforced = self.revision.clone();
+        let reached =
+            tokio::time::timeout(timeout, enforced.wait_for(|enforced| *enforced >= revision)).await;
+        match reached {
+            Ok(Ok(_)) => Reply::Done,
+            _ => Reply::Error(ErrorReply {
+                code: ErrorCode::Timeout,
+                message: format!(
+                    "revision {revision} is not enforced yet: the node is at {}",
+                    *self.revision.borrow()
+                ),
+            }),
+        }
+    }
+
+    async fn send_flows(&self, stream: &mut UnixStream, last: usize, follow: bool) -> Result<()> {
+        let (kept, mut next) = self.flows.subscribe(last);
+        for flow in kept {
+            send(stream, &Reply::Flow(Box::new((*flow).clone()))).await?;
+        }
+        if !follow {
+            return send(stream, &Reply::EndOfFlows).await;
+        }
+        loop {
+            tokio::select! {
+                flow = next.recv() => match flow {
+                    Ok(flow) => send(stream, &Reply::Flow(Box::new((*flow).clone()))).await?,
+                    // A listener that is too slow misses flows rather than holding up the others.
+                    Err(RecvError::Lagged(missed)) => tracing::warn!(missed, "a listener of flows is too slow"),
+                    Err(RecvError::Closed) => return Ok(()),
+                },
+                hung_up = receive(stream) => {
+                    hung_up?;
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+fn parse(body: &[u8]) -> Result<Request, ErrorReply> {
+    let invalid = |message: String| ErrorReply { code: ErrorCode::Invalid, message };
+    let version: Envelope<serde::de::IgnoredAny> = serde_json::from_slice(body)
+        .map_err(|error| invalid(format!("the request cannot be read: {error}")))?;
+    if version.version != PROTOCOL_VERSION {
+        let message = format!(
+            "the request is in version {} of the protocol, this agent speaks {PROTOCOL_VERSION}",
+            version.version
+        );
+        return Err(ErrorReply { code: ErrorCode::Version, message });
+    }
+    let envelope: Envelope<Request> = serde_json::from_slice(body)
+        .map_err(|error| invalid(format!("the request cannot be read: {error}")))?;
+    Ok(envelope.body)
+}
+
+async fn send(stream: &mut UnixStream, reply: &Reply) -> Result<()> {
+    let bytes = encode(&Envelope { version: PROTOCOL_VERSION, body: reply })?;
+    stream.write_all(&bytes).await.context("answering")
+}
+
+/// The next message and the descriptors that came with it; nothing where the caller hung up.
+async fn receive(stream: &UnixStream) -> Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
+    let mut bytes = Vec::new();
+    let mut fds = Vec::new();
+    let mut wanted = 4;
+    loop {
+        if bytes.len() == wanted {
+            let head = bytes.first_chunk().copied().unwrap_or_default();
+            let length = decode_length(head)?;
+            if bytes.len() == 4 + length {
+                bytes.drain(..4);
+                return Ok(Some((bytes, fds)));
+            }
+            wanted = 4 + length;
+        }
+        let read = stream
+            .async_io(Interest::READABLE, || read_some(stream, &mut bytes, wanted, &mut fds))
+            .await
+            .context("reading a request")?;
+        if read == 0 {
+            if bytes.is_empty() {
+                return Ok(None);
+            }
+            bail!("the caller hung up in the middle of a request");
+        }
+    }
+}
+
+/// Reads up to `wanted` bytes in all, and descriptors.
+fn read_some(
+    stream: &UnixStream,
+    bytes: &mut Vec<u8>,
+    wanted: usize,
+    fds: &mut Vec<OwnedFd>,
+) -> io::Result<usize> {
+    let have = bytes.len();
+    let mut room = vec![0; (wanted - have).min(1 << 16)];
+    let mut control = nix::cmsg_space!([i32; 4]);
+    let mut parts = [io::IoSliceMut::new(&mut room)];
+    let message = recvmsg::<()>(
+        stream.as_raw_fd(),
+        &mut parts,
+        Some(&mut control),
+        MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC,
+    )?;
+    for control in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(received) = control {
+            fds.extend(received.into_iter().map(own));
+        }
+    }
+    let read = message.bytes;
+    bytes.extend_from_slice(&room[..read]);
+    Ok(read)
+}
+
+#[expect(unsafe_code, reason = "a descriptor that the kernel has just handed over")]
+fn own(fd: i32) -> OwnedFd {
+    // SAFETY: the descriptor came with the message and is nobody else's.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}

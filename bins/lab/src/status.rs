@@ -1,0 +1,229 @@
+//! How a lab is.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use api::{Client, PolicyStatus, Reply, Request};
+use ipnetwork::IpNetwork;
+use serde::Serialize;
+
+use crate::console::Colours;
+use crate::name::LabName;
+use crate::paths::Paths;
+use crate::pod::{Pod, Port};
+use crate::process::PidFile;
+use crate::state::{Sandbox, State};
+use crate::store::Store;
+
+/// How long an agent may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How a lab is.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LabStatus {
+    /// Its name.
+    pub name: LabName,
+    /// Its daemon's process; none if that is dead.
+    pub daemon: Option<i32>,
+    /// The store's revision.
+    pub revision: u64,
+    /// Where its files are.
+    pub directory: PathBuf,
+    /// The fabric's network namespace.
+    pub fabric: String,
+    /// Its nodes.
+    pub nodes: Vec<NodeStatus>,
+    /// Its pods.
+    pub pods: Vec<PodStatus>,
+    /// The policies that agents know; one is valid if it is so for all of them.
+    pub policies: Vec<PolicyStatus>,
+}
+
+/// How a node is.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStatus {
+    /// Its name.
+    pub name: String,
+    /// Its network namespace.
+    pub netns: String,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Its ranges of pod addresses.
+    #[serde(rename = "podCIDRs")]
+    pub pod_cidrs: Vec<IpNetwork>,
+    /// Its agent's socket.
+    pub socket: PathBuf,
+    /// Its agent's log.
+    pub log: PathBuf,
+    /// What its agent says, in the agent's own form; none if that does not answer.
+    pub agent: Option<Box<api::Status>>,
+    /// Why it does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// How a pod is.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodStatus {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its node.
+    pub node: Option<String>,
+    /// How far it has come.
+    pub phase: String,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// The ports that it answers on.
+    pub ports: Vec<Port>,
+    /// Its network namespace.
+    pub netns: Option<String>,
+    /// The id that the CNI plugin was told.
+    #[serde(rename = "containerID")]
+    pub container_id: Option<String>,
+    /// What is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// Asks the lab's files and agents.
+///
+/// # Errors
+/// When there is no such lab or its files cannot be read.
+pub fn status(name: &LabName) -> Result<LabStatus> {
+    let state = State::load(name)?;
+    let paths = Paths::new(name);
+    let store = Store::new(paths.store());
+    let nodes: Vec<_> = state.nodes.iter().map(|node| node_status(&paths, node)).collect();
+    let mut pods = Vec::new();
+    for pod in Pod::all(&store)? {
+        let sandbox = Sandbox::load(&paths, &pod.name)?;
+        pods.push(pod_status(pod, sandbox));
+    }
+    Ok(LabStatus {
+        name: name.clone(),
+        daemon: PidFile::holder(&paths.daemon_pid())?.map(nix::unistd::Pid::as_raw),
+        revision: store.revision()?,
+        directory: paths.root().to_owned(),
+        fabric: state.fabric,
+        policies: policies(&nodes),
+        nodes,
+        pods,
+    })
+}
+
+fn node_status(paths: &Paths, node: &crate::plan::Node) -> NodeStatus {
+    let files = paths.node(&node.name);
+    let asked =
+        Client::connect(&files.socket(), PATIENCE).and_then(|mut client| client.call(&Request::Status, None));
+    let (agent, problem) = match asked {
+        Ok(Reply::Status(status)) => (Some(status), None),
+        Ok(other) => (None, Some(format!("an answer of another kind: {other:?}"))),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    NodeStatus {
+        name: node.name.clone(),
+        netns: node.netns.clone(),
+        addresses: node.addresses.iter().map(IpNetwork::ip).collect(),
+        pod_cidrs: node.pod_cidrs.clone(),
+        socket: files.socket(),
+        log: files.agent_log(),
+        agent,
+        problem,
+    }
+}
+
+fn pod_status(pod: Pod, sandbox: Option<Sandbox>) -> PodStatus {
+    let (netns, container_id) = sandbox.map(|s| (Some(s.netns), s.container_id)).unwrap_or_default();
+    PodStatus {
+        addresses: pod.status.addresses(),
+        namespace: pod.name.namespace,
+        name: pod.name.name,
+        node: pod.node,
+        phase: pod.status.phase,
+        ports: pod.ports,
+        netns,
+        container_id,
+        message: pod.status.message,
+    }
+}
+
+fn policies(nodes: &[NodeStatus]) -> Vec<PolicyStatus> {
+    let mut policies: Vec<PolicyStatus> = Vec::new();
+    for policy in nodes.iter().filter_map(|node| node.agent.as_ref()).flat_map(|agent| &agent.policies) {
+        match policies.iter_mut().find(|known| known.policy == policy.policy) {
+            Some(known) if known.valid => *known = policy.clone(),
+            Some(_) => {}
+            None => policies.push(policy.clone()),
+        }
+    }
+    policies.sort_by(|a, b| a.policy.cmp(&b.policy));
+    policies
+}
+
+/// The status as a person reads it.
+#[must_use]
+pub fn text(status: &LabStatus, colours: Colours) -> String {
+    let mut out = String::new();
+    let daemon = match status.daemon {
+        Some(pid) => format!("daemon {pid}"),
+        None => colours.bad("its daemon is dead"),
+    };
+    // Writing to a String cannot fail, here and below.
+    let _ =
+        writeln!(out, "lab {}: {daemon}, revision {}", colours.bold(status.name.as_str()), status.revision);
+    for node in &status.nodes {
+        let agent = match (&node.agent, &node.problem) {
+            (Some(agent), _) => {
+                let ready = if agent.ready { colours.good("ready") } else { colours.bad("not ready") };
+                format!(
+                    "agent {} {ready}, revision {}, {} pods, {}",
+                    agent.pid,
+                    agent.revision,
+                    agent.endpoints.len(),
+                    agent.attach
+                )
+            }
+            (None, problem) => colours.bad(problem.as_deref().unwrap_or("no answer")),
+        };
+        let _ = writeln!(out, "  {:<8} {:<16} {agent}", node.name, join(&node.addresses));
+        for warning in node.agent.iter().flat_map(|agent| &agent.warnings) {
+            let _ = writeln!(out, "           {} {warning}", colours.notable("warning:"));
+        }
+    }
+    for pod in &status.pods {
+        let phase = if pod.phase == "Running" { colours.good(&pod.phase) } else { colours.bad(&pod.phase) };
+        let ports: Vec<_> =
+            pod.ports.iter().map(|port| format!("{}/{}", port.number, port.protocol)).collect();
+        let _ = writeln!(
+            out,
+            "  {:<24} {phase} {:<8} {} {} {}",
+            format!("{}/{}", pod.namespace, pod.name),
+            pod.node.as_deref().unwrap_or("-"),
+            join(&pod.addresses),
+            ports.join(","),
+            pod.message.as_deref().unwrap_or_default()
+        );
+    }
+    for policy in &status.policies {
+        let valid = if policy.valid { colours.good("enforced") } else { colours.bad("invalid") };
+        let _ = writeln!(
+            out,
+            "  {:<40} {valid} {}",
+            policy.policy,
+            policy.message.as_deref().unwrap_or_default()
+        );
+    }
+    out
+}
+
+fn join(addresses: &[IpAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}

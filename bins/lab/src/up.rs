@@ -1,0 +1,197 @@
+//! Makes a lab.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use netcore::Netns;
+use nix::mount::{MsFlags, mount};
+use policy::manifest::ObjectKey;
+
+use crate::batch::{Batch, make_default_namespaces};
+use crate::console::Progress;
+use crate::name::LabName;
+use crate::paths::Paths;
+use crate::process::PidFile;
+use crate::state::{State, write_json};
+use crate::store::Store;
+use crate::{daemon, down, fabric, lock, plan, wait};
+
+/// How long the daemon may take to begin.
+const BEGIN: Duration = Duration::from_secs(5);
+/// How much of a log goes into an error, in lines.
+const TAIL: usize = 15;
+
+/// What lab to make.
+#[derive(Clone, Debug)]
+pub struct Up {
+    /// Its name.
+    pub name: LabName,
+    /// How many nodes.
+    pub nodes: u8,
+    /// Without IPv6.
+    pub ipv4_only: bool,
+    /// Manifests to begin with.
+    pub manifests: Batch,
+    /// How long agents and pods may take.
+    pub patience: Duration,
+}
+
+impl Up {
+    /// Makes the lab, and returns when its agents enforce and its pods run. A lab that cannot be finished is
+    /// removed again.
+    ///
+    /// # Errors
+    /// When there is a living lab of this name, or something cannot be made; with the ends of the logs.
+    pub fn run(&self, progress: &Progress) -> Result<State> {
+        ensure!(nix::unistd::geteuid().is_root(), "a lab is made of network namespaces: run netloom as root");
+        let programs = programs()?;
+        let mut nodes = plan::nodes(self.nodes, self.ipv4_only)?;
+        let lock = lock::Lock::take(&self.name)?;
+        let paths = Paths::new(&self.name);
+        if PidFile::holder(&paths.daemon_pid())?.is_some() {
+            bail!("lab {} is up already: netloom lab down --name {}", self.name, self.name);
+        }
+        progress.step("removing what an earlier lab left");
+        down::remove(&self.name)?;
+        // Removing has taken the locked directory away.
+        drop(lock);
+        let _lock = lock::Lock::take(&self.name)?;
+        let made = self.make(&paths, &programs, &mut nodes, progress);
+        made.map_err(|error| {
+            let error = error.context(format!("lab {} could not be made{}", self.name, logs(&paths)));
+            match down::remove(&self.name) {
+                Ok(()) => error,
+                Err(left) => error.context(format!("and could not be removed: {left:#}")),
+            }
+        })
+    }
+
+    fn make(
+        &self,
+        paths: &Paths,
+        programs: &Path,
+        nodes: &mut [plan::Node],
+        progress: &Progress,
+    ) -> Result<State> {
+        progress.step("joining the nodes");
+        let store = self.fill_store(paths, nodes)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (fabric, fabric_netns) = runtime.block_on(fabric::make_fabric(&self.name, self.ipv4_only))?;
+        for node in &mut *nodes {
+            self.make_node(paths, &runtime, &fabric_netns, node)?;
+        }
+        let state = State {
+            name: self.name.clone(),
+            fabric,
+            nodes: nodes.to_vec(),
+            programs: programs.to_owned(),
+            ipv4_only: self.ipv4_only,
+        };
+        write_json(&paths.state(), &state)?;
+        progress.step("starting the agents");
+        start_daemon(&state, paths)?;
+        wait::until_enforced(&state, self.patience)?;
+        if !self.manifests.items.is_empty() {
+            progress.step("starting the pods");
+            self.manifests.apply(&store)?;
+            wait::until_enforced(&state, self.patience)?;
+        }
+        Ok(state)
+    }
+
+    fn fill_store(&self, paths: &Paths, nodes: &[plan::Node]) -> Result<Store> {
+        fs::create_dir_all(paths.store()).context("cannot make the store")?;
+        fs::create_dir_all(paths.pods()).context("cannot make the directory of pods")?;
+        let store = Store::new(paths.store());
+        store.change(|change| {
+            make_default_namespaces(change)?;
+            for node in nodes {
+                let key = ObjectKey { kind: "Node".into(), namespace: None, name: node.name.clone() };
+                change.put(&key, &format!("{:#}\n", node.manifest()))?;
+            }
+            Ok(())
+        })?;
+        Ok(store)
+    }
+
+    fn make_node(
+        &self,
+        paths: &Paths,
+        runtime: &tokio::runtime::Runtime,
+        fabric: &Netns,
+        node: &mut plan::Node,
+    ) -> Result<()> {
+        let failed = format!("cannot make {}", node.name);
+        runtime.block_on(fabric::make_node(&self.name, fabric, node)).context(failed)?;
+        let files = paths.node(&node.name);
+        fs::create_dir_all(files.bpffs())
+            .with_context(|| format!("cannot make {}", files.bpffs().display()))?;
+        // A file system of the node's own, so that nodes of one machine do not share pinned maps.
+        mount(Some("bpf"), &files.bpffs(), Some("bpf"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, None::<&str>)
+            .with_context(|| format!("cannot mount {}", files.bpffs().display()))?;
+        daemon::write_config(&files)
+    }
+}
+
+fn start_daemon(state: &State, paths: &Paths) -> Result<()> {
+    let log = File::create(paths.daemon_log()).context("cannot make the daemon's log")?;
+    Command::new(state.programs.join("netloom"))
+        .args(["lab-daemon", "--name", state.name.as_str()])
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .context("cannot start the lab's daemon")?;
+    let start = Instant::now();
+    while PidFile::holder(&paths.daemon_pid())?.is_none() {
+        ensure!(start.elapsed() < BEGIN, "the lab's daemon does not begin");
+        sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+/// The directory of netloom's programs: `NETLOOM_BIN_DIR`, or where the running program is.
+///
+/// # Errors
+/// When one of them is missing there.
+pub fn programs() -> Result<PathBuf> {
+    let directory = match std::env::var_os("NETLOOM_BIN_DIR") {
+        Some(directory) => fs::canonicalize(&directory)
+            .with_context(|| format!("NETLOOM_BIN_DIR={}", Path::new(&directory).display()))?,
+        None => {
+            let own = std::env::current_exe().context("cannot tell where this program is")?;
+            own.parent().context("this program is nowhere")?.to_owned()
+        }
+    };
+    for program in ["netloom", "netloom-agent", "netloom-cni"] {
+        ensure!(
+            directory.join(program).is_file(),
+            "there is no {program} in {}: build all programs (cargo build --release), or set NETLOOM_BIN_DIR",
+            directory.display()
+        );
+    }
+    Ok(directory)
+}
+
+/// The ends of the lab's logs, for an error.
+fn logs(paths: &Paths) -> String {
+    let mut files = vec![paths.daemon_log()];
+    if let Ok(nodes) = crate::state::files(&paths.nodes()) {
+        files.extend(nodes.into_iter().map(|node| node.join("agent.log")));
+    }
+    let mut text = String::new();
+    for file in files {
+        let Ok(log) = fs::read_to_string(&file) else { continue };
+        let lines: Vec<_> = log.lines().collect();
+        if !lines.is_empty() {
+            let tail = lines[lines.len().saturating_sub(TAIL)..].join("\n");
+            text.push_str(&format!("\n--- {}\n{tail}", file.display()));
+        }
+    }
+    text
+}

@@ -1,0 +1,101 @@
+//! What the benchmark's programs and user space share. A node's datapath has nothing of it.
+
+use crate::layout::layout;
+use crate::{Identity, PolicySlot};
+
+/// Tail calls: the program that a wrapper measures, in slot zero.
+pub const TARGET: &str = "TARGET";
+/// The single [`Course`].
+pub const COURSE: &str = "COURSE";
+/// `ProductKey -> Cell`, a trie: the policy as one entry for each pair of peer and port.
+pub const PRODUCT: &str = "PRODUCT";
+
+/// How a wrapper changes the packet from one run to the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Course {
+    /// The turn of the next run.
+    pub next: u32,
+    /// Turns before it starts over at zero; never where this is zero.
+    pub turns: u32,
+    /// How many peers there are.
+    pub peers: u32,
+    /// The policy that bare verdicts ask.
+    pub slot: PolicySlot,
+}
+
+impl Course {
+    /// The address of the first peer, 10.128.0.0; the others follow.
+    pub const FIRST_PEER: u32 = 0x0a80_0000;
+    /// The port and protocol that bare verdicts ask about.
+    pub const PORT: u16 = 80;
+
+    /// The peer of a turn.
+    ///
+    /// Peers take turns, and a port comes back with each of them once in `65536 * peers` turns, unless the
+    /// number of peers is a multiple of the prime 65537.
+    #[inline(always)]
+    #[must_use]
+    pub const fn peer(&self, turn: u32) -> u32 {
+        if self.peers == 0 { 0 } else { turn.wrapping_add(turn >> 16) % self.peers }
+    }
+
+    /// The source port of a turn.
+    #[inline(always)]
+    #[must_use]
+    pub const fn port(turn: u32) -> u16 {
+        turn as u16
+    }
+
+    /// The identity of a peer: those of the cluster, then those of the node alone.
+    #[inline(always)]
+    #[must_use]
+    pub const fn identity(peer: u32) -> Identity {
+        let number = Identity::CLUSTER_MIN.0 + peer;
+        Identity(if number > Identity::CLUSTER_MAX.0 { Identity::LOCAL_SCOPE | number } else { number })
+    }
+}
+
+/// Key of a policy that has one entry for each pair of peer and port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct ProductKey {
+    /// Bits that count of what follows.
+    pub prefix_len: u32,
+    /// The peer's identity, big endian; zero for every peer.
+    pub identity: [u8; 4],
+    /// Always zero.
+    pub pad: u8,
+    /// IP protocol number.
+    pub proto: u8,
+    /// The destination port, big endian.
+    pub port: [u8; 2],
+}
+
+impl ProductKey {
+    /// Bits of a key that names a single port.
+    pub const BITS: u32 = 64;
+
+    /// The key of one peer and one port.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(identity: Identity, proto: u8, port: u16) -> Self {
+        Self {
+            prefix_len: Self::BITS,
+            identity: identity.0.to_be_bytes(),
+            pad: 0,
+            proto,
+            port: port.to_be_bytes(),
+        }
+    }
+
+    /// What follows the length of the prefix, as the maps' libraries want it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn data(&self) -> [u8; 8] {
+        let ([a, b, c, d], [e, f]) = (self.identity, self.port);
+        [a, b, c, d, self.pad, self.proto, e, f]
+    }
+}
+
+layout! { Course => 16, ProductKey => 12 }

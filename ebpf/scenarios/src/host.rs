@@ -1,0 +1,211 @@
+//! The decisions as functions, over collections.
+
+use abi::{
+    Addr, AddressRecord, CidrKey, CidrRecord, Config, Direction, DropReason, Endpoint, Event, EventKind,
+    Generation, IfIndex, PolicySlot,
+};
+use datapath::{CompiledPolicy, allow_all};
+use ebpf_core::host::{Bytes, HostTables};
+use ebpf_core::{Action, CtTable, Rewrite, Scratch, arp_reply, from_netdev, from_pod, to_endpoint, to_pod};
+
+use crate::engine::{Connection, Counted, Engine, EngineError, Entry, Outcome, Run};
+
+/// The link that test runs happen on, in the kernel and so here.
+pub(crate) const LINK: IfIndex = IfIndex(1);
+
+/// The datapath on the host. Its clock stands still unless it is moved.
+#[derive(Debug)]
+pub struct HostEngine {
+    /// The tables.
+    pub tables: HostTables,
+    /// The time in ticks.
+    pub now: u32,
+    next: Generation,
+}
+
+impl Default for HostEngine {
+    fn default() -> Self {
+        let mut tables = HostTables::default();
+        tables.policies.insert(PolicySlot::ALLOW_ALL, allow_all());
+        Self { tables, now: 1000, next: Generation::FIRST }
+    }
+}
+
+impl HostEngine {
+    /// The stages that a frame passes, as the programs call one another.
+    fn decide(&self, entry: Entry, packet: &Bytes<'_>, scratch: &mut Scratch) -> Action {
+        scratch.begin();
+        let action = match entry {
+            Entry::FromPod => from_pod(&self.tables, packet, LINK, self.now, scratch),
+            Entry::ToPod => to_pod(&self.tables, packet, LINK, scratch),
+            Entry::FromNetdev => from_netdev(&self.tables, packet, scratch),
+        };
+        match action {
+            Action::ToEndpoint => to_endpoint(&self.tables, packet, self.now, scratch),
+            action => action,
+        }
+    }
+
+    /// What the programs do to a frame that is neither dropped nor left alone.
+    fn carry_out(&self, frame: &mut [u8], scratch: &mut Scratch, action: Action) -> Result<Outcome, DropReason> {
+        match action {
+            Action::Pass => Ok(Outcome::Pass),
+            Action::Drop(reason) => Err(reason),
+            Action::ToEndpoint => Err(DropReason::MissedTailCall),
+            Action::Forward(_) => {
+                hop(frame, scratch)?;
+                Ok(Outcome::Forward)
+            }
+            Action::Deliver(link) => {
+                hop(frame, scratch)?;
+                let endpoint = self.tables.endpoints.get(&link).ok_or(DropReason::EndpointUnknown)?;
+                write(frame, 0, &endpoint.macs)?;
+                Ok(Outcome::Deliver)
+            }
+            Action::Arp => {
+                if !arp_reply(&Bytes(frame), Config::GATEWAY_MAC, &mut scratch.frame) {
+                    return Err(DropReason::UnsupportedNetwork);
+                }
+                write(frame, 0, &scratch.frame)?;
+                Ok(Outcome::Arp)
+            }
+        }
+    }
+}
+
+/// Takes one hop from a frame.
+fn hop(frame: &mut [u8], scratch: &Scratch) -> Result<(), DropReason> {
+    match Rewrite::hop(&Bytes(frame), &scratch.headers) {
+        Some(Rewrite::V4(bytes)) => write(frame, Rewrite::V4_OFFSET, &bytes),
+        Some(Rewrite::V6(limit)) => write(frame, Rewrite::V6_OFFSET, &[limit]),
+        None => Err(DropReason::WriteFailed),
+    }
+}
+
+fn write(frame: &mut [u8], offset: usize, bytes: &[u8]) -> Result<(), DropReason> {
+    let place = frame.get_mut(offset..offset + bytes.len()).ok_or(DropReason::WriteFailed)?;
+    place.copy_from_slice(bytes);
+    Ok(())
+}
+
+/// The event that the programs report.
+fn event(scratch: &Scratch, len: usize, kind: u8, reason: u8) -> Event {
+    let (headers, report) = (&scratch.headers, &scratch.report);
+    Event {
+        time: 0,
+        src: headers.src,
+        dst: headers.dst,
+        peer: report.peer,
+        own: report.own,
+        generation: report.generation,
+        peer_class: report.peer_class,
+        port_class: report.port_class,
+        len: len as u32,
+        ifindex: LINK.0,
+        src_port: headers.src_port,
+        dst_port: headers.dst_port,
+        endpoint: report.endpoint,
+        kind,
+        reason,
+        direction: report.direction,
+        proto: headers.proto,
+        tcp_flags: headers.tcp_flags,
+        icmp_type: headers.icmp_type,
+    }
+}
+
+impl Engine for HostEngine {
+    fn name(&self) -> &'static str {
+        "host"
+    }
+
+    fn reset(&mut self) -> Result<(), EngineError> {
+        *self = Self { next: self.next, ..Self::default() };
+        Ok(())
+    }
+
+    fn set_config(&mut self, config: &Config) -> Result<(), EngineError> {
+        self.tables.config = *config;
+        Ok(())
+    }
+
+    fn set_endpoint(&mut self, endpoint: Endpoint) -> Result<(), EngineError> {
+        self.tables.endpoints.insert(endpoint.ifindex, endpoint);
+        Ok(())
+    }
+
+    fn remove_endpoint(&mut self, link: IfIndex) -> Result<(), EngineError> {
+        self.tables.endpoints.remove(&link);
+        Ok(())
+    }
+
+    fn set_address(&mut self, addr: Addr, record: AddressRecord) -> Result<(), EngineError> {
+        self.tables.addresses.insert(addr, record);
+        Ok(())
+    }
+
+    fn set_cidr(&mut self, key: CidrKey, record: CidrRecord) -> Result<(), EngineError> {
+        self.tables.cidrs.insert(key, record);
+        Ok(())
+    }
+
+    fn install(&mut self, policy: &CompiledPolicy) -> Result<PolicySlot, EngineError> {
+        let generation = self.next;
+        self.next = Generation(generation.0 + 1);
+        let slot = PolicySlot(PolicySlot::FIRST.0 + self.tables.policies.len() as u32);
+        let first_cell = self.tables.cells.len() as u32;
+        policy.install_on_host(&mut self.tables, slot, generation, first_cell);
+        Ok(slot)
+    }
+
+    fn run(&mut self, entry: Entry, frame: &[u8]) -> Result<Run, EngineError> {
+        let mut scratch = Scratch::default();
+        let action = self.decide(entry, &Bytes(frame), &mut scratch);
+        let mut packet = frame.to_vec();
+        let result = self.carry_out(&mut packet, &mut scratch, action);
+        let direction = if scratch.report.direction == Direction::Egress as u8 {
+            Direction::Egress
+        } else {
+            Direction::Ingress
+        };
+        // The program that answers ARP reports nothing.
+        let reports = action != Action::Arp;
+        Ok(match result {
+            Ok(outcome) => Run {
+                outcome,
+                events: (reports && scratch.report.kind != 0)
+                    .then(|| event(&scratch, packet.len(), scratch.report.kind, 0))
+                    .into_iter()
+                    .collect(),
+                counted: vec![Counted::Forwarded(direction)],
+                packet,
+            },
+            Err(reason) => Run {
+                outcome: Outcome::Drop(reason),
+                events: reports
+                    .then(|| event(&scratch, packet.len(), EventKind::Dropped as u8, reason as u8))
+                    .into_iter()
+                    .collect(),
+                counted: vec![Counted::Dropped(reason, direction)],
+                packet,
+            },
+        })
+    }
+
+    fn connections(&self) -> Result<Vec<Connection>, EngineError> {
+        let mut list: Vec<Connection> =
+            [(CtTable::Established, &self.tables.established), (CtTable::Unconfirmed, &self.tables.unconfirmed)]
+                .into_iter()
+                .flat_map(|(table, connections)| {
+                    let connections = connections.borrow();
+                    let all: Vec<_> = connections.iter().map(|(key, entry)| (table, *key, entry.get())).collect();
+                    all
+                })
+                .filter(|(_, _, entry)| entry.expires > self.now)
+                .map(|(table, key, entry)| Connection::new(table, key, entry))
+                .collect();
+        list.sort_by_key(Connection::place);
+        Ok(list)
+    }
+}
+

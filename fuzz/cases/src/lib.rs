@@ -1,0 +1,29 @@
+//! What Netloom's fuzz targets do with their input.
+//!
+//! Each target is a plain function that panics where the code under test does, or where it breaks a
+//! promise. `fuzz/fuzz_targets` gives them to libFuzzer (with the nightly); `cargo test` replays
+//! every input in `fuzz/regressions/<target>/` with them, so that what was found once stays found.
+//!
+//! ```
+//! let (_, packet) = netloom_fuzz_cases::TARGETS[0];
+//! packet(b"any bytes at all");
+//! ```
+//!
+//! What this crate does not do: make inputs. See `fuzz/README.md`.
+
+mod frame;
+mod manifest;
+mod netconf;
+mod packet;
+
+pub use frame::frame;
+pub use manifest::manifest;
+pub use netconf::netconf;
+pub use packet::packet;
+
+/// A target: takes any bytes.
+pub type Target = fn(&[u8]);
+
+/// Every target by name.
+pub const TARGETS: &[(&str, Target)] =
+    &[("packet", packet), ("manifest", manifest), ("frame", frame), ("netconf", netconf)];
