@@ -1,19 +1,27 @@
 //! Addresses of interfaces.
 
-use std::{fmt, net::IpAddr};
+use std::{
+    fmt,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use ipnetwork::IpNetwork;
 use rtnetlink::packet_route::{
     AddressFamily, RouteNetlinkMessage,
     address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope},
+    route::{RouteAttribute, RouteMessage, RouteType},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
     mac::IfIndex,
     net::{Mode, Net, Request},
 };
+
+/// How long the kernel may take to make an address one of its own.
+const LOCAL_WITHIN: Duration = Duration::from_secs(1);
 
 /// An address of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -127,6 +135,35 @@ impl Net {
     /// [`Error::NotFound`](crate::Error::NotFound) if it is not there.
     pub async fn delete_address(&self, address: &Address) -> Result<()> {
         self.submit(address.delete()).await
+    }
+
+    /// Waits until packets to an address of this namespace are taken. The kernel gives an IPv6 address to
+    /// its interface at once and the route that makes it one of its own some moments later, even without
+    /// duplicate address detection.
+    ///
+    /// # Errors
+    /// [`Error::NotLocal`] after a second.
+    pub async fn wait_local(&self, address: IpAddr) -> Result<()> {
+        let deadline = Instant::now() + LOCAL_WITHIN;
+        while address.is_ipv6() && !self.is_local(address).await? {
+            if Instant::now() >= deadline {
+                return Err(Error::NotLocal { address });
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+
+    async fn is_local(&self, address: IpAddr) -> Result<bool> {
+        let mut query = RouteMessage::default();
+        query.header.address_family = family(address);
+        query.header.destination_prefix_length = if address.is_ipv4() { 32 } else { 128 };
+        query.attributes.push(RouteAttribute::Destination(address.into()));
+        let query = RouteNetlinkMessage::GetRoute(query);
+        match self.submit_and_get(None, "look up", &address.to_string(), query).await? {
+            RouteNetlinkMessage::NewRoute(route) => Ok(route.header.kind == RouteType::Local),
+            _ => Ok(false),
+        }
     }
 
     /// All addresses of all interfaces.

@@ -54,6 +54,18 @@ pub enum Error {
         /// The missing part.
         missing: &'static str,
     },
+    /// An interface that is set up has no carrier: its other end is down.
+    #[error("interface {interface} is up but packets do not get through")]
+    NotReady {
+        /// Its name.
+        interface: String,
+    },
+    /// An address does not become one of the namespace's own: its interface lacks it, or another host has it.
+    #[error("packets to {address} are not taken")]
+    NotLocal {
+        /// The address.
+        address: std::net::IpAddr,
+    },
     /// A list changed under the reader's hands each time that it was read.
     #[error("cannot {operation}: the list changed during each of {attempts} attempts to read it")]
     Unstable {

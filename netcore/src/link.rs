@@ -1,13 +1,17 @@
 //! Interfaces: making, finding, changing and removing them.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, Instant},
+};
 
 use nix::errno::Errno;
 use rtnetlink::packet_route::{
     RouteNetlinkMessage,
     link::{
         AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVeth, LinkAttribute,
-        LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
+        LinkExtentMask, LinkFlags, LinkInfo, LinkMessage, State,
     },
 };
 use serde::Serialize;
@@ -18,6 +22,9 @@ use crate::{
     net::{Mode, Net, Request},
     netns::Netns,
 };
+
+/// How long the kernel may take to notice that an interface has a carrier.
+const READY_WITHIN: Duration = Duration::from_secs(1);
 
 /// An interface as the kernel describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,6 +39,8 @@ pub struct Link {
     pub mtu: u32,
     /// Whether it is administratively up.
     pub up: bool,
+    /// Whether packets get through: it is up, has a carrier, and the kernel has taken notice of that.
+    pub operational: bool,
     /// The driver: `veth`, `bridge`, `dummy`…; empty for hardware and the loopback.
     pub kind: String,
     /// The interface that this one belongs to: the other end of a veth pair, numbered in its own namespace.
@@ -181,6 +190,26 @@ impl Net {
         let object =
             self.submit_and_get(None, "get link", &subject, RouteNetlinkMessage::GetLink(message)).await?;
         parse(object, &subject)
+    }
+
+    /// Waits until packets get through the interface, which it says of itself some time after both ends of
+    /// a veth pair are up: until then the kernel silently drops what is sent. (Since Linux 6.8 asking is
+    /// enough to make it so.)
+    ///
+    /// # Errors
+    /// [`Error::NotReady`] after a second; [`Error::NotFound`] if there is no such interface.
+    pub async fn wait_operational(&self, index: IfIndex) -> Result<Link> {
+        let deadline = Instant::now() + READY_WITHIN;
+        loop {
+            let link = self.link_by_index(index).await?;
+            if link.operational {
+                return Ok(link);
+            }
+            if Instant::now() >= deadline {
+                return Err(Error::NotReady { interface: link.name });
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// All interfaces.
@@ -360,6 +389,7 @@ fn parse(object: RouteNetlinkMessage, subject: &str) -> Result<Link> {
         mac: None,
         mtu: 0,
         up: message.header.flags.contains(LinkFlags::Up),
+        operational: false,
         kind: String::new(),
         peer: None,
         peer_netnsid: None,
@@ -371,6 +401,10 @@ fn parse(object: RouteNetlinkMessage, subject: &str) -> Result<Link> {
             LinkAttribute::Address(bytes) => link.mac = <[u8; 6]>::try_from(bytes).ok().map(MacAddr),
             LinkAttribute::Mtu(mtu) => link.mtu = mtu,
             LinkAttribute::Link(index) => link.peer = (index != 0).then_some(IfIndex(index)),
+            // Loopbacks and some virtual devices have no state to report.
+            LinkAttribute::OperState(state) => {
+                link.operational = link.up && matches!(state, State::Up | State::Unknown);
+            }
             LinkAttribute::LinkNetNsId(id) => link.peer_netnsid = Some(id),
             LinkAttribute::Controller(index) => link.controller = Some(IfIndex(index)),
             LinkAttribute::LinkInfo(infos) => {

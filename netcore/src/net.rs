@@ -32,7 +32,8 @@ const ACK_MESSAGE: u16 = 1;
 
 type Message = NetlinkMessage<RouteNetlinkMessage>;
 
-/// A netlink socket in one network namespace, driven by the Tokio runtime that it was opened in.
+/// A netlink socket in one network namespace, driven by the Tokio runtime that it was opened in, which must
+/// have I/O and time enabled.
 ///
 /// Copies share the socket; it is closed with the last of them. Each operation is one request and one
 /// answer, unless its documentation says otherwise.

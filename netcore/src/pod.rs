@@ -81,7 +81,7 @@ impl Wiring {
         let inside = Net::in_netns_after(pod, || if has_v6 { prepare_ipv6() } else { Ok(()) })?;
         let host = self.create_links(node, pod).await?;
         match self.configure(node, &inside, &host).await {
-            Ok(pod_index) => Ok(Wired { host: Link { up: true, ..host }, pod_index }),
+            Ok(wired) => Ok(wired),
             Err(error) => {
                 // The first failure is the one to tell.
                 let _ = node.delete_link(host.index).await;
@@ -101,24 +101,32 @@ impl Wiring {
         }
     }
 
-    async fn configure(&self, node: &Net, pod: &Net, host: &Link) -> Result<IfIndex> {
+    async fn configure(&self, node: &Net, pod: &Net, host: &Link) -> Result<Wired> {
         let pod_index = host.peer.ok_or_else(|| Error::Incomplete {
             operation: "wire pod interface",
             subject: self.host_interface.clone(),
             missing: "peer",
         })?;
-        let mut requests = vec![link::no_link_local(host.index), link::set_up(host.index)];
-        if !self.addresses.iter().any(IpAddr::is_ipv6) {
-            // Would be refused where the kernel has no IPv6, and then is not needed.
-            requests.remove(0);
-        }
-        requests.extend(replacements(&self.host_state(host.index)));
-        node.submit_all(requests).await?;
-
         let mut requests = vec![link::set_up(IfIndex::LOOPBACK), link::set_up(pod_index)];
         requests.extend(replacements(&self.pod_state(pod_index)));
         pod.submit_all(requests).await?;
-        Ok(pod_index)
+
+        let mut requests = Vec::new();
+        if self.addresses.iter().any(IpAddr::is_ipv6) {
+            // Would be refused where the kernel has no IPv6, and then is not needed.
+            requests.push(link::no_link_local(host.index));
+        }
+        requests.push(link::set_up(host.index));
+        requests.extend(replacements(&self.host_state(host.index)));
+        node.submit_all(requests).await?;
+
+        // The end that is up second works at once. That the first has a carrier by now, and its IPv6
+        // addresses, the kernel notices later; the pod's first packets must not be lost.
+        pod.wait_operational(pod_index).await?;
+        for ip in &self.addresses {
+            pod.wait_local(*ip).await?;
+        }
+        Ok(Wired { host: Link { up: true, operational: true, ..host.clone() }, pod_index })
     }
 
     /// What belongs to the host's interface.

@@ -93,5 +93,10 @@ fn route_packets(netns: &Netns) -> Result<()> {
     for sysctl in &off {
         netns.set_sysctl(sysctl, "0")?;
     }
-    Ok(())
+    // Nobody else has the fabric's addresses, and until a link-local address is known to be unique a router
+    // asks nobody for neighbours. Without IPv6 in the kernel there is nothing to set.
+    match netns.set_sysctl(&Sysctl::accept_dad("default"), "0") {
+        Err(error) if !error.is_not_found() => Err(error.into()),
+        _ => Ok(()),
+    }
 }

@@ -28,6 +28,9 @@ pub(crate) fn from_pod(headers: &Headers) -> Option<Result<(), DropReason>> {
 pub(crate) fn from_node(headers: &Headers) -> bool {
     !headers.is_v4()
         && headers.proto == proto::ICMPV6
-        && headers.ttl == 255
-        && matches!(headers.icmp_type, 133..=136)
+        && match headers.icmp_type {
+            133..=136 => headers.ttl == 255,
+            130..=132 | 143 => headers.ttl == 1,
+            _ => false,
+        }
 }

@@ -276,8 +276,9 @@ impl std::fmt::Debug for Datapath {
     }
 }
 
-/// The maps that outlive the agent; the others hold nothing between two packets.
-const PINNED: [&str; 16] = [
+/// The maps that outlive the agent. The scratch space is among them although it holds nothing between two
+/// packets: while agents take over from one another, a program of the one goes on in a program of the other.
+const PINNED: [&str; 18] = [
     maps::ENDPOINTS,
     maps::ADDRESSES,
     maps::CIDRS,
@@ -294,6 +295,8 @@ const PINNED: [&str; 16] = [
     maps::COUNTERS,
     maps::CONFIG,
     maps::PROGRAMS,
+    maps::SCRATCH,
+    maps::EVENT_BUDGET,
 ];
 
 /// Key and value sizes that this version expects, in bytes.
@@ -313,6 +316,8 @@ fn shape(name: &str) -> Option<(usize, usize)> {
         maps::FRAGMENTS => (size_of::<abi::FragmentKey>(), size_of::<abi::FragmentPorts>()),
         maps::COUNTERS => (4, size_of::<abi::Counter>()),
         maps::CONFIG => (4, size_of::<Config>()),
+        maps::SCRATCH => (4, size_of::<ebpf_core::Scratch>()),
+        maps::EVENT_BUDGET => (4, 8),
         maps::PROGRAMS => (4, 4),
         _ => return None,
     })

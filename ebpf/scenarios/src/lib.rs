@@ -6,7 +6,7 @@
 //! kernel by `BPF_PROG_TEST_RUN`. What holds for one holds for the other.
 //!
 //! ```
-//! use netloom_scenarios::{HostEngine, all, run};
+//! use scenarios::{HostEngine, all, run};
 //!
 //! let mut engine = HostEngine::default();
 //! for case in all() {

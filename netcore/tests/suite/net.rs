@@ -192,3 +192,21 @@ fn outside_of_a_runtime_is_an_error() {
     let netns = Netns::current().unwrap();
     assert!(matches!(Net::in_netns(&netns), Err(Error::NoRuntime)));
 }
+
+#[test]
+fn waiting_ends_with_the_reason() {
+    run(async {
+        let net = Net::in_netns(&Netns::anonymous().unwrap()).unwrap();
+        let (one, other) = (VethEnd::named("one").up(), VethEnd::named("other"));
+        let link = net.create_veth(&one, &other, 1500).await.unwrap();
+        let waited = net.wait_operational(link.index).await;
+        assert!(matches!(waited, Err(Error::NotReady { .. })), "{waited:?}");
+        net.set_up(link.peer.unwrap()).await.unwrap();
+        assert!(net.wait_operational(link.index).await.unwrap().operational);
+
+        let waited = net.wait_local(ip("2001:db8::7")).await;
+        assert!(waited.is_err());
+        net.add_address(&Address::new(link.index, "2001:db8::7/64".parse().unwrap())).await.unwrap();
+        net.wait_local(ip("2001:db8::7")).await.unwrap();
+    });
+}

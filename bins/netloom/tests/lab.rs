@@ -1,0 +1,188 @@
+//! `netloom lab` as its users call it, with the real agent and plugin, on labs of this test's own.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+const PODS: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: web, labels: {app: web}}
+spec:
+  nodeName: node1
+  containers: [{name: c, image: any, ports: [{containerPort: 80}]}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: dns, namespace: infra}
+spec:
+  nodeName: node2
+  containers: [{name: c, image: any, ports: [{containerPort: 53, protocol: UDP}]}]
+";
+
+/// Where the three programs are; nothing where they were not built together, or a lab cannot be made.
+fn programs() -> Option<PathBuf> {
+    let own = Path::new(env!("CARGO_BIN_EXE_netloom")).parent().unwrap().to_owned();
+    let directory = std::env::var_os("NETLOOM_BIN_DIR").map_or(own, PathBuf::from);
+    for program in ["netloom-agent", "netloom-cni"] {
+        if !directory.join(program).exists() {
+            eprintln!("skipped: {program} is not built (cargo build --workspace)");
+            return None;
+        }
+    }
+    let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
+    if !root {
+        eprintln!("skipped: a lab needs root");
+    }
+    root.then_some(directory)
+}
+
+/// A lab that is removed, whatever becomes of the test.
+struct Lab {
+    name: String,
+    programs: PathBuf,
+}
+
+impl Lab {
+    fn named(of: &str) -> Option<Self> {
+        Some(Self { name: format!("e{}-{of}", std::process::id()), programs: programs()? })
+    }
+
+    fn command(&self, command: &str) -> Command {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_netloom"));
+        process.env("NETLOOM_BIN_DIR", &self.programs).args(["lab", command, "--name", &self.name]);
+        process
+    }
+
+    fn run(&self, command: &str, arguments: &[&str]) -> Output {
+        self.command(command).args(arguments).stdin(Stdio::null()).output().unwrap()
+    }
+
+    fn json(&self, command: &str, arguments: &[&str]) -> Value {
+        let output = self.run(command, &[&["--output", "json"], arguments].concat());
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn apply(&self, text: &str) -> Output {
+        let mut apply = self.command("apply");
+        apply.args(["-f", "-", "--output", "json"]);
+        let mut apply =
+            apply.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        apply.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        apply.wait_with_output().unwrap()
+    }
+
+    fn namespaces(&self) -> usize {
+        let prefix = format!("netloom-{}-", self.name);
+        let Ok(names) = std::fs::read_dir("/run/netns") else { return 0 };
+        names.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix)).count()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let output = self.run("down", &[]);
+        if !output.status.success() {
+            eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}
+
+#[test]
+fn a_lab_from_up_to_down() {
+    let Some(lab) = Lab::named("all") else { return };
+    let directory = std::env::temp_dir().join(&lab.name);
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join("pods.yaml"), PODS).unwrap();
+    let up = lab.json("up", &["--nodes", "2", "--apply", directory.to_str().unwrap()]);
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert_eq!(up["nodes"].as_array().unwrap().len(), 2);
+    assert!(up["pods"].as_array().unwrap().iter().all(|pod| pod["phase"] == "Running"), "{up}");
+
+    for family in ["4", "6"] {
+        let probe = lab.json("probe", &["web", "infra/dns", "53/UDP", "--family", family]);
+        assert_eq!(
+            (&probe["outcome"], &probe["answer"]),
+            (&"connected".into(), &"infra/dns".into()),
+            "{probe}"
+        );
+        let probe = lab.json("probe", &["infra/dns", "web", "80", "--family", family]);
+        assert_eq!(
+            (&probe["verdict"], &probe["answer"]),
+            (&"ALLOW".into(), &"default/web".into()),
+            "{probe}"
+        );
+    }
+    assert_eq!(lab.json("probe", &["world", "web", "80"])["answer"], "default/web");
+    assert_eq!(lab.json("probe", &["infra/dns", "world", "443"])["answer"], "world");
+    assert_eq!(lab.json("probe", &["node/node1", "web", "80"])["answer"], "default/web");
+
+    let exec = lab.run("exec", &["infra/dns", "--", "sh", "-c", "ip -o link show eth0; exit 7"]);
+    assert_eq!(exec.status.code(), Some(7));
+    assert!(String::from_utf8_lossy(&exec.stdout).contains("eth0"));
+
+    let new = PODS.replace("name: web", "name: web2");
+    let bad = format!(
+        "{new}---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: p}}\nspec: {{podSelector: {{}}, ingres: []}}\n"
+    );
+    let refused = lab.apply(&bad);
+    assert!(!refused.status.success() && refused.stdout.is_empty());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("ingres"));
+    assert_eq!(
+        lab.json("status", &[])["pods"].as_array().unwrap().len(),
+        2,
+        "nothing of a bad batch is applied"
+    );
+    assert!(lab.apply(&new).status.success());
+    assert_eq!(lab.json("status", &[])["pods"].as_array().unwrap().len(), 3);
+    lab.json("delete", &["pod", "default/web2"]);
+    assert_eq!(lab.namespaces(), 5);
+
+    assert!(lab.run("down", &[]).status.success());
+    assert_eq!(lab.namespaces(), 0);
+    assert!(!Path::new("/run/netloom/lab").join(&lab.name).exists());
+    assert!(lab.run("down", &[]).status.success(), "down twice");
+}
+
+#[test]
+fn the_daemons_hold_nothing_of_the_callers() {
+    let Some(lab) = Lab::named("fds") else { return };
+    let script = format!(
+        "exec 7>&1; NETLOOM_BIN_DIR={} {} lab up --nodes 1 --name {}",
+        lab.programs.display(),
+        env!("CARGO_BIN_EXE_netloom"),
+        lab.name
+    );
+    let mut up = Command::new("sh").args(["-c", &script]).stdout(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    let mut said = String::new();
+    // Ends only when every holder of the pipe has closed it, descriptor 7 included.
+    up.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(up.wait().unwrap().success());
+    assert!(start.elapsed() < Duration::from_secs(30) && said.contains(&lab.name), "{said}");
+}
+
+#[test]
+fn a_killed_daemon_leaves_nothing_after_down() {
+    let Some(lab) = Lab::named("kill") else { return };
+    let up = lab.json("up", &["--nodes", "1"]);
+    let daemon = up["daemon"].as_i64().unwrap().to_string();
+    assert!(Command::new("kill").args(["-9", &daemon]).status().unwrap().success());
+    assert!(lab.run("down", &[]).status.success());
+    assert_eq!(lab.namespaces(), 0);
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    assert!(!mounts.contains(&lab.name), "{mounts}");
+}
+
+#[test]
+fn two_labs_side_by_side() {
+    let (Some(one), Some(two)) = (Lab::named("one"), Lab::named("two")) else { return };
+    one.json("up", &["--nodes", "1"]);
+    two.json("up", &["--nodes", "1"]);
+    assert!(one.run("down", &[]).status.success());
+    assert!(two.json("status", &[])["daemon"].is_i64());
+}
