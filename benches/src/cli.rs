@@ -27,7 +27,7 @@ pub struct BenchArgs {
 enum Command {
     /// Measure what a packet costs in the programs of a node (needs root)
     Datapath {
-        /// Only 10 and 16,000 peers, and fewer rounds: under a minute
+        /// Only 10 and 16,000 peers, and shorter rounds: under a minute
         #[arg(long)]
         quick: bool,
         /// How to print the result

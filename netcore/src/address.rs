@@ -7,6 +7,7 @@ use std::{
 };
 
 use ipnetwork::IpNetwork;
+use nix::errno::Errno;
 use rtnetlink::packet_route::{
     AddressFamily, RouteNetlinkMessage,
     address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope},
@@ -160,9 +161,10 @@ impl Net {
         query.header.destination_prefix_length = if address.is_ipv4() { 32 } else { 128 };
         query.attributes.push(RouteAttribute::Destination(address.into()));
         let query = RouteNetlinkMessage::GetRoute(query);
-        match self.submit_and_get(None, "look up", &address.to_string(), query).await? {
-            RouteNetlinkMessage::NewRoute(route) => Ok(route.header.kind == RouteType::Local),
-            _ => Ok(false),
+        match self.submit_and_get(None, "look up", &address.to_string(), query).await {
+            Ok(RouteNetlinkMessage::NewRoute(route)) => Ok(route.header.kind == RouteType::Local),
+            Ok(_) | Err(Error::Refused { errno: Errno::ENETUNREACH | Errno::EHOSTUNREACH, .. }) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

@@ -49,6 +49,11 @@ pub(crate) fn run(options: &Options) -> Result<Report, Error> {
     Ok(report)
 }
 
+/// Runs in a round. The first one only fills tables and caches.
+fn repeat(options: &Options, round: usize) -> u32 {
+    if round == 0 { options.repeat.min(abi::maps::capacity::CT_UNCONFIRMED as u32) } else { options.repeat }
+}
+
 /// The quickest and the median of some rounds.
 fn summary(mut rounds: Vec<u64>) -> [u64; 2] {
     rounds.sort_unstable();
@@ -77,15 +82,15 @@ fn times(stage: &mut Stage, world: &World, case: Case, options: &Options) -> Res
     stage.set_course(case.course(world))?;
     let (frame, wrapper) = (case.frame()?, case.wrapper().name());
     let [mut nothing, mut ours, mut theirs] = [const { Vec::new() }; 3];
-    // The first round warms up: it fills tables and caches.
     for round in 0..=options.rounds {
+        let repeat = repeat(options, round);
         for (target, rounds) in [
             (None, &mut nothing),
             (Some((Layout::Netloom, case.program())), &mut ours),
             (Some((Layout::TwoLpm, case.program())), &mut theirs),
         ] {
             stage.aim(target)?;
-            let run = stage.run(wrapper, &frame, options.repeat)?;
+            let run = stage.run(wrapper, &frame, repeat)?;
             if round > 0 {
                 rounds.push(run.nanoseconds);
             }
@@ -106,12 +111,13 @@ fn verdicts(stage: &mut Stage, world: &World, order: Order, options: &Options) -
     stage.set_course(Course { next: 0, turns, peers: world.peers(), slot: world.slot() })?;
     let [mut nothing, mut ours, mut theirs] = [const { Vec::new() }; 3];
     for round in 0..=options.rounds {
+        let repeat = repeat(options, round);
         for (program, layout, rounds) in [
             ("verdict_none", None, &mut nothing),
             ("verdict_netloom", Some(Layout::Netloom), &mut ours),
             ("verdict_two_lpm", Some(Layout::TwoLpm), &mut theirs),
         ] {
-            let run = stage.run(program, &frame, options.repeat)?;
+            let run = stage.run(program, &frame, repeat)?;
             if let Some(layout) = layout
                 && run.verdict != ALLOWED
             {

@@ -10,7 +10,8 @@ use api::{PodRef, PolicyStatus};
 use ipnetwork::IpNetwork;
 use policy::manifest::{Node, Object, ObjectKey, Pod, Rejected};
 use policy::{
-    IdentityAllocator, LabelSet, LocalIdentities, PolicyKey, Repository, pod_labels, reserved_labels,
+    CidrRegistry, IdentityAllocator, LabelSet, LocalIdentities, PolicyKey, Repository, pod_labels,
+    reserved_labels,
 };
 
 use crate::source::Change;
@@ -33,6 +34,7 @@ pub struct Cluster {
     /// Numbers given to label sets; to be stored when [`Cluster::take_new_identities`] says so.
     pub identities: LocalIdentities,
     new_identities: bool,
+    new_cidrs: bool,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
     nodes: BTreeMap<String, Node>,
     pods: BTreeMap<PodRef, Pod>,
@@ -52,12 +54,18 @@ pub struct Cluster {
 impl Cluster {
     /// A cluster of which nothing is known yet, seen from `node`.
     #[must_use]
-    pub fn new(node: &str, identities: LocalIdentities, own_addresses: Vec<IpAddr>) -> Self {
+    pub fn new(
+        node: &str,
+        identities: LocalIdentities,
+        cidrs: CidrRegistry,
+        own_addresses: Vec<IpAddr>,
+    ) -> Self {
         let mut cluster = Self {
             node: node.to_owned(),
-            repository: Repository::default(),
+            repository: Repository::new(cidrs),
             identities,
             new_identities: false,
+            new_cidrs: false,
             namespaces: BTreeMap::new(),
             nodes: BTreeMap::new(),
             pods: BTreeMap::new(),
@@ -88,6 +96,16 @@ impl Cluster {
     /// Whether identities were given out since the last call, and want to be stored before they are used.
     pub const fn take_new_identities(&mut self) -> bool {
         std::mem::replace(&mut self.new_identities, false)
+    }
+
+    /// Whether other CIDRs are in use since the last call: their numbers want to be stored before they are used.
+    pub const fn take_new_cidrs(&mut self) -> bool {
+        std::mem::replace(&mut self.new_cidrs, false)
+    }
+
+    /// Forgets numbers of CIDRs from before a restart that no policy uses, once all policies are known.
+    pub fn forget_unused_cidrs(&mut self) {
+        self.new_cidrs |= self.repository.forget_unused_cidrs();
     }
 
     /// This node's object.
@@ -212,7 +230,7 @@ impl Cluster {
         if let Some(policy) = object.policy() {
             self.rejected.remove(&key);
             self.closing.remove(&policy.key);
-            self.repository.set_policy(policy);
+            self.new_cidrs |= self.repository.set_policy(policy);
             return;
         }
         match object {
@@ -253,7 +271,7 @@ impl Cluster {
             && (self.repository.policy(&closing.key).is_none() || self.closing.contains(&closing.key))
         {
             self.closing.insert(closing.key.clone());
-            self.repository.set_policy(*closing);
+            self.new_cidrs |= self.repository.set_policy(*closing);
         }
     }
 
@@ -288,7 +306,7 @@ impl Cluster {
                     .find(|known| ObjectKey::from(*known) == *key);
                 if let Some(policy) = policy.cloned() {
                     self.closing.remove(&policy);
-                    self.repository.remove_policy(&policy);
+                    self.new_cidrs |= self.repository.remove_policy(&policy);
                 }
             }
         }

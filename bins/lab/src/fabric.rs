@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use ipnetwork::IpNetwork;
-use netcore::{Address, Family, Net, Netns, Route, Sysctl, VethEnd};
+use netcore::{Address, Family, Net, Netns, Protocol, Route, Sysctl, VethEnd};
 
 use crate::name::LabName;
 use crate::namespaces;
@@ -56,8 +56,10 @@ pub async fn make_node(name: &LabName, fabric: &Netns, node: &mut Node) -> Resul
         inside.add_address(&Address::new(uplink.index, *address)).await?;
     }
     for gateway in plan::fabric().iter().filter(|gateway| has_family(node, gateway)) {
+        // The machine's own route, as `ip route` makes one: the agent removes routes of its own that it did
+        // not plan.
         let route = Route::to(everywhere(gateway)).via(gateway.ip()).dev(uplink.index);
-        inside.add_route(&route).await?;
+        inside.add_route(&route.protocol(Protocol::BOOT)).await?;
     }
     // The world knows where pods are, so that it can be the one who calls.
     for range in &node.pod_cidrs {

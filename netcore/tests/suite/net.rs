@@ -205,7 +205,7 @@ fn waiting_ends_with_the_reason() {
         assert!(net.wait_operational(link.index).await.unwrap().operational);
 
         let waited = net.wait_local(ip("2001:db8::7")).await;
-        assert!(waited.is_err());
+        assert!(matches!(waited, Err(Error::NotLocal { .. })), "{waited:?}");
         net.add_address(&Address::new(link.index, "2001:db8::7/64".parse().unwrap())).await.unwrap();
         net.wait_local(ip("2001:db8::7")).await.unwrap();
     });

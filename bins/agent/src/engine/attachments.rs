@@ -111,11 +111,7 @@ impl Engine {
         self.datapath.attach_pod(&endpoint.host_ifname)?;
         self.endpoints.insert(endpoint.clone())?;
         self.cluster.set_local(endpoint.pod.as_ref(), &endpoint.addresses);
-        if self.cluster.take_new_identities() {
-            crate::state_file::write(&self.args.state_dir.join(super::IDENTITIES), &self.cluster.identities)?;
-        }
-        self.enforce_policies()?;
-        self.enforce_addresses()
+        self.enforce_datapath()
     }
 
     /// Disconnects a pod, and gives its addresses back. An unknown attachment is no error.
@@ -129,8 +125,7 @@ impl Engine {
         if let Some(endpoint) = self.endpoints.remove(attachment)? {
             self.datapath.endpoints.remove(&endpoint.link())?;
             self.cluster.remove_local(endpoint.pod.as_ref(), &endpoint.addresses);
-            self.enforce_addresses()?;
-            self.enforce_policies()?;
+            self.enforce_datapath()?;
             self.datapath.forget_link(&endpoint.host_ifname)?;
             tracing::info!(%attachment, endpoint = endpoint.id, "disconnected");
         }

@@ -1,6 +1,11 @@
 //! What is known becomes what is enforced: policies, endpoints, addresses and CIDRs, in this order, so that a
 //! packet always finds a policy that knows its peer.
+//!
+//! Who an address is may change with all this: a pod gets other labels, a new CIDR covers it. Until the addresses
+//! are rewritten, packets carry who it was. So a policy that is put in force knows both for that while, and what
+//! was is taken out afterwards.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,9 +20,8 @@ use datapath::{CompiledPolicy, PortPrefix, only_opens};
 use ipnetwork::IpNetwork;
 use policy::{Compiled, Tables};
 
-use super::{Engine, IDENTITIES};
+use super::Engine;
 use crate::cluster::Holder;
-use crate::state_file;
 
 /// A policy in the kernel.
 #[derive(Clone, Debug)]
@@ -33,15 +37,12 @@ pub(super) struct Installed {
 impl Engine {
     /// Brings the whole node in line with what is known.
     pub(super) async fn enforce(&mut self) -> Result<()> {
-        if self.cluster.take_new_identities() {
-            state_file::write(&self.args.state_dir.join(IDENTITIES), &self.cluster.identities)?;
-        }
         let first = self.addresses.is_none();
         if first {
+            self.cluster.forget_unused_cidrs();
             self.settle().await?;
         }
-        self.enforce_policies().context("enforcing policies")?;
-        self.enforce_addresses().context("entering addresses")?;
+        self.enforce_datapath()?;
         self.plumb().await?;
         if first {
             self.datapath.attach_uplink(&self.uplink.name)?;
@@ -52,8 +53,20 @@ impl Engine {
         Ok(())
     }
 
-    /// Resolves the policies of every endpoint, installs what is new, and lets the endpoints take it over.
-    pub(super) fn enforce_policies(&mut self) -> Result<()> {
+    /// Brings policies and addresses in line with what is known, without the node's plumbing.
+    pub(super) fn enforce_datapath(&mut self) -> Result<()> {
+        self.store_numbers()?;
+        let departing = self.enforce_policies().context("enforcing policies")?;
+        self.enforce_addresses().context("entering addresses")?;
+        for (slot, peers) in departing {
+            self.datapath.policies.remove_peers(slot, &peers)?;
+        }
+        Ok(())
+    }
+
+    /// Resolves the policies of every endpoint, installs what is new, and lets the endpoints take it over. Returns
+    /// the peers that policies are to forget once addresses are rewritten.
+    fn enforce_policies(&mut self) -> Result<Vec<(PolicySlot, BTreeSet<Peer>)>> {
         // What every endpoint wants, and has.
         let mut wanted: HashMap<(IfIndex, Direction), Arc<Compiled>> = HashMap::new();
         for endpoint in self.endpoints.iter() {
@@ -65,11 +78,11 @@ impl Engine {
                 wanted.insert((endpoint.link(), direction), compiled);
             }
         }
-        self.grow(&wanted)?;
-
+        let moves = self.moves();
+        let mut departing = self.grow(&wanted)?;
         let mut slots = HashMap::new();
         for (place, compiled) in &wanted {
-            slots.insert(*place, self.slot(compiled)?);
+            slots.insert(*place, self.slot(compiled, &moves, &mut departing)?);
         }
         let records: HashMap<IfIndex, abi::Endpoint> = self
             .endpoints
@@ -91,7 +104,26 @@ impl Engine {
             }
             stays
         });
-        Ok(())
+        Ok(departing)
+    }
+
+    /// Who addresses still are to the datapath, and who they will be, where the one that they were is nobody any
+    /// more.
+    fn moves(&self) -> Vec<(Peer, Peer)> {
+        let known = |address: &Addr| self.datapath.addresses.get(address).map(|record| record.peer);
+        let changed: Vec<(Peer, Peer)> = self
+            .cluster
+            .repository
+            .addresses()
+            .filter_map(|(address, new)| {
+                known(&address.into()).filter(|old| *old != new).map(|old| (old, new))
+            })
+            .collect();
+        if changed.is_empty() {
+            return changed;
+        }
+        let present: HashSet<Peer> = self.cluster.peers().collect();
+        changed.into_iter().filter(|(old, _)| !present.contains(old)).collect()
     }
 
     fn record(
@@ -121,7 +153,12 @@ impl Engine {
     }
 
     /// The slot of a policy, which is installed if it is not yet.
-    fn slot(&mut self, compiled: &Arc<Compiled>) -> Result<PolicySlot> {
+    fn slot(
+        &mut self,
+        compiled: &Arc<Compiled>,
+        moves: &[(Peer, Peer)],
+        departing: &mut Vec<(PolicySlot, BTreeSet<Peer>)>,
+    ) -> Result<PolicySlot> {
         if compiled.tables.allow_all {
             return Ok(PolicySlot::ALLOW_ALL);
         }
@@ -133,14 +170,32 @@ impl Engine {
             installed.compiled = Arc::clone(compiled);
             return Ok(installed.slot);
         }
-        let (slot, generation) = self.datapath.policies.install(&compiled_policy(&compiled.tables))?;
+        let mut policy = compiled_policy(&compiled.tables);
+        let mut until_rewritten = BTreeSet::new();
+        for (old, new) in moves {
+            // Where two addresses that were the same become different, the first one decides: for a moment only.
+            if let (Some(class), Entry::Vacant(entry)) =
+                (compiled.tables.peers.get(new), policy.peers.entry(*old))
+            {
+                entry.insert(*class);
+                until_rewritten.insert(*old);
+            }
+        }
+        let (slot, generation) = self.datapath.policies.install(&policy)?;
+        if !until_rewritten.is_empty() {
+            departing.push((slot, until_rewritten));
+        }
         self.installed.push(Installed { compiled: Arc::clone(compiled), slot, generation });
         Ok(slot)
     }
 
     /// Changes policies in place where only peers come or go: one write for each. All endpoints that share a
     /// policy must want the same change.
-    fn grow(&mut self, wanted: &HashMap<(IfIndex, Direction), Arc<Compiled>>) -> Result<()> {
+    fn grow(
+        &mut self,
+        wanted: &HashMap<(IfIndex, Direction), Arc<Compiled>>,
+    ) -> Result<Vec<(PolicySlot, BTreeSet<Peer>)>> {
+        let mut departing = Vec::new();
         let mut sharing: HashMap<PolicySlot, Vec<&Arc<Compiled>>> = HashMap::new();
         for ((link, direction), compiled) in wanted {
             let Some(record) = self.datapath.endpoints.get(link) else { continue };
@@ -168,14 +223,16 @@ impl Engine {
                 continue;
             }
             self.datapath.policies.add_peers(slot, &added)?;
-            self.datapath.policies.remove_peers(slot, &removed)?;
+            if !removed.is_empty() {
+                departing.push((slot, removed));
+            }
             self.installed[index].compiled = Arc::clone(new);
         }
-        Ok(())
+        Ok(departing)
     }
 
     /// Enters who has which address, and which CIDRs are in use.
-    pub(super) fn enforce_addresses(&mut self) -> Result<()> {
+    fn enforce_addresses(&mut self) -> Result<()> {
         let local: HashMap<IpAddr, IfIndex> = self
             .endpoints
             .iter()

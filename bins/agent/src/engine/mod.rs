@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use api::{DelQueue, ErrorCode, ErrorReply, Reply, Request};
 use datapath::{AttachMode, Capacities, Datapath, Events, Options};
 use netcore::{Net, Netns};
-use policy::LocalIdentities;
+use policy::{CidrRegistry, LocalIdentities};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::addresses::AddressBook;
@@ -82,7 +82,8 @@ impl Engine {
         let identities: LocalIdentities =
             state_file::read(&args.state_dir.join(IDENTITIES))?.unwrap_or_default();
         let own_addresses = plumbing::own_addresses(&net).await?;
-        let cluster = Cluster::new(&args.node, identities, own_addresses);
+        let cidrs: CidrRegistry = state_file::read(&args.state_dir.join(CIDRS))?.unwrap_or_default();
+        let cluster = Cluster::new(&args.node, identities, cidrs, own_addresses);
         let endpoints = Endpoints::open(&args.state_dir.join("endpoints"))?;
         let options = Options {
             pins: Some(args.bpffs.clone()),
@@ -211,6 +212,17 @@ impl Engine {
         }
     }
 
+    /// Stores the numbers that were given out, before anything uses them.
+    fn store_numbers(&mut self) -> Result<()> {
+        if self.cluster.take_new_identities() {
+            state_file::write(&self.args.state_dir.join(IDENTITIES), &self.cluster.identities)?;
+        }
+        if self.cluster.take_new_cidrs() {
+            state_file::write(&self.args.state_dir.join(CIDRS), self.cluster.repository.cidr_registry())?;
+        }
+        Ok(())
+    }
+
     /// Whether pods can be connected.
     fn is_ready(&self) -> bool {
         self.addresses.is_some() && !self.pending && self.observed.is_some()
@@ -266,6 +278,9 @@ impl Engine {
 
 /// The file that holds the numbers of label sets.
 const IDENTITIES: &str = "identities.json";
+
+/// The file that holds the numbers of CIDRs in use.
+const CIDRS: &str = "cidrs.json";
 
 /// A refusal.
 fn refuse(code: ErrorCode, message: &str) -> ErrorReply {

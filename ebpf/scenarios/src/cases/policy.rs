@@ -153,12 +153,7 @@ fn icmp_types(f: Family) -> Case {
         .policy("policy", &policy)
         .opens(&Packet::echo_request(f.pod(), f.other(), 3), Outcome::Pass)
         .cannot_send(&Packet::echo_reply(f.pod(), f.other(), 4), DropReason::PolicyDenied)
-        .cannot_send(&quoted.error(f.pod(), request_type(f), 3), DropReason::PolicyDeny)
-}
-
-/// The type of "unreachable".
-fn request_type(f: Family) -> u8 {
-    f.pick(3, 1)
+        .cannot_send(&quoted.error(f.pod(), error as u8, 3), DropReason::PolicyDeny)
 }
 
 fn ingress(f: Family) -> Case {
