@@ -183,10 +183,10 @@ impl Case {
     /// Closes the trie alone: the layout that asks it for each packet must drop an established connection
     /// now, ours must not notice.
     fn prove_judgement(self, stage: &mut Stage, world: &World, layout: Layout) -> Result<(), Error> {
-        world.open_first_peer(stage, false)?;
+        world.open_in_trie(stage, false)?;
         let before = World::tally(stage)?;
         let ran = self.run(stage, world, layout).and_then(|_| World::tally(stage));
-        world.open_first_peer(stage, true)?;
+        world.open_in_trie(stage, true)?;
         let denied = if layout == Layout::TwoLpm { PROOFS } else { 0 };
         self.check(layout, "packets denied by the trie", ran?.denied - before.denied, denied)
     }

@@ -56,7 +56,7 @@ pub(crate) struct Stage {
     target: ProgramArray<MapData>,
     course: Array<MapData, Course>,
     /// The policy of the two-LPM layout.
-    pub(crate) product: LpmTrie<MapData, [u8; 8], Cell>,
+    pub(crate) product: LpmTrie<MapData, [u32; 2], Cell>,
     /// The kernel empties an array of programs that nobody holds.
     _tail_calls: ProgramArray<MapData>,
 }

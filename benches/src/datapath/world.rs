@@ -135,8 +135,8 @@ impl World {
         Ok(())
     }
 
-    /// Closes or opens a port of the first peer in the two-LPM layout alone.
-    pub(crate) fn open_first_peer(&self, stage: &mut Stage, open: bool) -> Result<(), Error> {
+    /// Opens or closes, in the two-LPM layout alone, what established connections use.
+    pub(crate) fn open_in_trie(&self, stage: &mut Stage, open: bool) -> Result<(), Error> {
         let action = if open { CellAction::Allow } else { CellAction::Deny };
         for number in [POD.peer, NEIGHBOUR.peer] {
             set_product(stage, number, Course::PORT, Cell { action: action as u8, ..Cell::default() })?;
@@ -161,5 +161,5 @@ impl World {
 
 fn set_product(stage: &mut Stage, number: u32, port: u16, cell: Cell) -> Result<(), Error> {
     let key = ProductKey::new(Course::identity(number), proto::TCP, port);
-    stage.product.insert(&Key::new(key.prefix_len, key.data()), cell, 0).map_err(Error::map("writing", PRODUCT))
+    stage.product.insert(&Key::new(key.prefix_len, key.data), cell, 0).map_err(Error::map("writing", PRODUCT))
 }

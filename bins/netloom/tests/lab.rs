@@ -117,7 +117,6 @@ fn a_lab_from_up_to_down() {
             "{probe}"
         );
     }
-    assert_eq!(lab.json("probe", &["world", "web", "80"])["answer"], "default/web");
     assert_eq!(lab.json("probe", &["infra/dns", "world", "443"])["answer"], "world");
     assert_eq!(lab.json("probe", &["node/node1", "web", "80"])["answer"], "default/web");
 
@@ -185,4 +184,18 @@ fn two_labs_side_by_side() {
     two.json("up", &["--nodes", "1"]);
     assert!(one.run("down", &[]).status.success());
     assert!(two.json("status", &[])["daemon"].is_i64());
+}
+
+#[test]
+fn the_world_calls_a_pod_and_hears_its_answer() {
+    let Some(lab) = Lab::named("world") else { return };
+    lab.json("up", &["--nodes", "1"]);
+    assert!(lab.apply(PODS.split("---").next().unwrap()).status.success());
+    for family in ["4", "6"] {
+        // The answer must not leave with the node's address, although what the pod begins does.
+        let probe = lab.json("probe", &["world", "web", "80", "--family", family]);
+        assert_eq!(probe["answer"], "default/web", "{probe}");
+        let probe = lab.json("probe", &["web", "world", "80", "--family", family]);
+        assert_eq!(probe["answer"], "world", "{probe}");
+    }
 }

@@ -57,19 +57,16 @@ impl Course {
 }
 
 /// Key of a policy that has one entry for each pair of peer and port.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// In words rather than bytes, as BPF writes them best.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct ProductKey {
     /// Bits that count of what follows.
     pub prefix_len: u32,
-    /// The peer's identity, big endian; zero for every peer.
-    pub identity: [u8; 4],
-    /// Always zero.
-    pub pad: u8,
-    /// IP protocol number.
-    pub proto: u8,
-    /// The destination port, big endian.
-    pub port: [u8; 2],
+    /// The peer's identity, big endian, or zero for every peer; then, big endian too, eight zero bits, the IP
+    /// protocol number and the destination port.
+    pub data: [u32; 2],
 }
 
 impl ProductKey {
@@ -80,21 +77,8 @@ impl ProductKey {
     #[inline(always)]
     #[must_use]
     pub const fn new(identity: Identity, proto: u8, port: u16) -> Self {
-        Self {
-            prefix_len: Self::BITS,
-            identity: identity.0.to_be_bytes(),
-            pad: 0,
-            proto,
-            port: port.to_be_bytes(),
-        }
-    }
-
-    /// What follows the length of the prefix, as the maps' libraries want it.
-    #[inline(always)]
-    #[must_use]
-    pub const fn data(&self) -> [u8; 8] {
-        let ([a, b, c, d], [e, f]) = (self.identity, self.port);
-        [a, b, c, d, self.pad, self.proto, e, f]
+        let port = ((proto as u32) << 16) | port as u32;
+        Self { prefix_len: Self::BITS, data: [identity.0.to_be(), port.to_be()] }
     }
 }
 

@@ -30,7 +30,7 @@ impl Engine {
                     self.flows.push(record);
                 }
                 Err(unknown) => {
-                    tracing::warn!(%unknown, "the datapath reported what this agent does not know")
+                    tracing::warn!(%unknown, "the datapath reported what this agent does not know");
                 }
             }
         }

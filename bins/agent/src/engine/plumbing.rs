@@ -55,7 +55,7 @@ impl Engine {
                         desired.routes.insert(Route::to(*cidr).via(*gateway).dev(self.uplink.device()));
                     }
                     None => {
-                        tracing::warn!(node = node.meta.name, %cidr, "no address of the node leads to its pods")
+                        tracing::warn!(node = node.meta.name, %cidr, "no address of the node leads to its pods");
                     }
                 }
             }

@@ -96,9 +96,11 @@ impl Outcome {
             Some(outcome.count(|verdict| matches!(verdict, Verdict::Failed(_)))),
         );
         match done {
-            None => outcome.trouble.push("the guest ended before its checks were done".to_owned()),
+            None => {
+                outcome.trouble.push("the guest ended before its checks were done".to_owned());
+            }
             Some(said) if said != counted => {
-                outcome.trouble.push(format!("results got lost: counted {counted:?}, the guest {said:?}"))
+                outcome.trouble.push(format!("results got lost: counted {counted:?}, the guest {said:?}"));
             }
             Some((Some(0), _)) => outcome.trouble.push("no check passed".to_owned()),
             Some(_) => {}

@@ -3,6 +3,8 @@
 mod bpf;
 mod datapath;
 mod links;
+mod scenarios;
+mod topology;
 
 use std::panic::catch_unwind;
 
@@ -28,6 +30,8 @@ const CHECKS: &[(&str, Check)] = &[
     ("veth-pair", links::veth_pair),
     ("clsact-on-veth", links::clsact_on_veth),
     ("datapath-load", datapath::load),
+    ("datapath-scenarios", scenarios::test_run),
+    ("pod-to-pod-policy", topology::policy),
 ];
 
 /// Runs all checks and reports each; says whether none failed.

@@ -18,7 +18,7 @@ use netloom_programs::KernelTables;
 
 /// Room for 100,000 peers of five ports each.
 #[btf_map]
-pub static PRODUCT: LpmTrie<[u8; 8], Cell, 524_288> = LpmTrie::new();
+pub static PRODUCT: LpmTrie<[u32; 2], Cell, 524_288> = LpmTrie::new();
 
 /// The node's maps, but for the policy's.
 pub struct TwoLpm;
@@ -27,7 +27,7 @@ impl TwoLpm {
     #[inline(always)]
     fn entry(&self, identity: Identity, proto: u8, port: u16) -> Cell {
         let key = ProductKey::new(identity, proto, port);
-        PRODUCT.get(&Key::new(key.prefix_len, key.data())).copied().unwrap_or_default()
+        PRODUCT.get(&Key::new(key.prefix_len, key.data)).copied().unwrap_or_default()
     }
 }
 
