@@ -46,9 +46,9 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
     let mut out = io::stdout().lock();
     let printed = match output {
         Output::Text => writeln!(out, "{report}"),
-        Output::Json => {
-            serde_json::to_writer_pretty(&mut out, &report).map_err(io::Error::from).and_then(|()| writeln!(out))
-        }
+        Output::Json => serde_json::to_writer_pretty(&mut out, &report)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(out)),
     };
     printed.map_err(|source| Error::Print { source })
 }

@@ -28,6 +28,7 @@ use crate::{
 ///     uplinks: ["eth0".to_owned()].into(),
 ///     pods: ["10.0.1.0/24".parse()?].into(),
 ///     native: ["10.0.0.0/16".parse()?, "192.0.2.7/32".parse()?].into(),
+///     except: None,
 /// };
 /// assert!(masquerade.ruleset()?.contains("ip saddr @pods4 ip daddr != @native4 masquerade"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -40,6 +41,17 @@ pub struct Masquerade {
     pub pods: BTreeSet<IpNetwork>,
     /// Destinations that know the way back to a pod.
     pub native: BTreeSet<IpNetwork>,
+    /// Packets with this mark keep their source: those that answer what the stack did not see.
+    pub except: Option<Mark>,
+}
+
+/// A packet's mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Its value.
+    pub value: u32,
+    /// The bits of it that count.
+    pub mask: u32,
 }
 
 impl Masquerade {
@@ -73,9 +85,13 @@ impl Masquerade {
         text.push_str("        type nat hook postrouting priority srcnat; policy accept;\n");
         if !uplinks.is_empty() {
             let uplinks = uplinks.join(", ");
+            let unmarked = self
+                .except
+                .map(|Mark { value, mask }| format!("meta mark & {mask:#x} != {value:#x} "))
+                .unwrap_or_default();
             for (ip, family) in [("ip", "4"), ("ip6", "6")] {
                 let line = format!(
-                    "        oifname {{ {uplinks} }} {ip} saddr @pods{family} {ip} daddr != @native{family} masquerade\n"
+                    "        oifname {{ {uplinks} }} {unmarked}{ip} saddr @pods{family} {ip} daddr != @native{family} masquerade\n"
                 );
                 text.push_str(&line);
             }
@@ -159,6 +175,7 @@ mod tests {
             uplinks: ["eth0".to_owned(), "ens+".to_owned()].into(),
             pods: networks(&["10.0.1.0/24", "fd00:1::/64"]),
             native: networks(&["10.0.0.0/16", "192.0.2.7/32", "10.0.0.9/16", "fd00::/16"]),
+            except: Some(Mark { value: 0x300, mask: 0xf00 }),
         };
         let expected = r#"add table inet netloom
 delete table inet netloom
@@ -170,8 +187,8 @@ table inet netloom {
 
     chain postrouting {
         type nat hook postrouting priority srcnat; policy accept;
-        oifname { "ens*", "eth0" } ip saddr @pods4 ip daddr != @native4 masquerade
-        oifname { "ens*", "eth0" } ip6 saddr @pods6 ip6 daddr != @native6 masquerade
+        oifname { "ens*", "eth0" } meta mark & 0xf00 != 0x300 ip saddr @pods4 ip daddr != @native4 masquerade
+        oifname { "ens*", "eth0" } meta mark & 0xf00 != 0x300 ip6 saddr @pods6 ip6 daddr != @native6 masquerade
     }
 }
 "#;

@@ -124,8 +124,9 @@ impl Case {
             return self.establish(stage, world, self.flow(address(0), 40_000));
         }
         let course = self.course(world);
-        (0..self.flows)
-            .try_for_each(|turn| self.establish(stage, world, self.flow(address(course.peer(turn)), Course::port(turn))))
+        (0..self.flows).try_for_each(|turn| {
+            self.establish(stage, world, self.flow(address(course.peer(turn)), Course::port(turn)))
+        })
     }
 
     /// Opens a connection as its ends would: SYN, SYN and ACK, ACK.
@@ -165,7 +166,11 @@ impl Case {
             Kind::Established => (forwarded, Tally { forwarded: before.forwarded + PROOFS, ..before }),
             Kind::New => (
                 forwarded,
-                Tally { forwarded: before.forwarded + PROOFS, unconfirmed: before.unconfirmed + PROOFS * ends, ..before },
+                Tally {
+                    forwarded: before.forwarded + PROOFS,
+                    unconfirmed: before.unconfirmed + PROOFS * ends,
+                    ..before
+                },
             ),
             Kind::Denied => (SHOT, Tally { denied: before.denied + PROOFS, ..before }),
         };

@@ -98,12 +98,24 @@ fn times(stage: &mut Stage, world: &World, case: Case, options: &Options) -> Res
     }
     Ok([(Layout::Netloom, ours), (Layout::TwoLpm, theirs)].map(|(layout, rounds)| {
         let [ns_min, ns_median] = net(rounds, &nothing);
-        CaseTime { layout, case: case.kind, direction: case.direction(), peers: world.peers(), ns_min, ns_median }
+        CaseTime {
+            layout,
+            case: case.kind,
+            direction: case.direction(),
+            peers: world.peers(),
+            ns_min,
+            ns_median,
+        }
     }))
 }
 
 /// Measures bare verdicts in turns.
-fn verdicts(stage: &mut Stage, world: &World, order: Order, options: &Options) -> Result<[VerdictTime; 2], Error> {
+fn verdicts(
+    stage: &mut Stage,
+    world: &World,
+    order: Order,
+    options: &Options,
+) -> Result<[VerdictTime; 2], Error> {
     /// `CellAction::Allow`, as the programs return it.
     const ALLOWED: i32 = abi::CellAction::Allow as i32;
     let turns = if order == Order::Same { 1 } else { 0 };
@@ -122,7 +134,13 @@ fn verdicts(stage: &mut Stage, world: &World, order: Order, options: &Options) -
                 && run.verdict != ALLOWED
             {
                 let (found, expected) = (run.verdict.into(), ALLOWED.into());
-                return Err(Error::Untrue { case: "bare verdict".into(), layout, what: "the verdict", found, expected });
+                return Err(Error::Untrue {
+                    case: "bare verdict".into(),
+                    layout,
+                    what: "the verdict",
+                    found,
+                    expected,
+                });
             }
             if round > 0 {
                 rounds.push(run.nanoseconds);
@@ -133,4 +151,21 @@ fn verdicts(stage: &mut Stage, world: &World, order: Order, options: &Options) -
         let [ns_min, ns_median] = net(rounds, &nothing);
         VerdictTime { layout, order, peers: world.peers(), ns_min, ns_median }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_is_the_minimum_and_the_median() {
+        assert_eq!(summary(vec![9, 1, 5]), [1, 5]);
+        assert_eq!(summary(vec![7]), [7, 7]);
+    }
+
+    #[test]
+    fn what_does_nothing_is_subtracted_and_never_gives_less_than_nothing() {
+        assert_eq!(net(vec![130, 110, 120], &[12, 10, 11]), [100, 109]);
+        assert_eq!(net(vec![9], &[10]), [0, 0]);
+    }
 }

@@ -20,7 +20,8 @@ impl Room {
         sched_setaffinity(Pid::from_raw(0), &only).map_err(Error::room("staying on a CPU"))?;
         unshare(CloneFlags::CLONE_NEWNS).map_err(Error::room("leaving the mount namespace"))?;
         let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-        mount(None::<&str>, "/", None::<&str>, private, None::<&str>).map_err(Error::room("hiding mounts"))?;
+        mount(None::<&str>, "/", None::<&str>, private, None::<&str>)
+            .map_err(Error::room("hiding mounts"))?;
         let dir = tempfile::Builder::new().prefix("netloom-bench-").tempdir();
         dir.map(Self).map_err(Error::room("making a directory"))
     }

@@ -3,9 +3,9 @@
 
 use std::fs;
 
+use abi::Cell;
 use abi::bench::{COURSE, Course, PRODUCT, TARGET};
 use abi::maps::{PROGRAMS, TailCall};
-use abi::Cell;
 use aya::maps::lpm_trie::LpmTrie;
 use aya::maps::{Array, Map, MapData, ProgramArray};
 use aya::programs::{ProgramFd, SchedClassifier, TestRun, TestRunOptions};
@@ -66,7 +66,8 @@ impl Stage {
     pub(crate) fn load() -> Result<Self, Error> {
         // Pins are needed only while the second object looks for the maps of the first.
         let room = Room::enter()?;
-        let options = datapath::Options { pins: Some(room.path().to_owned()), ..datapath::Options::default() };
+        let options =
+            datapath::Options { pins: Some(room.path().to_owned()), ..datapath::Options::default() };
         let node = Datapath::load(&options)?;
         let names = pinned(&Pins::open(room.path())?)?;
         let mut loader = EbpfLoader::new();
@@ -76,13 +77,16 @@ impl Stage {
         }
         let mut bench = loader.load(OBJECT).map_err(|source| Error::Object { source: Box::new(source) })?;
         for (name, program) in bench.programs_mut() {
-            let classifier: &mut SchedClassifier = program.try_into().map_err(Error::program("loading", name))?;
+            let classifier: &mut SchedClassifier =
+                program.try_into().map_err(Error::program("loading", name))?;
             classifier.load().map_err(Error::program("loading", name))?;
         }
         let mut tail_calls =
             ProgramArray::try_from(take(&mut bench, PROGRAMS)?).map_err(Error::map("opening", PROGRAMS))?;
         let to_endpoint = fd(&mut bench, two_lpm(Program::ToEndpoint))?;
-        tail_calls.set(TailCall::ToEndpoint as u32, &to_endpoint, 0).map_err(Error::map("writing", PROGRAMS))?;
+        tail_calls
+            .set(TailCall::ToEndpoint as u32, &to_endpoint, 0)
+            .map_err(Error::map("writing", PROGRAMS))?;
         Ok(Self {
             node,
             target: take(&mut bench, TARGET)?.try_into().map_err(Error::map("opening", TARGET))?,
@@ -111,8 +115,9 @@ impl Stage {
     /// Runs a program of the benchmark on a packet.
     pub(crate) fn run(&mut self, program: &'static str, packet: &[u8], repeat: u32) -> Result<Run, Error> {
         let options = TestRunOptions { data_in: Some(packet), repeat, ..TestRunOptions::default() };
-        let outcome =
-            classifier(&mut self.bench, program)?.test_run(options).map_err(Error::program("running", program))?;
+        let outcome = classifier(&mut self.bench, program)?
+            .test_run(options)
+            .map_err(Error::program("running", program))?;
         Ok(Run {
             verdict: outcome.return_value as i32,
             nanoseconds: u64::try_from(outcome.duration.as_nanos()).unwrap_or(u64::MAX),
@@ -133,7 +138,8 @@ impl Stage {
             .collect();
         for program in [Program::FromPod, Program::ToPod, Program::FromNetdev, Program::ToEndpoint] {
             let name = two_lpm(program);
-            let info = classifier(&mut self.bench, name)?.info().map_err(Error::program("examining", name))?;
+            let info =
+                classifier(&mut self.bench, name)?.info().map_err(Error::program("examining", name))?;
             sizes.push(ProgramSize {
                 name: name.to_owned(),
                 verified_insns: info.verified_instruction_count(),
@@ -160,7 +166,9 @@ fn pinned(pins: &Pins) -> Result<Vec<(String, std::path::PathBuf)>, Error> {
     fs::read_dir(pins.maps())
         .and_then(|entries| {
             entries
-                .map(|entry| entry.map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path())))
+                .map(|entry| {
+                    entry.map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()))
+                })
                 .collect()
         })
         .map_err(Error::room("listing the pins"))

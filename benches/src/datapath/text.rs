@@ -16,7 +16,11 @@ New connections push out the oldest unconfirmed ones, whose table is full after 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{PREFACE}\n")?;
-        writeln!(f, "{} rounds of {} runs; an empty program takes {} ns\n", self.rounds, self.repeat, self.empty_ns)?;
+        writeln!(
+            f,
+            "{} rounds of {} runs; an empty program takes {} ns\n",
+            self.rounds, self.repeat, self.empty_ns
+        )?;
         for (title, times) in [
             ("case (ingress: as the stack delivers)", &self.cases),
             ("from the uplink to a pod", &self.wire_to_pod),
@@ -41,14 +45,23 @@ impl fmt::Display for Report {
             .collect();
         table(f, "bare verdict of the policy", &rows)?;
 
-        writeln!(f, "{:<30} {:>8} {:>6} {:>9} {:>6}", "policy in tables", "peers", "ports", "entries", "cells")?;
+        writeln!(
+            f,
+            "{:<30} {:>8} {:>6} {:>9} {:>6}",
+            "policy in tables", "peers", "ports", "entries", "cells"
+        )?;
         for size in &self.tables {
             let name = size.layout;
-            writeln!(f, "{name:<30} {:>8} {:>6} {:>9} {:>6}", size.peers, size.ports, size.entries, size.cells)?;
+            writeln!(
+                f,
+                "{name:<30} {:>8} {:>6} {:>9} {:>6}",
+                size.peers, size.ports, size.entries, size.cells
+            )?;
         }
         writeln!(f, "\n{:<30} {:>14} {:>12}", "program", "verified insns", "JIT bytes")?;
         for size in &self.programs {
-            let verified = size.verified_insns.map_or_else(|| "unknown".to_owned(), |insns| insns.to_string());
+            let verified =
+                size.verified_insns.map_or_else(|| "unknown".to_owned(), |insns| insns.to_string());
             writeln!(f, "{:<30} {verified:>14} {:>12}", size.name, size.jited_bytes)?;
         }
         Ok(())
@@ -81,9 +94,17 @@ fn pairs<T>(times: &[T], describe: impl Fn(&T) -> (Layout, String)) -> Vec<(Stri
 
 fn table(f: &mut fmt::Formatter<'_>, title: &str, rows: &[Row]) -> fmt::Result {
     writeln!(f, "{title:<38} {:^17} {:^17} {:>6}", "netloom", "two-lpm", "ratio")?;
-    writeln!(f, "{:<29} {:>8} {:>8} {:>8} {:>8} {:>8} {:>6}", "", "peers", "min", "median", "min", "median", "of min")?;
+    writeln!(
+        f,
+        "{:<29} {:>8} {:>8} {:>8} {:>8} {:>8} {:>6}",
+        "", "peers", "min", "median", "min", "median", "of min"
+    )?;
     for Row { name, peers, ours: [our_min, our_median], theirs: [their_min, their_median] } in rows {
-        let ratio = if *their_min == 0 { "-".to_owned() } else { format!("{:.2}", *our_min as f64 / *their_min as f64) };
+        let ratio = if *their_min == 0 {
+            "-".to_owned()
+        } else {
+            format!("{:.2}", *our_min as f64 / *their_min as f64)
+        };
         writeln!(
             f,
             "{name:<29} {peers:>8} {our_min:>8} {our_median:>8} {their_min:>8} {their_median:>8} {ratio:>6}"

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use abi::bench::{Course, PRODUCT, ProductKey};
 use abi::{
-    Addr, AddressRecord, Cell, CellAction, CidrSet, CounterKey, Direction, DropReason, Endpoint, EndpointId, IfIndex,
-    Peer, PeerClass, PolicySlot, PortClass, proto,
+    Addr, AddressRecord, Cell, CellAction, CidrSet, CounterKey, Direction, DropReason, Endpoint, EndpointId,
+    IfIndex, Peer, PeerClass, PolicySlot, PortClass, proto,
 };
 use aya::maps::lpm_trie::Key;
 use datapath::{CompiledPolicy, GRACE};
@@ -23,7 +23,8 @@ pub(crate) const CLOSED: u16 = 81;
 pub(crate) const MOST_PEERS: u32 = 524_288 / PORTS.len() as u32;
 
 /// The pod that packets come from and go to. Test runs seem to happen on the loopback device.
-pub(crate) const POD: Pod = Pod { address: Ipv4Addr::new(10, 0, 0, 1), link: IfIndex(1), id: EndpointId(1), peer: 1 };
+pub(crate) const POD: Pod =
+    Pod { address: Ipv4Addr::new(10, 0, 0, 1), link: IfIndex(1), id: EndpointId(1), peer: 1 };
 /// Another pod of the same node.
 pub(crate) const NEIGHBOUR: Pod =
     Pod { address: Ipv4Addr::new(10, 0, 0, 2), link: IfIndex(2), id: EndpointId(2), peer: 0 };
@@ -110,8 +111,20 @@ impl World {
         stage.node.policies.collect(Instant::now() + GRACE)?;
         let [peer_entries, port_entries, range_entries, cells] = stage.node.policies.sizes();
         Ok([
-            TableSize { layout: Layout::Netloom, peers, ports: PORTS.len(), entries: peer_entries + port_entries + range_entries, cells },
-            TableSize { layout: Layout::TwoLpm, peers, ports: PORTS.len(), entries: peers as usize * PORTS.len(), cells: 0 },
+            TableSize {
+                layout: Layout::Netloom,
+                peers,
+                ports: PORTS.len(),
+                entries: peer_entries + port_entries + range_entries,
+                cells,
+            },
+            TableSize {
+                layout: Layout::TwoLpm,
+                peers,
+                ports: PORTS.len(),
+                entries: peers as usize * PORTS.len(),
+                cells: 0,
+            },
         ])
     }
 

@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Read, Write as _};
 use std::process::Stdio;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -18,6 +19,9 @@ use crate::{dist, packages};
 
 /// Where a skipped test must be listed, relative to the clone.
 const EXPECTED: &str = "bins/xtask/skipped-tests.txt";
+
+/// How long the tests' output must be silent, once cargo has ended, to be taken for complete.
+const QUIET: Duration = Duration::from_secs(2);
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -56,35 +60,43 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let mut child = test.spawn().with_context(|| format!("starting `{}`", test.line()))?;
 
     let (lines, received) = mpsc::channel();
-    let readers: Vec<_> = [
-        child.stdout.take().map(|out| forward(out, false, &lines)),
-        child.stderr.take().map(|err| forward(err, true, &lines)),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    drop(lines);
+    if let Some(out) = child.stdout.take() {
+        forward(out, false, lines.clone());
+    }
+    if let Some(err) = child.stderr.take() {
+        forward(err, true, lines);
+    }
     let mut tally = Tally::default();
-    for (is_stderr, line) in received {
-        if is_stderr {
-            tally.stderr(&line);
-            eprintln!("{line}");
-        } else {
-            tally.stdout(&line);
-            // Unlike `println!` this reports a closed pipe instead of panicking.
-            writeln!(std::io::stdout(), "{line}").context("writing the tests' output")?;
+    let mut left_behind = false;
+    loop {
+        match received.recv_timeout(QUIET) {
+            Ok((true, line)) => {
+                tally.stderr(&line);
+                eprintln!("{line}");
+            }
+            Ok((false, line)) => {
+                tally.stdout(&line);
+                // Unlike `println!` this reports a closed pipe instead of panicking.
+                writeln!(std::io::stdout(), "{line}").context("writing the tests' output")?;
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                // Cargo has ended, but somebody could still write.
+                if child.try_wait().context("waiting for cargo test")?.is_some() {
+                    left_behind = true;
+                    break;
+                }
+            }
         }
     }
     let status = child.wait().context("waiting for cargo test")?;
-    for reader in readers {
-        if reader.join().is_err() {
-            bail!("a thread that reads the tests' output panicked");
-        }
-    }
 
     let unexpected = report(&tally, &expected)?;
     if !status.success() {
         bail!("`{}` failed: {status}", test.line());
+    }
+    if left_behind {
+        bail!("the tests have ended, but a process that they started still holds their output");
     }
     if unexpected > 0 && !options.allow_skipped {
         bail!("{unexpected} tests were skipped and {EXPECTED} does not expect it");
@@ -92,13 +104,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Sends each line of `from` on, lossily decoded.
-fn forward(
-    from: impl Read + Send + 'static,
-    is_stderr: bool,
-    to: &mpsc::Sender<(bool, String)>,
-) -> thread::JoinHandle<()> {
-    let to = to.clone();
+/// Sends each line of `from` on, lossily decoded, from a thread of its own.
+fn forward(from: impl Read + Send + 'static, is_stderr: bool, to: mpsc::Sender<(bool, String)>) {
     thread::spawn(move || {
         for line in BufReader::new(from).split(b'\n') {
             let Ok(line) = line else { break };
@@ -107,7 +114,7 @@ fn forward(
                 break;
             }
         }
-    })
+    });
 }
 
 /// Prints what was skipped and why; returns how many of those are unexpected.

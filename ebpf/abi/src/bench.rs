@@ -83,3 +83,29 @@ impl ProductKey {
 }
 
 layout! { Course => 16, ProductKey => 12 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_peer_and_port_come_back_before_all_peers_had_all_ports() {
+        for peers in [1, 2, 3, 10] {
+            let course = Course { peers, ..Course::default() };
+            let seen: HashSet<(u32, u16)> =
+                (0..65_536 * peers).map(|turn| (course.peer(turn), Course::port(turn))).collect();
+            assert_eq!(seen.len(), 65_536 * peers as usize, "{peers} peers");
+        }
+    }
+
+    #[test]
+    fn identities_of_peers_are_distinct() {
+        let seen: HashSet<u32> = (0..100_000).map(|peer| Course::identity(peer).0).collect();
+        assert_eq!(seen.len(), 100_000);
+        assert_eq!(Course::identity(65_280), Identity(Identity::LOCAL_SCOPE | 65_536));
+    }
+}

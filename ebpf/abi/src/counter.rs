@@ -30,6 +30,13 @@ impl CounterKey {
     /// The number of counters.
     pub const COUNT: u32 = 512;
 
+    /// The index of packets that were dropped for a reason, by its number, or let through where that is zero.
+    #[inline(always)]
+    #[must_use]
+    pub const fn index_of(reason: u32, direction: u8) -> u32 {
+        (reason & 0xff) * 2 + (direction & 1) as u32
+    }
+
     /// The counter's index. Indexes 0 and 1 are forwarded packets, 2 and 3 lost events; a drop reason's
     /// are twice its number, plus the direction.
     #[inline(always)]

@@ -37,6 +37,7 @@ mod fragment;
 mod identity;
 mod layout;
 pub mod maps;
+pub mod mark;
 mod policy;
 pub mod proto;
 

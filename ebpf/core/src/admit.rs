@@ -37,7 +37,8 @@ struct Known<C> {
 }
 
 impl<T: Tables> Gate<'_, T> {
-    /// Lets the packet pass, or says why not. What is to be reported goes to `report`.
+    /// Lets the packet pass, or says why not. What is to be reported goes to `report`. True where the packet
+    /// answers somebody who opened the connection.
     ///
     /// # Errors
     /// The reason to drop it.
@@ -47,7 +48,7 @@ impl<T: Tables> Gate<'_, T> {
         packet: &P,
         headers: &Headers,
         report: &mut Report,
-    ) -> Result<(), DropReason> {
+    ) -> Result<bool, DropReason> {
         report.endpoint = self.endpoint.id;
         report.direction = self.direction as u8;
         report.peer = self.peer;
@@ -69,8 +70,8 @@ impl<T: Tables> Gate<'_, T> {
         };
         if is_error {
             return match found {
-                Some(_) => Ok(()),
-                None => self.judge(self.policy()?, headers, report),
+                Some(_) => Ok(false),
+                None => self.judge(self.policy()?, headers, report).map(|()| false),
             };
         }
         let Some(key) = key else { return Err(DropReason::Malformed) };
@@ -83,7 +84,7 @@ impl<T: Tables> Gate<'_, T> {
         });
         match known {
             Some(known) => self.pass_known(headers, &key, &known, report),
-            None => self.pass_new(headers, &key, report),
+            None => self.pass_new(headers, &key, report).map(|()| false),
         }
     }
 
@@ -111,7 +112,7 @@ impl<T: Tables> Gate<'_, T> {
         key: &CtKey,
         known: &Known<T::Connection<'_>>,
         report: &mut Report,
-    ) -> Result<(), DropReason> {
+    ) -> Result<bool, DropReason> {
         let before = known.shared.get();
         let original = conntrack::is_original(&before, self.direction);
         let mut entry = before;
@@ -146,7 +147,7 @@ impl<T: Tables> Gate<'_, T> {
             // Written only when something changed, so that a busy connection's line stays shared.
             known.shared.set(entry);
         }
-        Ok(())
+        Ok(!original)
     }
 
     /// A packet of no connection that is remembered.

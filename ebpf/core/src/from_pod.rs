@@ -42,6 +42,7 @@ fn inspect<T: Tables, P: Packet>(
     let endpoint = tables.endpoint(link).ok_or(DropReason::EndpointUnknown)?;
     scratch.report.endpoint = endpoint.id;
     headers.parse_network(packet)?;
+    tables.checkpoint();
     scratch.report.own = endpoint.peer(headers.is_v4());
 
     let own = if headers.is_v4() { &endpoint.v4 } else { &endpoint.v6 };
@@ -52,6 +53,7 @@ fn inspect<T: Tables, P: Packet>(
         return Err(DropReason::InvalidSource);
     }
     headers.parse_transport(packet, tables)?;
+    tables.checkpoint();
     if let Some(verdict) = ndp::from_pod(headers) {
         return verdict.map(|()| Action::Pass);
     }
@@ -71,7 +73,7 @@ fn inspect<T: Tables, P: Packet>(
     }
     let gate =
         Gate { tables, config, endpoint, direction: Direction::Egress, peer: to.peer, exempt: false, now };
-    gate.admit(packet, headers, &mut scratch.report)?;
+    let answers = gate.admit(packet, headers, &mut scratch.report)?;
 
     if to.local != IfIndex(0) && route::has_hop(headers) {
         scratch.target = to.local;
@@ -82,7 +84,7 @@ fn inspect<T: Tables, P: Packet>(
     if to.forward != IfIndex(0) && route::fits(packet, headers, config) {
         return Ok(Action::Forward(to.forward));
     }
-    Ok(Action::Pass)
+    Ok(if answers { Action::PassAnswer } else { Action::Pass })
 }
 
 /// Whether the packet is one that only nodes may send.

@@ -23,6 +23,10 @@ pub struct Scratch {
     pub sender: Peer,
     /// What is to be reported.
     pub report: Report,
+    /// What the kernel is to do with the packet: a `TC_ACT_…`.
+    pub verdict: i32,
+    /// The number of the drop reason, or zero.
+    pub reason: u32,
     /// Room to build an answer in.
     pub frame: [u8; ARP_LEN],
     /// Always zero.
@@ -37,6 +41,8 @@ impl Default for Scratch {
             delivery: 0,
             sender: Peer::default(),
             report: Report::default(),
+            verdict: 0,
+            reason: 0,
             frame: [0; ARP_LEN],
             pad: [0; 2],
         }
@@ -113,6 +119,9 @@ impl Report {
 pub enum Action {
     /// Leave it to the stack.
     Pass,
+    /// Leave it to the stack, which must not give it another source: it answers somebody whose packets the
+    /// stack did not see.
+    PassAnswer,
     /// Drop it.
     Drop(DropReason),
     /// Go on with [`to_endpoint`](crate::to_endpoint).

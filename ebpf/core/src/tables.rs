@@ -45,6 +45,13 @@ pub trait Tables {
         lookup(self, policy, peer, proto, port)
     }
 
+    /// A point on a packet's way where what is known of it is in memory, and nowhere else.
+    ///
+    /// The verifier follows every path on its own as long as any register differs. Where paths meet in memory
+    /// it needs to follow one of them. Nothing happens here on the host.
+    #[inline(always)]
+    fn checkpoint(&self) {}
+
     /// The node's settings.
     fn config(&self) -> Option<&Config>;
     /// The pod behind a link.

@@ -1,36 +1,37 @@
 //! Carries out a decision: rewrites, redirects, counts and reports.
 
-use abi::{CounterKey, Direction, DropReason, Event, EventKind};
+use abi::{CounterKey, Direction, DropReason, Event, EventKind, mark};
 use aya_ebpf::bindings::{TC_ACT_OK, TC_ACT_SHOT};
 use aya_ebpf::helpers::{bpf_redirect, bpf_redirect_neigh, bpf_redirect_peer};
 use ebpf_core::{Action, Packet, Rewrite, Scratch, arp_reply};
 
-use crate::{Skb, clock, maps};
+use crate::{Skb, checkpoint, clock, maps};
 
 /// Carries out what was decided, and returns what the kernel is to do.
 #[inline(always)]
-pub fn act(skb: &Skb, scratch: &Scratch, action: Action) -> i32 {
-    match carry_out(skb, scratch, action) {
-        Ok(verdict) => {
-            let direction = direction(scratch);
-            count(CounterKey::Forwarded(direction), skb.len());
-            if scratch.report.kind != 0 {
-                report(skb, scratch, scratch.report.kind, 0);
-            }
-            verdict
-        }
-        Err(reason) => {
-            count(CounterKey::Dropped(reason, direction(scratch)), skb.len());
-            report(skb, scratch, EventKind::Dropped as u8, reason as u8);
-            TC_ACT_SHOT
-        }
+pub fn act(skb: &Skb, scratch: &mut Scratch, action: Action) -> i32 {
+    (scratch.verdict, scratch.reason) = match carry_out(skb, scratch, action) {
+        Ok(verdict) => (verdict, 0),
+        Err(reason) => (TC_ACT_SHOT, reason as u32),
+    };
+    // All paths meet here: what follows is verified once, not once for each reason.
+    checkpoint();
+    let kind = if scratch.reason == 0 { scratch.report.kind } else { EventKind::Dropped as u8 };
+    count(CounterKey::index_of(scratch.reason, scratch.report.direction), skb.len());
+    if kind != 0 {
+        report(skb, scratch, kind, scratch.reason as u8);
     }
+    scratch.verdict
 }
 
 #[inline(always)]
 fn carry_out(skb: &Skb, scratch: &Scratch, action: Action) -> Result<i32, DropReason> {
     match action {
         Action::Pass => Ok(TC_ACT_OK),
+        Action::PassAnswer => {
+            skb.set_mark(mark::ANSWER, mark::MASK);
+            Ok(TC_ACT_OK)
+        }
         Action::Drop(reason) => Err(reason),
         Action::Forward(link) => {
             hop(skb, scratch)?;
@@ -65,7 +66,7 @@ fn hop(skb: &Skb, scratch: &Scratch) -> Result<(), DropReason> {
 /// Drops a packet of which nothing is known.
 #[inline(always)]
 pub fn lost(skb: &Skb, reason: DropReason) -> i32 {
-    count(CounterKey::Dropped(reason, Direction::Ingress), skb.len());
+    count(CounterKey::Dropped(reason, Direction::Ingress).index(), skb.len());
     TC_ACT_SHOT
 }
 
@@ -79,20 +80,15 @@ pub fn answer_arp(skb: &Skb) -> i32 {
     if !skb.store(0, &scratch.frame) {
         return lost(skb, DropReason::WriteFailed);
     }
-    count(CounterKey::Forwarded(Direction::Egress), skb.len());
+    count(CounterKey::Forwarded(Direction::Egress).index(), skb.len());
     // SAFETY: the helper has no preconditions.
     unsafe { bpf_redirect(skb.ifindex(), 0) as i32 }
 }
 
-#[inline(always)]
-fn direction(scratch: &Scratch) -> Direction {
-    if scratch.report.direction == Direction::Egress as u8 { Direction::Egress } else { Direction::Ingress }
-}
-
 /// Counts a packet. Each CPU has its own counter, so nothing is lost.
 #[inline(always)]
-fn count(key: CounterKey, bytes: u32) {
-    if let Some(counter) = maps::COUNTERS.get_ptr_mut(key.index()) {
+fn count(index: u32, bytes: u32) {
+    if let Some(counter) = maps::COUNTERS.get_ptr_mut(index) {
         // SAFETY: the element is this CPU's own.
         unsafe {
             (*counter).packets += 1;
@@ -114,11 +110,11 @@ fn report(skb: &Skb, scratch: &Scratch, kind: u8, reason: u8) {
         budget.used = 0;
     }
     if budget.used >= config.events_per_tick {
-        return count(CounterKey::EventsLimited, skb.len());
+        return count(CounterKey::EventsLimited.index(), skb.len());
     }
     budget.used += 1;
     let Some(mut entry) = maps::EVENTS.reserve(0) else {
-        return count(CounterKey::EventsLost, skb.len());
+        return count(CounterKey::EventsLost.index(), skb.len());
     };
     let (headers, report) = (&scratch.headers, &scratch.report);
     entry.write(Event {

@@ -2,6 +2,7 @@
 #![no_std]
 #![feature(asm_experimental_arch)]
 
+mod checkpoint;
 pub mod clock;
 pub mod finish;
 pub mod maps;
@@ -9,6 +10,7 @@ mod skb;
 mod start;
 mod tables;
 
+pub use checkpoint::checkpoint;
 pub use skb::Skb;
 pub use start::{resume, start};
 pub use tables::KernelTables;

@@ -34,6 +34,13 @@ impl Skb {
         }
     }
 
+    /// Sets those bits of the packet's mark that are in `mask`.
+    #[inline(always)]
+    pub fn set_mark(&self, value: u32, mask: u32) {
+        // SAFETY: as above.
+        unsafe { (*self.0).mark = ((*self.0).mark & !mask) | value }
+    }
+
     /// Overwrites bytes of the packet. False where the kernel refuses.
     #[inline(always)]
     pub fn store<const N: usize>(&self, offset: usize, bytes: &[u8; N]) -> bool {

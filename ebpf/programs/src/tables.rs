@@ -30,6 +30,11 @@ impl Tables for KernelTables {
     type Connection<'a> = &'a Shared<CtEntry>;
 
     #[inline(always)]
+    fn checkpoint(&self) {
+        crate::checkpoint();
+    }
+
+    #[inline(always)]
     fn config(&self) -> Option<&Config> {
         maps::CONFIG.get(0)
     }

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use abi::{
-    Addr, AddressRecord, Be16, CidrKey, CidrRecord, Config, CtEntry, CtFlags, CtKey, Direction, DropReason, Endpoint,
-    EndpointId, EventKind, Identity, IfIndex,
+    Addr, AddressRecord, Be16, CidrKey, CidrRecord, Config, CtEntry, CtFlags, CtKey, Direction, DropReason,
+    Endpoint, EndpointId, EventKind, Identity, IfIndex,
 };
 use datapath::CompiledPolicy;
 use ebpf_core::CtTable;

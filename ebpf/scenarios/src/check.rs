@@ -210,7 +210,8 @@ impl Scene {
             Outcome::Pass | Outcome::Drop(_) => Err("the packet was changed"),
             Outcome::Forward => check_hop(before, after, &before[..12]),
             Outcome::Deliver => {
-                let macs = self.pods.values().map(|pod| pod.endpoint.macs).find(|macs| after.starts_with(macs));
+                let macs =
+                    self.pods.values().map(|pod| pod.endpoint.macs).find(|macs| after.starts_with(macs));
                 check_hop(before, after, &macs.ok_or("the MAC addresses are no pod's")?)
             }
             Outcome::Arp => check_arp(before, after),
@@ -223,12 +224,14 @@ fn check_hop(before: &[u8], after: &[u8], macs: &[u8]) -> Result<(), &'static st
     let mut expected = before.to_vec();
     expected[..12].copy_from_slice(macs);
     if before[12..14] == proto::ETH_IPV4.to_be_bytes() {
-        let (header, _) = Ipv4Header::from_slice(&after[proto::ETH_HEADER..]).map_err(|_| "no IPv4 header")?;
+        let (header, _) =
+            Ipv4Header::from_slice(&after[proto::ETH_HEADER..]).map_err(|_| "no IPv4 header")?;
         if header.header_checksum != header.calc_header_checksum() {
             return Err("the checksum is wrong");
         }
         expected[Rewrite::V4_OFFSET] -= 1;
-        expected[Rewrite::V4_OFFSET + 2..Rewrite::V4_OFFSET + 4].copy_from_slice(&header.header_checksum.to_be_bytes());
+        expected[Rewrite::V4_OFFSET + 2..Rewrite::V4_OFFSET + 4]
+            .copy_from_slice(&header.header_checksum.to_be_bytes());
     } else {
         expected[Rewrite::V6_OFFSET] -= 1;
     }

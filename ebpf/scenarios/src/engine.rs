@@ -3,8 +3,8 @@
 use std::fmt;
 
 use abi::{
-    Addr, AddressRecord, CidrKey, CidrRecord, Config, CtEntry, CtKey, Direction, DropReason, Endpoint, Event, IfIndex,
-    PolicySlot,
+    Addr, AddressRecord, CidrKey, CidrRecord, Config, CtEntry, CtKey, Direction, DropReason, Endpoint, Event,
+    IfIndex, PolicySlot,
 };
 use datapath::{CompiledPolicy, Program};
 use ebpf_core::CtTable;

@@ -47,9 +47,14 @@ impl HostEngine {
     }
 
     /// What the programs do to a frame that is neither dropped nor left alone.
-    fn carry_out(&self, frame: &mut [u8], scratch: &mut Scratch, action: Action) -> Result<Outcome, DropReason> {
+    fn carry_out(
+        &self,
+        frame: &mut [u8],
+        scratch: &mut Scratch,
+        action: Action,
+    ) -> Result<Outcome, DropReason> {
         match action {
-            Action::Pass => Ok(Outcome::Pass),
+            Action::Pass | Action::PassAnswer => Ok(Outcome::Pass),
             Action::Drop(reason) => Err(reason),
             Action::ToEndpoint => Err(DropReason::MissedTailCall),
             Action::Forward(_) => {
@@ -193,19 +198,20 @@ impl Engine for HostEngine {
     }
 
     fn connections(&self) -> Result<Vec<Connection>, EngineError> {
-        let mut list: Vec<Connection> =
-            [(CtTable::Established, &self.tables.established), (CtTable::Unconfirmed, &self.tables.unconfirmed)]
-                .into_iter()
-                .flat_map(|(table, connections)| {
-                    let connections = connections.borrow();
-                    let all: Vec<_> = connections.iter().map(|(key, entry)| (table, *key, entry.get())).collect();
-                    all
-                })
-                .filter(|(_, _, entry)| entry.expires > self.now)
-                .map(|(table, key, entry)| Connection::new(table, key, entry))
-                .collect();
+        let mut list: Vec<Connection> = [
+            (CtTable::Established, &self.tables.established),
+            (CtTable::Unconfirmed, &self.tables.unconfirmed),
+        ]
+        .into_iter()
+        .flat_map(|(table, connections)| {
+            let connections = connections.borrow();
+            let all: Vec<_> = connections.iter().map(|(key, entry)| (table, *key, entry.get())).collect();
+            all
+        })
+        .filter(|(_, _, entry)| entry.expires > self.now)
+        .map(|(table, key, entry)| Connection::new(table, key, entry))
+        .collect();
         list.sort_by_key(Connection::place);
         Ok(list)
     }
 }
-

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use abi::{
-    Addr, AddressRecord, CidrKey, CidrRecord, Config, CounterKey, Direction, DropReason, Endpoint, Event, EventKind,
-    IfIndex, PolicySlot, proto,
+    Addr, AddressRecord, CidrKey, CidrRecord, Config, CounterKey, Direction, DropReason, Endpoint, Event,
+    EventKind, IfIndex, PolicySlot, proto,
 };
 use datapath::{Capacities, CompiledPolicy, Datapath, Events, GRACE, Options};
 use ebpf_core::CtTable;
@@ -28,7 +28,8 @@ pub struct KernelEngine {
 /// Options for a datapath that is gone with the process, with tables of a size that tests need.
 #[must_use]
 pub fn small() -> Options {
-    let capacities = Capacities { addresses: 4096, established: 16_384, unconfirmed: 16_384, policy_peers: 65_536 };
+    let capacities =
+        Capacities { addresses: 4096, established: 16_384, unconfirmed: 16_384, policy_peers: 65_536 };
     Options { capacities, ..Options::default() }
 }
 
@@ -56,7 +57,8 @@ impl KernelEngine {
         Ok(now
             .iter()
             .map(|(counted, packets)| {
-                let earlier = before.iter().find(|(other, _)| other == counted).map_or(0, |(_, packets)| *packets);
+                let earlier =
+                    before.iter().find(|(other, _)| other == counted).map_or(0, |(_, packets)| *packets);
                 (*counted, packets - earlier)
             })
             .filter(|(_, packets)| *packets > 0)
@@ -159,10 +161,13 @@ impl Engine for KernelEngine {
 
     fn connections(&self) -> Result<Vec<Connection>, EngineError> {
         let [established, unconfirmed] = self.datapath.connections.list();
-        let mut list: Vec<Connection> = [(CtTable::Established, established), (CtTable::Unconfirmed, unconfirmed)]
-            .into_iter()
-            .flat_map(|(table, all)| all.into_iter().map(move |(key, entry)| Connection::new(table, key, entry)))
-            .collect();
+        let mut list: Vec<Connection> =
+            [(CtTable::Established, established), (CtTable::Unconfirmed, unconfirmed)]
+                .into_iter()
+                .flat_map(|(table, all)| {
+                    all.into_iter().map(move |(key, entry)| Connection::new(table, key, entry))
+                })
+                .collect();
         list.sort_by_key(Connection::place);
         Ok(list)
     }

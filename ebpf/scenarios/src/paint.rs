@@ -102,7 +102,8 @@ impl Paint {
                 Who::Any => true,
                 Who::Peer(peer) => rows.get(peer).is_some_and(|class| class.0 == row),
             };
-            let column = |column: u32| *what == What::Any || columns.get(what).is_some_and(|class| class.0 == column);
+            let column =
+                |column: u32| *what == What::Any || columns.get(what).is_some_and(|class| class.0 == column);
             for (index, place) in (0u32..).zip(cells.iter_mut()) {
                 if row(index / stride) && column(index % stride) {
                     *place = *cell;

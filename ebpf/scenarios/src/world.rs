@@ -77,7 +77,13 @@ pub(crate) fn neighbour() -> Pod {
     endpoint(NEIGHBOUR_LINK, NEIGHBOUR_ID, NEIGHBOUR, [0x02, 0, 0, 0, 0, 0x11], addresses)
 }
 
-fn endpoint(ifindex: IfIndex, id: EndpointId, identity: Identity, mac: [u8; 6], [v4, v6]: [IpAddr; 2]) -> Pod {
+fn endpoint(
+    ifindex: IfIndex,
+    id: EndpointId,
+    identity: Identity,
+    mac: [u8; 6],
+    [v4, v6]: [IpAddr; 2],
+) -> Pod {
     let endpoint = Endpoint {
         v4: v4.into(),
         v6: v6.into(),

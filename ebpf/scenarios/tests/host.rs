@@ -5,8 +5,11 @@ use scenarios::{HostEngine, all, run};
 #[test]
 fn every_case_holds_on_the_host() {
     let mut engine = HostEngine::default();
-    let failures: Vec<String> =
-        all().iter().filter_map(|case| run(case, &mut engine).err()).map(|mismatch| mismatch.to_string()).collect();
+    let failures: Vec<String> = all()
+        .iter()
+        .filter_map(|case| run(case, &mut engine).err())
+        .map(|mismatch| mismatch.to_string())
+        .collect();
     assert!(failures.is_empty(), "{} cases:\n{}", failures.len(), failures.join("\n"));
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use abi::IfIndex;
 use anyhow::{Context, Result, bail};
 use ipnetwork::IpNetwork;
-use netcore::masquerade::Masquerade;
+use netcore::masquerade::{Mark, Masquerade};
 use netcore::{Family, Net, Owned, Route, State, Sysctl};
 
 use super::Engine;
@@ -94,6 +94,7 @@ impl Engine {
                 .map(|node| node.pod_cidrs.iter().copied().collect())
                 .unwrap_or_default(),
             native: native.collect(),
+            except: Some(Mark { value: abi::mark::ANSWER, mask: abi::mark::MASK }),
         };
         if self.masquerade.as_ref() != Some(&wanted) {
             wanted.apply(&self.netns).context("setting up masquerade")?;

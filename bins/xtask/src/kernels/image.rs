@@ -167,7 +167,7 @@ fn latest<'a>(names: &'a [String], prefix: &str) -> Option<&'a str> {
         // Leaves out the metapackages: `cloud-amd64`, `6.1-cloud-amd64`.
         .filter(|release| release.split('.').count() > 2)
         .filter(|release| release.starts_with(|first: char| first.is_ascii_digit()))
-        .max_by_key(|release| numbers(release))
+        .max_by_key(|release| numbers(release.trim_end_matches("-cloud-amd64")))
 }
 
 /// The numbers in a text, which order releases: 6.12.9 before 6.12.10.

@@ -18,7 +18,9 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn network(f: Family, bits: u32) -> (IpAddr, u32) {
     match f {
-        Family::V4 => ([203, 0, if bits > 16 { 113 } else { 0 }, if bits == 32 { 7 } else { 0 }].into(), bits),
+        Family::V4 => {
+            ([203, 0, if bits > 16 { 113 } else { 0 }, if bits == 32 { 7 } else { 0 }].into(), bits)
+        }
         Family::V6 => {
             let last = if bits == 32 { 7 } else { 0 };
             ([0x2001u16, 0xdb8, 0, 0, 0, 0, 0, last].into(), if bits == 32 { 128 } else { bits + 20 })

@@ -13,7 +13,16 @@ use crate::world::OTHER;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = both(&[truncated, truncated_network, wrong_version]);
-    cases.extend([options(), wrong_ihl(), extensions(), too_many(), far(), routing(), cut_extension(), no_next()]);
+    cases.extend([
+        options(),
+        wrong_ihl(),
+        extensions(),
+        too_many(),
+        far(),
+        routing(),
+        cut_extension(),
+        no_next(),
+    ]);
     cases
 }
 
@@ -114,7 +123,9 @@ fn extensions() -> Case {
 }
 
 fn too_many() -> Case {
-    let with = |count: usize| (0..count).fold(syn(Family::V6, 80), |packet, _| packet.extension(Extension::DestOptions(0)));
+    let with = |count: usize| {
+        (0..count).fold(syn(Family::V6, 80), |packet, _| packet.extension(Extension::DestOptions(0)))
+    };
     web_only("IPv6: six extension headers are followed, no more".into())
         .opens(&with(6), Outcome::Pass)
         .cannot_send(&with(7), DropReason::InvalidExtension)
@@ -122,7 +133,8 @@ fn too_many() -> Case {
 }
 
 fn far() -> Case {
-    let far = |port| syn(Family::V6, port).extension(Extension::DestOptions(60)).extension(Extension::HopByHop(90));
+    let far =
+        |port| syn(Family::V6, port).extension(Extension::DestOptions(60)).extension(Extension::HopByHop(90));
     web_only("IPv6: a transport header that stands far behind".into())
         .opens(&far(80), Outcome::Pass)
         .cannot_send(&far(81), DropReason::PolicyDenied)
@@ -131,7 +143,8 @@ fn far() -> Case {
 
 fn routing() -> Case {
     let f = Family::V6;
-    let through = |kind, segments_left| syn(f, 80).extension(Extension::Routing(Routing { kind, segments_left }));
+    let through =
+        |kind, segments_left| syn(f, 80).extension(Extension::Routing(Routing { kind, segments_left }));
     let arrives = Packet::udp(f.other(), f.pod(), (1, 2))
         .extension(Extension::Routing(Routing { kind: 0, segments_left: 0 }));
     Case::new("IPv6: no source routing")

@@ -91,9 +91,8 @@ fn error_to_pod(f: Family) -> Case {
 
 fn error_from_pod(f: Family) -> Case {
     let data = Packet::udp(f.other(), f.pod(), (4000, 80));
-    let mut case = closed(format!("{f}: errors about what a pod received leave it"))
-        .egress("nothing")
-        .accepts(&data);
+    let mut case =
+        closed(format!("{f}: errors about what a pod received leave it")).egress("nothing").accepts(&data);
     for (kind, code) in errors(f) {
         case = case.sends(&data.error(f.pod(), kind, code), Outcome::Pass);
     }

@@ -41,8 +41,5 @@ pub fn all() -> Vec<Case> {
 
 /// These cases for both families.
 fn both(list: &[fn(Family) -> Case]) -> Vec<Case> {
-    Family::ALL
-        .into_iter()
-        .flat_map(|family| list.iter().map(move |make| make(family)))
-        .collect()
+    Family::ALL.into_iter().flat_map(|family| list.iter().map(move |make| make(family))).collect()
 }

@@ -70,15 +70,17 @@ fn denied(f: Family) -> Case {
 
 fn denied_for_peer(f: Family) -> Case {
     let ask = Packet::udp(f.other(), f.pod(), (4000, 53));
-    Case::new(format!("{f}: a connection that the peer opened is cut at its next packet, then its answers are"))
-        .policy("nothing", &Paint::nothing())
-        .egress("nothing")
-        .accepts(&ask)
-        .sends(&Packet::udp(f.pod(), f.other(), (53, 4000)), Outcome::Pass)
-        .ingress_becomes("nothing")
-        .refuses(&ask, DropReason::PolicyDenied)
-        .cannot_send(&Packet::udp(f.pod(), f.other(), (53, 4000)), DropReason::PolicyDenied)
-        .remembers(&[])
+    Case::new(format!(
+        "{f}: a connection that the peer opened is cut at its next packet, then its answers are"
+    ))
+    .policy("nothing", &Paint::nothing())
+    .egress("nothing")
+    .accepts(&ask)
+    .sends(&Packet::udp(f.pod(), f.other(), (53, 4000)), Outcome::Pass)
+    .ingress_becomes("nothing")
+    .refuses(&ask, DropReason::PolicyDenied)
+    .cannot_send(&Packet::udp(f.pod(), f.other(), (53, 4000)), DropReason::PolicyDenied)
+    .remembers(&[])
 }
 
 fn replies_wait_for_opener(f: Family) -> Case {

@@ -12,16 +12,7 @@ use crate::paint::{Paint, What, Who};
 use crate::world::{self, NEIGHBOUR_ID};
 
 pub(super) fn cases() -> Vec<Case> {
-    both(&[
-        destinations,
-        to_neighbour,
-        to_closed_neighbour,
-        to_itself,
-        last_hop,
-        too_big,
-        multicast,
-        overlay,
-    ])
+    both(&[destinations, to_neighbour, to_closed_neighbour, to_itself, last_hop, too_big, multicast, overlay])
 }
 
 fn destinations(f: Family) -> Case {
@@ -65,8 +56,7 @@ fn to_closed_neighbour(f: Family) -> Case {
 
 fn to_itself(f: Family) -> Case {
     let data = Packet::udp(f.pod(), f.pod(), (4000, 53));
-    Case::new(format!("{f}: to itself"))
-        .frame(Entry::FromPod, data.frame(), delivered_new().peer(world::POD))
+    Case::new(format!("{f}: to itself")).frame(Entry::FromPod, data.frame(), delivered_new().peer(world::POD))
 }
 
 fn last_hop(f: Family) -> Case {

@@ -7,8 +7,9 @@ use core::cell::Cell as Shared;
 
 use abi::bench::ProductKey;
 use abi::{
-    Addr, AddressRecord, Cell, CellAction, CidrRecord, Config, CtEntry, CtKey, Endpoint, FragmentKey, FragmentPorts,
-    Identity, IfIndex, Peer, PeerClass, PeerKey, PolicyRecord, PolicySlot, PortClass, PortKey, PortRangeKey, SparseKey,
+    Addr, AddressRecord, Cell, CellAction, CidrRecord, Config, CtEntry, CtKey, Endpoint, FragmentKey,
+    FragmentPorts, Identity, IfIndex, Peer, PeerClass, PeerKey, PolicyRecord, PolicySlot, PortClass, PortKey,
+    PortRangeKey, SparseKey,
 };
 use aya_ebpf::btf_maps::LpmTrie;
 use aya_ebpf::macros::btf_map;
@@ -41,8 +42,17 @@ impl Tables for TwoLpm {
         let one = self.entry(peer.identity, proto, port);
         let all = self.entry(Identity::UNKNOWN, proto, port);
         // Denied by either is denied, allowed by either is allowed.
-        let cell = if all.action == CellAction::Deny as u8 || one.action == CellAction::NoRule as u8 { all } else { one };
+        let cell = if all.action == CellAction::Deny as u8 || one.action == CellAction::NoRule as u8 {
+            all
+        } else {
+            one
+        };
         Judgement { generation: policy.generation, peer_class: PeerClass(0), port_class: PortClass(0), cell }
+    }
+
+    #[inline(always)]
+    fn checkpoint(&self) {
+        KernelTables.checkpoint();
     }
 
     #[inline(always)]
