@@ -45,8 +45,14 @@ impl AddressBook {
         for (address, owner) in pool.quarantined() {
             tracing::warn!(%address, owner, "in use outside of the node's ranges");
         }
-        let families: BTreeSet<Family> = cidrs.iter().map(|cidr| Family::of(cidr.network())).collect();
-        Ok(Self { pool, journal, families: families.into_iter().collect() })
+        Ok(Self { pool, journal, families: families(cidrs) })
+    }
+
+    /// Takes over other ranges; what is in use outside of them is kept.
+    pub(crate) fn set_ranges(&mut self, cidrs: &[IpNetwork]) -> Result<()> {
+        self.pool.set_cidrs(cidrs.iter().copied()).context("reading the node's ranges of addresses")?;
+        self.families = families(cidrs);
+        Ok(())
     }
 
     /// Gives an attachment an address of each family; the same ones when asked again. They are on disk when this
@@ -105,6 +111,11 @@ impl AddressBook {
         }
         Ok(())
     }
+}
+
+/// The families that a pod gets an address of.
+fn families(cidrs: &[IpNetwork]) -> Vec<Family> {
+    cidrs.iter().map(|cidr| Family::of(cidr.network())).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 #[cfg(test)]

@@ -100,6 +100,12 @@ pub enum Error {
         #[source]
         source: Box<ProgramError>,
     },
+    /// The verifier's log does not tell what is looked for in it.
+    #[error("reading the verifier's log: {what}")]
+    Log {
+        /// What is wrong with it.
+        what: String,
+    },
     /// A test run failed.
     #[error("running {program}: {source}")]
     TestRun {

@@ -32,6 +32,7 @@ mod pins;
 mod policies;
 mod program;
 mod table;
+mod verifier;
 
 pub use attach::{AttachMode, Hook};
 pub use compiled::{CompiledPolicy, Entries, PortPrefix, allow_all, only_opens};
@@ -44,3 +45,4 @@ pub use pins::Pins;
 pub use policies::{GRACE, Policies};
 pub use program::{Program, ProgramReport};
 pub use table::{Changes, Table};
+pub use verifier::instructions_by_log;

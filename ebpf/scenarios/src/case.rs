@@ -174,7 +174,7 @@ impl Conn {
     }
 
     /// The peer opened it.
-    pub(crate) const fn from_peer(mut self) -> Self {
+    pub(crate) const fn peer_opened(mut self) -> Self {
         self.from_peer = true;
         self
     }

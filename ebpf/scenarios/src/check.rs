@@ -22,7 +22,7 @@ pub struct Mismatch {
     pub step: usize,
     /// How.
     #[source]
-    pub difference: Difference,
+    pub difference: Box<Difference>,
 }
 
 /// How something came out otherwise.
@@ -83,8 +83,14 @@ pub enum Difference {
 pub fn run(case: &Case, engine: &mut dyn Engine) -> Result<(), Mismatch> {
     let mut scene = Scene { slots: HashMap::new(), pods: HashMap::new() };
     let name = engine.name();
-    let mismatch =
-        |step| move |difference| Mismatch { case: case.name.clone(), engine: name, step, difference };
+    let mismatch = |step| {
+        move |difference| Mismatch {
+            case: case.name.clone(),
+            engine: name,
+            step,
+            difference: Box::new(difference),
+        }
+    };
     scene.set_up(case, engine).map_err(mismatch(0))?;
     for (number, step) in (1..).zip(&case.steps) {
         scene.play(step, engine).map_err(mismatch(number))?;

@@ -208,6 +208,9 @@ impl Packet {
     }
 
     /// The IP packet.
+    ///
+    /// # Panics
+    /// When its addresses are of two families.
     #[must_use]
     pub fn datagram(&self) -> Vec<u8> {
         match (self.src, self.dst) {
@@ -218,6 +221,9 @@ impl Packet {
     }
 
     /// The Ethernet frame.
+    ///
+    /// # Panics
+    /// As [`Packet::datagram`].
     #[must_use]
     pub fn frame(&self) -> Vec<u8> {
         let ether_type = if self.src.is_ipv4() { proto::ETH_IPV4 } else { proto::ETH_IPV6 };

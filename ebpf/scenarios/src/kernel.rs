@@ -25,9 +25,8 @@ pub struct KernelEngine {
     slots: Vec<PolicySlot>,
 }
 
-/// Options for a datapath that is gone with the process, with tables of a size that tests need.
-#[must_use]
-pub fn small() -> Options {
+/// Nothing is pinned, and tables have a size that tests need.
+fn options() -> Options {
     let capacities =
         Capacities { addresses: 4096, established: 16_384, unconfirmed: 16_384, policy_peers: 65_536 };
     Options { capacities, ..Options::default() }
@@ -39,7 +38,7 @@ impl KernelEngine {
     /// # Errors
     /// When the kernel refuses.
     pub fn load() -> Result<Self, EngineError> {
-        Self::new(Datapath::load(&small())?)
+        Self::new(Datapath::load(&options())?)
     }
 
     /// Uses a datapath that is loaded, whose events nobody else has taken.

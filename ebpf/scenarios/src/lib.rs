@@ -15,7 +15,8 @@
 //! ```
 //!
 //! What this crate does not do: send anything, or attach programs to links. Test runs happen on the loopback
-//! device, whose index is 1, so the pod under test is always the one behind link 1.
+//! device, whose index is 1, so the pod under test is always the one behind link 1. And test runs refuse frames
+//! that are shorter than their network header, so no case has one.
 
 mod case;
 mod cases;
@@ -35,5 +36,5 @@ pub use engine::{Connection, Counted, Engine, EngineError, Entry, Outcome, Run};
 pub use family::Family;
 pub use frame::{Extension, Packet, Routing};
 pub use host::HostEngine;
-pub use kernel::{KernelEngine, small};
+pub use kernel::KernelEngine;
 pub use paint::{Paint, What, Who};

@@ -41,6 +41,8 @@ impl Engine {
         if first {
             self.cluster.forget_unused_cidrs();
             self.settle().await?;
+        } else if let (Some(book), Some(node)) = (&mut self.addresses, self.cluster.own_node()) {
+            book.set_ranges(&node.pod_cidrs)?;
         }
         self.enforce_datapath()?;
         self.plumb().await?;

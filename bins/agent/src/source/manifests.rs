@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use policy::manifest::{ObjectKey, parse_stored};
+use policy::manifest::{ObjectKey, Rejected, parse_stored};
 use tokio::sync::mpsc::Sender;
 
 use super::Change;
@@ -120,7 +120,8 @@ impl Manifests {
                     continue;
                 }
             };
-            let mut keys = BTreeSet::new();
+            let before = self.files.get(&path).map(|(_, keys)| keys.clone()).unwrap_or_default();
+            let (mut keys, mut nameless) = (BTreeSet::new(), None);
             for parsed in parse_stored(&text, &path.to_string_lossy()) {
                 match parsed {
                     Ok(object) => {
@@ -129,13 +130,23 @@ impl Manifests {
                     }
                     Err(rejected) => {
                         keys.extend(rejected.object.clone());
+                        if rejected.object.is_none() {
+                            nameless = Some(rejected.clone());
+                        }
                         changes.push(Change::Rejected(rejected));
                     }
                 }
             }
-            if let Some((_, before)) = self.files.insert(path, (stamp, keys.clone())) {
-                gone.extend(before.difference(&keys).cloned());
+            // What cannot be told to be any object may be any of those that were there: none of them is gone.
+            if let Some(rejected) = nameless {
+                for key in before.difference(&keys) {
+                    let object = Some(key.clone());
+                    changes.push(Change::Rejected(Rejected { object, ..rejected.clone() }));
+                }
+                keys.extend(before.iter().cloned());
             }
+            gone.extend(before.difference(&keys).cloned());
+            self.files.insert(path, (stamp, keys));
         }
         // An object may have moved to another file.
         let kept: BTreeSet<&ObjectKey> = self.files.values().flat_map(|(_, keys)| keys).collect();
@@ -176,7 +187,8 @@ mod tests {
     fn told(changes: Vec<Change>) -> Vec<String> {
         let tell = |change| match change {
             Change::Set(object) => format!("set {}", object.key()),
-            Change::Rejected(rejected) => format!("rejected {}", rejected.object.unwrap()),
+            Change::Rejected(Rejected { object: Some(key), .. }) => format!("rejected {key}"),
+            Change::Rejected(_) => "rejected".into(),
             Change::Removed(key) => format!("removed {key}"),
             Change::Observed(revision) => format!("observed {revision}"),
         };
@@ -205,5 +217,18 @@ mod tests {
 
         fs::remove_file(directory.path().join("b.yaml")).unwrap();
         assert_eq!(told(manifests.look().unwrap()), ["removed Namespace b", "observed 7"]);
+    }
+    #[test]
+    fn what_cannot_be_read_is_not_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut manifests = Manifests::new(directory.path());
+        let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n";
+        write(directory.path(), "a.yaml", namespace);
+        assert_eq!(told(manifests.look().unwrap()), ["set Namespace a", "observed 0"]);
+        write(directory.path(), "a.yaml", "kind: [Namespace");
+        assert_eq!(told(manifests.look().unwrap()), ["rejected", "rejected Namespace a", "observed 0"]);
+        // Still its object: gone when the file goes.
+        fs::remove_file(directory.path().join("a.yaml")).unwrap();
+        assert_eq!(told(manifests.look().unwrap()), ["removed Namespace a", "observed 0"]);
     }
 }

@@ -1,7 +1,7 @@
 //! What the tests in the kernel share.
 #![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of it")]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use netloom_datapath::{Capacities, Options};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -23,34 +23,38 @@ pub(crate) fn options() -> Options {
     Options { capacities, ..Options::default() }
 }
 
+/// A mount that goes with its value.
+pub(crate) struct Mounted(pub(crate) PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        if let Err(error) = umount2(&self.0, MntFlags::MNT_DETACH) {
+            eprintln!("unmounting {}: {error}", self.0.display());
+        }
+    }
+}
+
 /// A BPF file system of the test's own, which goes with it, and all that is pinned there.
-pub(crate) struct BpfFs(tempfile::TempDir);
+pub(crate) struct BpfFs {
+    mounted: Mounted,
+    // Removed after it is unmounted.
+    _dir: tempfile::TempDir,
+}
 
 impl BpfFs {
     pub(crate) fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("netloom-test-").tempdir().unwrap();
         mount(Some("bpf"), dir.path(), Some("bpf"), MsFlags::empty(), None::<&str>).unwrap();
-        Self(dir)
+        Self { mounted: Mounted(dir.path().to_owned()), _dir: dir }
     }
 
     /// Where to pin below.
     pub(crate) fn root(&self) -> PathBuf {
-        self.0.path().join("netloom")
+        self.mounted.0.join("netloom")
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        self.0.path()
-    }
-
+    /// The usual options, with pins.
     pub(crate) fn options(&self) -> Options {
         Options { pins: Some(self.root()), ..options() }
-    }
-}
-
-impl Drop for BpfFs {
-    fn drop(&mut self) {
-        if let Err(error) = umount2(self.0.path(), MntFlags::MNT_DETACH) {
-            eprintln!("unmounting {}: {error}", self.0.path().display());
-        }
     }
 }

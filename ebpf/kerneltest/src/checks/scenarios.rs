@@ -8,8 +8,8 @@ use crate::checks::Outcome;
 /// Every case gives what is expected of it.
 pub(crate) fn test_run() -> Result<Outcome> {
     let mut failures = Vec::new();
+    let mut engine = KernelEngine::load().context("loading the datapath")?;
     for case in all() {
-        let mut engine = KernelEngine::load().context("loading the datapath")?;
         if let Err(mismatch) = run(&case, &mut engine) {
             failures.push(mismatch.to_string());
         }

@@ -12,7 +12,7 @@ use crate::paint::{Paint, What, Who};
 use crate::world::OTHER;
 
 pub(super) fn cases() -> Vec<Case> {
-    let mut cases = both(&[truncated, truncated_network, wrong_version]);
+    let mut cases = both(&[truncated, wrong_version]);
     cases.extend([
         options(),
         wrong_ihl(),
@@ -48,23 +48,6 @@ fn truncated(f: Family) -> Case {
         .opens(&Packet::udp(f.pod(), f.other(), (1, 2)).cut(8), Outcome::Pass)
         .opens(&Packet::other(f.pod(), f.other(), 47).cut(0), Outcome::Pass)
         .refuses(&Packet::udp(f.other(), f.pod(), (1, 2)).cut(7), cut)
-}
-
-fn cut(f: Family, bytes: usize) -> Vec<u8> {
-    let mut frame = syn(f, 80).frame();
-    frame.truncate(bytes);
-    frame
-}
-
-fn truncated_network(f: Family) -> Case {
-    let header = f.pick(20, 40);
-    let sent = Expect::dropped(DropReason::Malformed, abi::Direction::Egress);
-    let received = Expect::dropped(DropReason::Malformed, abi::Direction::Ingress);
-    Case::new(format!("{f}: a network header that is cut off"))
-        .frame(Entry::FromPod, cut(f, ETH_HEADER + 1), sent)
-        .frame(Entry::FromPod, cut(f, ETH_HEADER + header - 1), sent)
-        .frame(Entry::ToPod, cut(f, ETH_HEADER + header - 1), received)
-        .frame(Entry::FromNetdev, cut(f, ETH_HEADER + header - 1), Expect::quiet(Outcome::Pass))
 }
 
 fn wrong_version(f: Family) -> Case {

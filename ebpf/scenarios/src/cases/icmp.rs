@@ -63,7 +63,7 @@ fn echo_in(f: Family) -> Case {
         .accepts(&ask)
         .sends(&Packet::echo_reply(f.pod(), f.other(), 9), Outcome::Pass)
         .receives(&ask)
-        .remembers(&[Conn::established(protocol(f), f.other(), (0, 9)).from_peer()])
+        .remembers(&[Conn::established(protocol(f), f.other(), (0, 9)).peer_opened()])
 }
 
 fn echo_back(f: Family) -> Case {
@@ -96,7 +96,7 @@ fn error_from_pod(f: Family) -> Case {
     for (kind, code) in errors(f) {
         case = case.sends(&data.error(f.pod(), kind, code), Outcome::Pass);
     }
-    case.remembers(&[Conn::unconfirmed(abi::proto::UDP, f.other(), (80, 4000)).from_peer()])
+    case.remembers(&[Conn::unconfirmed(abi::proto::UDP, f.other(), (80, 4000)).peer_opened()])
 }
 
 fn error_about_echo(f: Family) -> Case {

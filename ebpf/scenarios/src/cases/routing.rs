@@ -35,7 +35,7 @@ fn to_neighbour(f: Family) -> Case {
     let syn = Packet::tcp(f.pod(), f.neighbour(), (4000, 80), TCP_SYN);
     let ack = Packet::tcp(f.pod(), f.neighbour(), (4000, 80), TCP_ACK);
     let here = Conn::unconfirmed(TCP, f.neighbour(), (4000, 80));
-    let there = Conn::unconfirmed(TCP, f.pod(), (80, 4000)).of(NEIGHBOUR_ID).from_peer();
+    let there = Conn::unconfirmed(TCP, f.pod(), (80, 4000)).of(NEIGHBOUR_ID).peer_opened();
     Case::new(format!("{f}: to a pod of the same node"))
         .frame(Entry::FromPod, syn.frame(), delivered_new().peer(world::POD))
         .remembers(&[here, there])

@@ -85,9 +85,9 @@ fn handshake_in(f: Family) -> Case {
         .egress("nothing")
         .accepts(&client(TCP_SYN))
         .sends(&server(SYN_ACK), Outcome::Pass)
-        .remembers(&[Conn::unconfirmed(TCP, f.other(), (443, 5000)).from_peer()])
+        .remembers(&[Conn::unconfirmed(TCP, f.other(), (443, 5000)).peer_opened()])
         .receives(&client(TCP_ACK))
-        .remembers(&[Conn::established(TCP, f.other(), (443, 5000)).from_peer()])
+        .remembers(&[Conn::established(TCP, f.other(), (443, 5000)).peer_opened()])
         .cannot_send(&Packet::tcp(f.pod(), f.other(), (444, 5000), TCP_SYN), DropReason::PolicyDenied)
 }
 
@@ -157,7 +157,7 @@ fn refused(f: Family) -> Case {
 }
 
 fn opened_the_other_way(f: Family) -> Case {
-    let from_peer = Conn::unconfirmed(TCP, f.other(), (4000, 80)).from_peer();
+    let from_peer = Conn::unconfirmed(TCP, f.other(), (4000, 80)).peer_opened();
     connected(f, "a SYN of the other end is a connection of its own")
         .refuses(&back(f, TCP_SYN), DropReason::PolicyDenied)
         .remembers(&[established(f)])

@@ -42,7 +42,7 @@ fn from_peer(f: Family) -> Case {
         .accepts(&question)
         .sends(&answer, Outcome::Pass)
         .receives(&question)
-        .remembers(&[Conn::established(UDP, f.other(), (53, 4000)).from_peer()])
+        .remembers(&[Conn::established(UDP, f.other(), (53, 4000)).peer_opened()])
 }
 
 fn unanswered(f: Family) -> Case {

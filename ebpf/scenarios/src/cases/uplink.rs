@@ -55,7 +55,7 @@ fn delivered(f: Family) -> Case {
         .arrives(&syn, delivered_new().peer(world::REMOTE))
         .sends(&Packet::tcp(f.pod(), f.remote(), (80, 5000), TCP_SYN | TCP_ACK), Outcome::Forward)
         .arrives(&ack, Expect::quiet(Outcome::Deliver))
-        .remembers(&[Conn::established(TCP, f.remote(), (80, 5000)).from_peer()])
+        .remembers(&[Conn::established(TCP, f.remote(), (80, 5000)).peer_opened()])
 }
 
 fn judged(f: Family) -> Case {
@@ -113,7 +113,7 @@ fn host_is_exempt(f: Family) -> Case {
         .accepts(&probe(TCP_SYN))
         .sends(&answer(TCP_SYN | TCP_ACK), Outcome::Pass)
         .receives(&probe(TCP_ACK))
-        .remembers(&[Conn::established(TCP, f.host(), (8080, 5000)).from_peer()])
+        .remembers(&[Conn::established(TCP, f.host(), (8080, 5000)).peer_opened()])
         .cannot_send(&Packet::tcp(f.pod(), f.host(), (1, 22), TCP_SYN), DropReason::PolicyDenied)
         // A new policy changes nothing of that.
         .policy("nothing more", &Paint::nothing())
@@ -144,7 +144,9 @@ fn stack_delivers(f: Family) -> Case {
     let one_hop = Packet::udp(f.neighbour(), f.pod(), (1, 2)).ttl(1);
     Case::new(format!("{f}: what the stack forwards stays with it"))
         .frame(Entry::ToPod, one_hop.frame(), expect.peer(world::NEIGHBOUR))
-        .remembers(&[Conn::unconfirmed(abi::proto::UDP, f.neighbour(), (2, 1)).from_peer().of(EndpointId(1))])
+        .remembers(&[Conn::unconfirmed(abi::proto::UDP, f.neighbour(), (2, 1))
+            .peer_opened()
+            .of(EndpointId(1))])
 }
 
 fn wrong_pod(f: Family) -> Case {

@@ -1,11 +1,11 @@
-//! `netloom lab` as its users call it, with the real agent and plugin, on labs of this test's own.
+//! `netloom lab`'s commands.
 
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use crate::support::Lab;
 
 const PODS: &str = "
 apiVersion: v1
@@ -22,75 +22,6 @@ spec:
   nodeName: node2
   containers: [{name: c, image: any, ports: [{containerPort: 53, protocol: UDP}]}]
 ";
-
-/// Where the three programs are; nothing where they were not built together, or a lab cannot be made.
-fn programs() -> Option<PathBuf> {
-    let own = Path::new(env!("CARGO_BIN_EXE_netloom")).parent().unwrap().to_owned();
-    let directory = std::env::var_os("NETLOOM_BIN_DIR").map_or(own, PathBuf::from);
-    for program in ["netloom-agent", "netloom-cni"] {
-        if !directory.join(program).exists() {
-            eprintln!("skipped: {program} is not built (cargo build --workspace)");
-            return None;
-        }
-    }
-    let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
-    if !root {
-        eprintln!("skipped: a lab needs root");
-    }
-    root.then_some(directory)
-}
-
-/// A lab that is removed, whatever becomes of the test.
-struct Lab {
-    name: String,
-    programs: PathBuf,
-}
-
-impl Lab {
-    fn named(of: &str) -> Option<Self> {
-        Some(Self { name: format!("e{}-{of}", std::process::id()), programs: programs()? })
-    }
-
-    fn command(&self, command: &str) -> Command {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_netloom"));
-        process.env("NETLOOM_BIN_DIR", &self.programs).args(["lab", command, "--name", &self.name]);
-        process
-    }
-
-    fn run(&self, command: &str, arguments: &[&str]) -> Output {
-        self.command(command).args(arguments).stdin(Stdio::null()).output().unwrap()
-    }
-
-    fn json(&self, command: &str, arguments: &[&str]) -> Value {
-        let output = self.run(command, &[&["--output", "json"], arguments].concat());
-        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
-    fn apply(&self, text: &str) -> Output {
-        let mut apply = self.command("apply");
-        apply.args(["-f", "-", "--output", "json"]);
-        let mut apply =
-            apply.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        apply.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-        apply.wait_with_output().unwrap()
-    }
-
-    fn namespaces(&self) -> usize {
-        let prefix = format!("netloom-{}-", self.name);
-        let Ok(names) = std::fs::read_dir("/run/netns") else { return 0 };
-        names.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix)).count()
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        let output = self.run("down", &[]);
-        if !output.status.success() {
-            eprintln!("{}", String::from_utf8_lossy(&output.stderr));
-        }
-    }
-}
 
 #[test]
 fn a_lab_from_up_to_down() {

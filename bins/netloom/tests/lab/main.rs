@@ -1,0 +1,11 @@
+//! Labs as their users make them, with the real agent, plugin and datapath, each test on a lab of its own.
+
+mod cni;
+mod commands;
+mod packets;
+mod policy;
+mod restart;
+mod runtime;
+mod stale;
+mod support;
+mod traffic;

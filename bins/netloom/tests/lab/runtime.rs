@@ -1,0 +1,177 @@
+//! A container runtime for tests: sandboxes, the plugin called by hand, and an agent that is away for as long as a
+//! test wants.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use netcore::Netns;
+use serde_json::{Value, json};
+
+use crate::support::{Lab, eventually, kill};
+
+/// What a call of the plugin came to.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) success: bool,
+    pub(crate) said: Value,
+    pub(crate) elapsed: Duration,
+}
+
+impl Answer {
+    /// The answer of a call that must succeed.
+    #[track_caller]
+    pub(crate) fn good(self) -> Value {
+        assert!(self.success, "{}", self.said);
+        self.said
+    }
+
+    /// The error code of a call that must not.
+    #[track_caller]
+    pub(crate) fn code(&self) -> u64 {
+        assert!(!self.success, "{}", self.said);
+        self.said["code"].as_u64().unwrap()
+    }
+}
+
+/// The node's agent: the lab's first, or one that was started here.
+struct Agent {
+    pid: u32,
+    child: Option<Child>,
+}
+
+/// A node whose pods are the test's: the lab's daemon, which would interfere, is dead.
+pub(crate) struct Runtime<'a> {
+    pub(crate) lab: &'a Lab,
+    node: &'static str,
+    arguments: Vec<String>,
+    agent: Mutex<Agent>,
+}
+
+impl<'a> Runtime<'a> {
+    /// Takes `node1` over from the lab's daemon.
+    pub(crate) fn new(lab: &'a Lab) -> Self {
+        let node = "node1";
+        let pid = lab.agent(node).pid;
+        let arguments = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+        let arguments = arguments.trim_end_matches('\0').split('\0').map(str::to_owned).collect();
+        let daemon = lab.json("status", &[])["daemon"].as_u64().unwrap();
+        kill(u32::try_from(daemon).unwrap(), "KILL");
+        Self { lab, node, arguments, agent: Mutex::new(Agent { pid, child: None }) }
+    }
+
+    /// Kills the agent, which stays away until [`start`](Self::start).
+    pub(crate) fn kill(&self) {
+        let mut agent = self.agent.lock().unwrap();
+        kill(agent.pid, "KILL");
+        if let Some(mut child) = agent.child.take() {
+            child.wait().unwrap();
+        }
+        let gone = format!("/proc/{}/fd", agent.pid);
+        eventually("a killed agent is gone", || std::fs::read_dir(&gone).is_err().then_some(()));
+    }
+
+    /// Starts an agent as the lab did.
+    pub(crate) fn start(&self) {
+        let log = OpenOptions::new().append(true).open(self.lab.files(self.node).agent_log()).unwrap();
+        let mut command = Command::new(&self.arguments[0]);
+        command.args(&self.arguments[1..]).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let netns = self.lab.netns(&format!("node/{}", self.node));
+        let child = netcore::spawn::in_netns(&mut command, &netns).unwrap().spawn().unwrap();
+        *self.agent.lock().unwrap() = Agent { pid: child.id(), child: Some(child) };
+    }
+
+    /// Waits until the agent can connect pods.
+    pub(crate) fn ready(&self) {
+        eventually("the agent is ready", || self.lab.agent(self.node).ready.then_some(()));
+    }
+
+    /// A sandbox that goes with the lab; says the name of its network namespace.
+    pub(crate) fn sandbox(&self, of: &str) -> (String, Netns) {
+        lab::namespaces::create(&self.lab.name.parse().unwrap(), of).unwrap()
+    }
+
+    /// Tells the agents of a pod, which nobody but the test connects.
+    pub(crate) fn announce(&self, pod: &str) {
+        let manifest = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {pod}, labels: {{app: {pod}}}}}\n\
+             spec: {{nodeName: {}, containers: [{{name: c, image: x}}]}}\n",
+            self.node
+        );
+        let file = std::env::temp_dir().join(format!("{}-{pod}.yaml", self.lab.name));
+        std::fs::write(&file, manifest).unwrap();
+        let said = self.lab.run("apply", &["--wait", "false", "-f", file.to_str().unwrap()]);
+        std::fs::remove_file(&file).unwrap();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    }
+
+    /// The network configuration, as libcni gives it to the plugin.
+    pub(crate) fn config(&self) -> Value {
+        let list = std::fs::read(self.lab.files(self.node).config()).unwrap();
+        let list: Value = serde_json::from_slice(&list).unwrap();
+        let mut config = list["plugins"][0].clone();
+        config["name"] = list["name"].clone();
+        config["cniVersion"] = list["cniVersion"].clone();
+        config
+    }
+
+    /// Calls the plugin for a container named like its pod.
+    pub(crate) fn call(&self, command: &str, pod: &str, netns: &str) -> Answer {
+        let path = format!("/run/netns/{netns}");
+        self.raw(&[("CNI_COMMAND", command), ("CNI_NETNS", &path)], pod, self.config().to_string().as_bytes())
+    }
+
+    /// Calls the plugin with more or other variables, and any input.
+    pub(crate) fn raw(&self, variables: &[(&str, &str)], pod: &str, input: &[u8]) -> Answer {
+        let arguments = format!("IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME={pod}");
+        let mut command = Command::new(self.lab.programs.join("netloom-cni"));
+        command.env_clear().env("CNI_IFNAME", "eth0").env("CNI_PATH", &self.lab.programs);
+        command.env("CNI_CONTAINERID", pod).env("CNI_ARGS", arguments).envs(variables.iter().copied());
+        let start = Instant::now();
+        let mut plugin = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        // It may have refused before it read anything.
+        let _ = plugin.stdin.take().unwrap().write_all(input);
+        let output = plugin.wait_with_output().unwrap();
+        let said = if output.stdout.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&output.stdout).unwrap()
+        };
+        Answer { success: output.status.success(), said, elapsed: start.elapsed() }
+    }
+
+    /// Calls GC with these pods as all that the runtime knows.
+    pub(crate) fn keep_only(&self, pods: &[&str]) -> Answer {
+        let mut config = self.config();
+        let valid = pods.iter().map(|pod| json!({"containerID": pod, "ifname": "eth0"}));
+        config["cni.dev/valid-attachments"] = valid.collect();
+        self.raw(&[("CNI_COMMAND", "GC")], "gc", config.to_string().as_bytes())
+    }
+
+    /// Runs `ip` in the node's namespace.
+    pub(crate) fn ip(&self, arguments: &str) -> String {
+        let (good, said) = self.lab.exec(&format!("node/{}", self.node), &format!("ip {arguments}"));
+        assert!(good, "ip {arguments}: {said}");
+        said
+    }
+}
+
+impl Drop for Runtime<'_> {
+    fn drop(&mut self) {
+        if let Ok(agent) = self.agent.get_mut()
+            && let Some(child) = &mut agent.child
+        {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Runs `ip` in a sandbox.
+pub(crate) fn ip_in(netns: &str, arguments: &str) {
+    let words = arguments.split(' ');
+    let status = Command::new("ip").args(["-n", netns]).args(words).status().unwrap();
+    assert!(status.success(), "ip -n {netns} {arguments}");
+}
