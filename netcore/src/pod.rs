@@ -94,7 +94,9 @@ impl Wiring {
         let host = VethEnd::named(&self.host_interface).mac(self.gateway_mac);
         let peer = VethEnd::named(&self.pod_interface).mac(self.pod_mac).netns(pod);
         match node.create_veth(&host, &peer, self.mtu).await {
-            Err(Error::Exists { .. }) if node.delete_link_named(&self.host_interface).await? => {
+            Err(Error::Exists { .. }) => {
+                // What is in the way may be going already.
+                node.delete_link_named(&self.host_interface).await?;
                 node.create_veth(&host, &peer, self.mtu).await
             }
             made => made,

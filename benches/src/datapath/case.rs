@@ -163,11 +163,11 @@ impl Case {
         let verdict = self.run(stage, world, layout)?;
         let after = World::tally(stage)?;
         let (verdict_due, due) = match self.kind {
-            Kind::Established => (forwarded, Tally { forwarded: before.forwarded + PROOFS, ..before }),
+            Kind::Established => (forwarded, Tally { forwarded: before.forwarded + PROOFS * ends, ..before }),
             Kind::New => (
                 forwarded,
                 Tally {
-                    forwarded: before.forwarded + PROOFS,
+                    forwarded: before.forwarded + PROOFS * ends,
                     unconfirmed: before.unconfirmed + PROOFS * ends,
                     ..before
                 },

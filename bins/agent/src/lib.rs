@@ -52,7 +52,7 @@ pub async fn run(args: Args) -> Result<()> {
     tokio::select! {
         ended = engine.run(changed, called) => ended,
         ended = server.run(listener) => ended,
-        ended = Manifests::new(&args.manifests).run(changes) => ended,
+        ended = Manifests::new(&args.manifests, args.state_dir.join("policies")).run(changes) => ended,
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use api::{Client, ClientError, Reply, Request};
+use api::{Client, ClientError, ErrorCode, Reply, Request};
 
 /// How long ADD tries to reach an agent that is away.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,17 +36,25 @@ impl Agent {
         self.ask_within(request, None, DEL)
     }
 
-    /// As [`ask`](Self::ask), again and again while the agent is away. The request must be idempotent: an
-    /// agent that dies at work may have done it.
-    pub(crate) fn ask_patiently(&self, request: &Request, netns: &OwnedFd) -> Result<Reply, ClientError> {
+    /// As [`ask`](Self::ask), again and again while the agent is away or not ready yet. The request must be
+    /// idempotent: an agent that dies at work may have done it.
+    pub(crate) fn ask_patiently(
+        &self,
+        request: &Request,
+        netns: Option<&OwnedFd>,
+    ) -> Result<Reply, ClientError> {
         let start = Instant::now();
         loop {
-            match self.ask(request, Some(netns)) {
-                Err(ClientError::Connect { .. } | ClientError::Io(_)) if start.elapsed() < PATIENCE => {
-                    sleep(PAUSE);
-                }
-                answer => return answer,
+            let answer = self.ask(request, netns);
+            let later = match &answer {
+                Err(ClientError::Connect { .. } | ClientError::Io(_)) => true,
+                Err(ClientError::Refused(refusal)) => refusal.code == ErrorCode::NotReady,
+                _ => false,
+            };
+            if !later || start.elapsed() >= PATIENCE {
+                return answer;
             }
+            sleep(PAUSE);
         }
     }
 

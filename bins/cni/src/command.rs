@@ -116,7 +116,7 @@ impl Call<'_> {
         let path = self.environment.netns()?;
         let pod = PodArgs::parse(self.environment.args.as_deref().unwrap_or_default())?.pod();
         let netns = namespace::open(&path)?;
-        self.forget_queued(&attachment);
+        self.finish_queued(&attachment)?;
         let request = Request::Add {
             attachment: attachment.clone(),
             pod,
@@ -124,7 +124,7 @@ impl Call<'_> {
             mtu: self.config.mtu.filter(|mtu| *mtu != 0),
         };
         self.log.debug(format_args!("{request:?}"));
-        match self.agent.ask_patiently(&request, &netns)? {
+        match self.agent.ask_patiently(&request, Some(&netns))? {
             Reply::Added(made) => {
                 self.log.debug(format_args!("{made:?}"));
                 let path = path.display().to_string();
@@ -134,17 +134,17 @@ impl Call<'_> {
         }
     }
 
-    /// An older DEL of this attachment that still waits in the queue must not undo this ADD.
-    fn forget_queued(&self, attachment: &api::Attachment) {
+    /// An older DEL of this attachment that still waits in the queue is done first: it must not undo this ADD.
+    fn finish_queued(&self, attachment: &api::Attachment) -> Result<(), CniError> {
         let queue = self.config.queue();
         if queue.contains(attachment).unwrap_or(false) {
-            let del = Request::Del { attachment: attachment.clone() };
-            let answer = self.agent.ask_briefly(&del);
-            self.log.warn(format_args!("was queued to be disconnected; the agent now says {answer:?}"));
+            self.log.warn("was queued to be disconnected");
+            self.agent.ask_patiently(&Request::Del { attachment: attachment.clone() }, None)?;
             if let Err(error) = queue.remove(attachment) {
                 self.log.warn(error);
             }
         }
+        Ok(())
     }
 
     fn del(&self) -> Result<(), CniError> {

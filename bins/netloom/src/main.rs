@@ -46,6 +46,8 @@ enum Command {
         #[arg(long, short, value_enum, default_value_t)]
         output: Output,
     },
+    /// Measure.
+    Bench(benches::cli::BenchArgs),
     /// The daemon of a lab, started by `netloom lab up`.
     #[command(hide = true)]
     LabDaemon {
@@ -70,6 +72,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Lab(args) => return lab::cli::run(args),
         Command::Status { socket, output } => agent::status(&socket, output)?,
         Command::Flows { socket, follow, last, output } => agent::flows(&socket, follow, last, output)?,
+        Command::Bench(args) => benches::cli::run(&args)?,
         Command::LabDaemon { name } => {
             lab::detach::detach()?;
             lab::daemon::run(&name)?;

@@ -59,8 +59,9 @@ pub mod capacity {
     pub const POLICY_SPARSE: usize = 131_072;
     /// Established connections.
     pub const CT_ESTABLISHED: usize = 262_144;
-    /// Unconfirmed connections.
-    pub const CT_UNCONFIRMED: usize = 65_536;
+    /// Unconfirmed connections. Each new connection of a flood pushes one out, and what is pushed out must be
+    /// fetched into the cache: four times the room doubles what a new connection costs.
+    pub const CT_UNCONFIRMED: usize = 16_384;
     /// Fragmented datagrams under way.
     pub const FRAGMENTS: usize = 8_192;
     /// Bytes of the ring buffer.

@@ -52,6 +52,8 @@ pub struct PolicyRecord {
     pub cells: u32,
     /// Cells from one row to the next.
     pub stride: u32,
+    /// Rows, so that a later agent knows which cells are taken.
+    pub rows: u32,
     /// How to look things up.
     pub flags: PolicyFlags,
     /// The class of ports that have no entry of their own, by protocol: see [`PolicyRecord::OTHER_TCP`]
@@ -225,6 +227,6 @@ pub enum CellAction {
 }
 
 layout! {
-    PolicySlot => 4, Generation => 4, PeerClass => 4, PortClass => 4, PolicyRecord => 28, PeerKey => 12,
+    PolicySlot => 4, Generation => 4, PeerClass => 4, PortClass => 4, PolicyRecord => 32, PeerKey => 12,
     PortKey => 8, PortRangeKey => 12, SparseKey => 12, Cell => 8,
 }

@@ -37,8 +37,7 @@ struct Known<C> {
 }
 
 impl<T: Tables> Gate<'_, T> {
-    /// Lets the packet pass, or says why not. What is to be reported goes to `report`. True where the packet
-    /// answers somebody who opened the connection.
+    /// Lets the packet pass, or says why not. What is to be reported goes to `report`.
     ///
     /// # Errors
     /// The reason to drop it.
@@ -48,7 +47,7 @@ impl<T: Tables> Gate<'_, T> {
         packet: &P,
         headers: &Headers,
         report: &mut Report,
-    ) -> Result<bool, DropReason> {
+    ) -> Result<(), DropReason> {
         report.endpoint = self.endpoint.id;
         report.direction = self.direction as u8;
         report.peer = self.peer;
@@ -70,8 +69,8 @@ impl<T: Tables> Gate<'_, T> {
         };
         if is_error {
             return match found {
-                Some(_) => Ok(false),
-                None => self.judge(self.policy()?, headers, report).map(|()| false),
+                Some(_) => Ok(()),
+                None => self.judge(self.policy()?, headers, report),
             };
         }
         let Some(key) = key else { return Err(DropReason::Malformed) };
@@ -84,7 +83,7 @@ impl<T: Tables> Gate<'_, T> {
         });
         match known {
             Some(known) => self.pass_known(headers, &key, &known, report),
-            None => self.pass_new(headers, &key, report).map(|()| false),
+            None => self.pass_new(headers, &key, report),
         }
     }
 
@@ -112,7 +111,7 @@ impl<T: Tables> Gate<'_, T> {
         key: &CtKey,
         known: &Known<T::Connection<'_>>,
         report: &mut Report,
-    ) -> Result<bool, DropReason> {
+    ) -> Result<(), DropReason> {
         let before = known.shared.get();
         let original = conntrack::is_original(&before, self.direction);
         let mut entry = before;
@@ -124,10 +123,9 @@ impl<T: Tables> Gate<'_, T> {
                 || policy.generation != entry.generation
                 || self.peer != entry.judged_peer()
             {
-                if let Err(reason) = self.judge(policy, headers, report) {
-                    self.tables.remove_connection(known.table, key);
-                    return Err(reason);
-                }
+                // What is denied now stays remembered: what the other end still sends answers it, and must not
+                // open the same connection the other way.
+                self.judge(policy, headers, report)?;
                 if T::JUDGES_EVERY_PACKET {
                     // What is judged all the time is no news.
                     report.kind = 0;
@@ -147,7 +145,8 @@ impl<T: Tables> Gate<'_, T> {
             // Written only when something changed, so that a busy connection's line stays shared.
             known.shared.set(entry);
         }
-        Ok(!original)
+        report.answers = u32::from(!original);
+        Ok(())
     }
 
     /// A packet of no connection that is remembered.

@@ -12,7 +12,7 @@ use crate::tables::Tables;
 #[inline(always)]
 pub fn from_netdev<T: Tables, P: Packet>(tables: &T, packet: &P, scratch: &mut Scratch) -> Action {
     scratch.report.direction = Direction::Ingress as u8;
-    if !matches!(packet.ether_type(), proto::ETH_IPV4 | proto::ETH_IPV6) {
+    if !matches!(packet.ether_type(), proto::ETH_IPV4 | proto::ETH_IPV6) || packet.is_tagged() {
         return Action::Pass;
     }
     let headers = &mut scratch.headers;

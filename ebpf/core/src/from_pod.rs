@@ -20,6 +20,8 @@ pub fn from_pod<T: Tables, P: Packet>(
 ) -> Action {
     scratch.report.direction = Direction::Egress as u8;
     match packet.ether_type() {
+        // The tag would stay on the packet, and put it into whatever VLAN the uplink carries.
+        _ if packet.is_tagged() => return Action::Drop(DropReason::UnsupportedNetwork),
         proto::ETH_IPV4 | proto::ETH_IPV6 => {}
         proto::ETH_ARP => return Action::Arp,
         _ => return Action::Drop(DropReason::UnsupportedNetwork),
@@ -39,10 +41,10 @@ fn inspect<T: Tables, P: Packet>(
     scratch: &mut Scratch,
 ) -> Result<Action, DropReason> {
     let headers = &mut scratch.headers;
-    let endpoint = tables.endpoint(link).ok_or(DropReason::EndpointUnknown)?;
-    scratch.report.endpoint = endpoint.id;
     headers.parse_network(packet)?;
     tables.checkpoint();
+    let endpoint = tables.endpoint(link).ok_or(DropReason::EndpointUnknown)?;
+    scratch.report.endpoint = endpoint.id;
     scratch.report.own = endpoint.peer(headers.is_v4());
 
     let own = if headers.is_v4() { &endpoint.v4 } else { &endpoint.v6 };
@@ -67,24 +69,34 @@ fn inspect<T: Tables, P: Packet>(
     translate::translate(headers);
     let to = route::resolve(tables, &headers.dst);
     scratch.report.peer = to.peer;
+    scratch.target = to.local;
+    scratch.uplink = to.forward;
+    tables.checkpoint();
     let config = tables.config().ok_or(DropReason::NoPolicy)?;
     if is_overlay(headers, config.overlay_port) {
         return Err(DropReason::OverlayProhibited);
     }
-    let gate =
-        Gate { tables, config, endpoint, direction: Direction::Egress, peer: to.peer, exempt: false, now };
-    let answers = gate.admit(packet, headers, &mut scratch.report)?;
+    let gate = Gate {
+        tables,
+        config,
+        endpoint,
+        direction: Direction::Egress,
+        peer: scratch.report.peer,
+        exempt: false,
+        now,
+    };
+    gate.admit(packet, headers, &mut scratch.report)?;
+    tables.checkpoint();
 
-    if to.local != IfIndex(0) && route::has_hop(headers) {
-        scratch.target = to.local;
+    if scratch.target != IfIndex(0) && route::has_hop(headers) {
         scratch.delivery = Delivery::Peer as u32;
         scratch.sender = endpoint.peer(headers.is_v4());
         return Ok(Action::ToEndpoint);
     }
-    if to.forward != IfIndex(0) && route::fits(packet, headers, config) {
-        return Ok(Action::Forward(to.forward));
+    if scratch.uplink != IfIndex(0) && route::fits(packet, headers, config) {
+        return Ok(Action::Forward(scratch.uplink));
     }
-    Ok(if answers { Action::PassAnswer } else { Action::Pass })
+    Ok(if scratch.report.answers != 0 { Action::PassAnswer } else { Action::Pass })
 }
 
 /// Whether the packet is one that only nodes may send.

@@ -37,6 +37,14 @@ impl Packet for Bytes<'_> {
     fn is_gso(&self) -> bool {
         false
     }
+
+    fn is_tagged(&self) -> bool {
+        false
+    }
+
+    fn is_from_here(&self) -> bool {
+        true
+    }
 }
 
 /// A connection table.

@@ -19,6 +19,12 @@ pub trait Packet {
     /// Whether the packet will be cut into segments later, so that its length says nothing about MTUs.
     fn is_gso(&self) -> bool;
 
+    /// Whether it carries a VLAN tag beside its bytes.
+    fn is_tagged(&self) -> bool;
+
+    /// Whether this node made it, rather than received it from a link.
+    fn is_from_here(&self) -> bool;
+
     /// Whether there is nothing in it.
     fn is_empty(&self) -> bool {
         self.len() == 0

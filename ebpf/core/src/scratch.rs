@@ -1,12 +1,9 @@
 //! A packet on its way through the stages.
 
-use abi::{
-    Addr, Be16, CidrSet, DropReason, EndpointId, EventKind, Generation, Identity, IfIndex, Peer, PeerClass,
-    PortClass,
-};
+use abi::{DropReason, EndpointId, EventKind, Generation, IfIndex, Peer, PeerClass, PortClass};
 
 use crate::arp::ARP_LEN;
-use crate::parse::{HeaderFlags, Headers};
+use crate::parse::Headers;
 
 /// What is known of a packet so far. In the kernel it lives in a per-CPU map, so that a tail-called
 /// program goes on where its caller stopped.
@@ -17,6 +14,8 @@ pub struct Scratch {
     pub headers: Headers,
     /// The link of the pod to deliver to.
     pub target: IfIndex,
+    /// The link to forward to, or none.
+    pub uplink: IfIndex,
     /// How to deliver: a [`Delivery`].
     pub delivery: u32,
     /// The sender, for the pod to deliver to.
@@ -27,6 +26,10 @@ pub struct Scratch {
     pub verdict: i32,
     /// The number of the drop reason, or zero.
     pub reason: u32,
+    /// The program to go on with, or zero.
+    pub next: u32,
+    /// Whether this program counts the packet.
+    pub counts: u32,
     /// Room to build an answer in.
     pub frame: [u8; ARP_LEN],
     /// Always zero.
@@ -38,11 +41,14 @@ impl Default for Scratch {
         Self {
             headers: Headers::default(),
             target: IfIndex::default(),
+            uplink: IfIndex::default(),
             delivery: 0,
             sender: Peer::default(),
             report: Report::default(),
             verdict: 0,
             reason: 0,
+            next: 0,
+            counts: 0,
             frame: [0; ARP_LEN],
             pad: [0; 2],
         }
@@ -50,27 +56,12 @@ impl Default for Scratch {
 }
 
 impl Scratch {
-    /// Forgets the packet before, as far as a report of this one would show it. What is not reset here is
-    /// written before it is read: clearing all would cost every packet a call of `memset`.
-    #[inline(always)]
+    /// Forgets the packet before, as far as a report of this one would show it. The programs do the same in
+    /// their own way.
+    #[cfg(feature = "host")]
     pub fn begin(&mut self) {
-        let headers = &mut self.headers;
-        headers.src = Addr::UNSPECIFIED;
-        headers.dst = Addr::UNSPECIFIED;
-        headers.src_port = Be16(0);
-        headers.dst_port = Be16(0);
-        headers.proto = 0;
-        headers.tcp_flags = 0;
-        headers.icmp_type = 0;
-        headers.flags = HeaderFlags::default();
-        let report = &mut self.report;
-        report.peer = Peer { identity: Identity(0), cidrs: CidrSet(0) };
-        report.own = Peer { identity: Identity(0), cidrs: CidrSet(0) };
-        report.generation = Generation(0);
-        report.peer_class = PeerClass(0);
-        report.port_class = PortClass(0);
-        report.endpoint = EndpointId(0);
-        report.kind = 0;
+        self.headers = Headers::default();
+        self.report = Report::default();
     }
 }
 
@@ -78,10 +69,12 @@ impl Scratch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Delivery {
-    /// The stack was delivering it already: let it.
+    /// The stack is forwarding it: let it.
     Stack = 0,
     /// Straight into the pod's end of the link.
     Peer = 1,
+    /// The node itself sends it, through its stack: let it.
+    Node = 2,
 }
 
 /// What is to be reported of a packet, beside its headers.
@@ -104,6 +97,8 @@ pub struct Report {
     pub kind: u8,
     /// An [`abi::Direction`].
     pub direction: u8,
+    /// Whether the packet answers somebody who opened the connection.
+    pub answers: u32,
 }
 
 impl Report {

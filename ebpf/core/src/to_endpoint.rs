@@ -1,6 +1,6 @@
 //! The last step to a pod of this node: its ingress policy, then delivery.
 
-use abi::{Direction, DropReason, Identity};
+use abi::{Direction, DropReason, Generation, Identity};
 
 use crate::admit::Gate;
 use crate::packet::Packet;
@@ -27,6 +27,7 @@ fn inspect<T: Tables, P: Packet>(
     let peer = scratch.sender;
     scratch.report.direction = Direction::Ingress as u8;
     scratch.report.peer = peer;
+    scratch.report.generation = Generation(0);
     let endpoint = tables.endpoint(scratch.target).ok_or(DropReason::EndpointUnknown)?;
     scratch.report.endpoint = endpoint.id;
     scratch.report.own = endpoint.peer(headers.is_v4());
@@ -35,11 +36,10 @@ fn inspect<T: Tables, P: Packet>(
         return Err(DropReason::UnroutableAddress);
     }
     let config = tables.config().ok_or(DropReason::NoPolicy)?;
-    let from_stack = scratch.delivery == Delivery::Stack as u32;
-    // The node reaches its own pods (kubelet's probes). Only the stack can deliver for the node; the same
-    // address on the wire was dropped before it came here.
-    let exempt = from_stack && peer.identity == Identity::HOST;
+    // The node reaches its own pods (kubelet's probes). Its address as the source is not enough: on the wire
+    // anybody can write it.
+    let exempt = scratch.delivery == Delivery::Node as u32 && peer.identity == Identity::HOST;
     let gate = Gate { tables, config, endpoint, direction: Direction::Ingress, peer, exempt, now };
     gate.admit(packet, headers, &mut scratch.report)?;
-    Ok(if from_stack { Action::Pass } else { Action::Deliver(scratch.target) })
+    Ok(if scratch.delivery == Delivery::Peer as u32 { Action::Deliver(scratch.target) } else { Action::Pass })
 }

@@ -29,7 +29,7 @@ pub fn to_pod<T: Tables, P: Packet>(tables: &T, packet: &P, link: IfIndex, scrat
     }
     let from = route::resolve(tables, &headers.src);
     scratch.target = link;
-    scratch.delivery = Delivery::Stack as u32;
+    scratch.delivery = if packet.is_from_here() { Delivery::Node as u32 } else { Delivery::Stack as u32 };
     scratch.sender = from.peer;
     Action::ToEndpoint
 }

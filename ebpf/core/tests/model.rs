@@ -98,7 +98,6 @@ impl Model {
             let original = known.opened_by_pod == out;
             if original && known.judged != judged {
                 if !allowed {
-                    self.connections.remove(&name);
                     return false;
                 }
                 known.judged = judged;

@@ -51,6 +51,14 @@ impl Packet for Watched<'_> {
     fn is_gso(&self) -> bool {
         false
     }
+
+    fn is_tagged(&self) -> bool {
+        false
+    }
+
+    fn is_from_here(&self) -> bool {
+        true
+    }
 }
 
 /// Everything that reads a frame, on this one. It must come to an end, inside the frame.

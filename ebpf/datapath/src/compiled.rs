@@ -69,6 +69,7 @@ impl CompiledPolicy {
                 generation,
                 cells: first_cell,
                 stride: self.stride,
+                rows: if sparse { 0 } else { self.cells.len() as u32 / self.stride.max(1) },
                 flags,
                 other_ports: self.other_ports.map(|class| class.0 as u16),
             },

@@ -59,22 +59,17 @@ impl Policies {
         let PolicyMaps { records, cells, peers, ports, ranges, sparse } = maps;
         let mut placed = BTreeMap::new();
         let mut next = Generation::FIRST;
-        for slot in PolicySlot::FIRST.0..records.len() {
+        for slot in 0..records.len() {
             let record = records.get(&slot, 0).map_err(Error::map("reading", maps::POLICIES))?;
-            if record.generation.0 == 0 {
+            if slot == PolicySlot::NONE.0 {
+                next = next.max(Generation(record.cells));
+            }
+            if slot < PolicySlot::FIRST.0 || record.generation.0 == 0 {
                 continue;
             }
             next = next.max(Generation(record.generation.0 + 1));
-            // Rows are not recorded; they end where the highest class of a peer does.
-            let rows = peers
-                .entries()
-                .iter()
-                .filter(|(key, _)| key.generation == record.generation)
-                .map(|(_, class)| class.0 + 1)
-                .max()
-                .unwrap_or(1);
-            let used = if record.flags.has(PolicyFlags::SPARSE) { 0 } else { rows * record.stride };
-            let place = Placed { generation: record.generation, cells: record.cells..record.cells + used };
+            let end = record.cells.saturating_add(record.rows.saturating_mul(record.stride));
+            let place = Placed { generation: record.generation, cells: record.cells..end };
             placed.insert(PolicySlot(slot), place);
         }
         let inherited = placed.keys().copied().collect();
@@ -91,7 +86,29 @@ impl Policies {
             next,
         };
         policies.write_record(PolicySlot::ALLOW_ALL, &allow_all())?;
+        policies.erase_orphans()?;
         Ok(policies)
+    }
+
+    /// Removes what an agent left that died while it wrote a policy, or while it removed one.
+    fn erase_orphans(&mut self) -> Result<(), Error> {
+        let known: BTreeSet<Generation> = self.placed.values().map(|placed| placed.generation).collect();
+        let orphan = |generation: Generation| !known.contains(&generation);
+        self.peers.remove_where(|key| orphan(key.generation))?;
+        self.ports.remove_where(|key| orphan(key.generation))?;
+        self.ranges.remove_where(|key| orphan(Generation(u32::from_be_bytes(key.generation))))?;
+        self.sparse.remove_where(|key| orphan(key.generation))?;
+        Ok(())
+    }
+
+    /// Takes a number that no policy ever had or will have. Connections may remember one whose policy is long
+    /// gone, so the next number outlives this process: the slot that never holds a policy keeps it.
+    fn take_generation(&mut self) -> Result<Generation, Error> {
+        let generation = self.next;
+        let next = Generation(generation.0 + 1);
+        self.write_record(PolicySlot::NONE, &PolicyRecord { cells: next.0, ..PolicyRecord::default() })?;
+        self.next = next;
+        Ok(generation)
     }
 
     /// Writes a policy beside the others, and says where. No packet is judged by it yet.
@@ -102,8 +119,7 @@ impl Policies {
         let slot = self.free_slot()?;
         let needed = if policy.is_sparse() { 0 } else { policy.cells.len() as u32 };
         let first_cell = self.free_cells(needed)?;
-        let generation = self.next;
-        self.next = Generation(generation.0 + 1);
+        let generation = self.take_generation()?;
         let entries = policy.entries(generation, first_cell);
         if let Err(error) = self.write(slot, &entries) {
             // What was written is unreachable, but takes room.

@@ -7,9 +7,23 @@ use ebpf_core::{Action, Packet, Rewrite, Scratch, arp_reply};
 
 use crate::{Skb, checkpoint, clock, maps};
 
+/// [`Scratch::next`] of a packet that goes on in `to_endpoint`.
+pub const TO_ENDPOINT: u32 = 1;
+/// [`Scratch::next`] of a packet that goes on in `arp`.
+pub const ARP: u32 = 2;
+
+const _: () = assert!(Direction::Egress as u32 == 1 && Direction::Ingress as u32 == 0);
+
 /// Carries out what was decided, and returns what the kernel is to do.
 #[inline(always)]
 pub fn act(skb: &Skb, scratch: &mut Scratch, action: Action) -> i32 {
+    // What goes on in another program is counted there; but it has left its sender by now.
+    let leaves_sender = u32::from(scratch.report.direction);
+    (scratch.next, scratch.counts) = match action {
+        Action::Arp => (ARP, 0),
+        Action::ToEndpoint => (TO_ENDPOINT, leaves_sender),
+        _ => (0, 1),
+    };
     (scratch.verdict, scratch.reason) = match carry_out(skb, scratch, action) {
         Ok(verdict) => (verdict, 0),
         Err(reason) => (TC_ACT_SHOT, reason as u32),
@@ -17,9 +31,13 @@ pub fn act(skb: &Skb, scratch: &mut Scratch, action: Action) -> i32 {
     // All paths meet here: what follows is verified once, not once for each reason.
     checkpoint();
     let kind = if scratch.reason == 0 { scratch.report.kind } else { EventKind::Dropped as u8 };
-    count(CounterKey::index_of(scratch.reason, scratch.report.direction), skb.len());
+    if scratch.counts != 0 {
+        count(CounterKey::index_of(scratch.reason, scratch.report.direction), skb.len());
+    }
     if kind != 0 {
         report(skb, scratch, kind, scratch.reason as u8);
+        // Said once: the next program has news of its own.
+        scratch.report.kind = 0;
     }
     scratch.verdict
 }
@@ -48,7 +66,7 @@ fn carry_out(skb: &Skb, scratch: &Scratch, action: Action) -> Result<i32, DropRe
             // SAFETY: the helper has no preconditions.
             Ok(unsafe { bpf_redirect_peer(link.0, 0) } as i32)
         }
-        Action::ToEndpoint | Action::Arp => Err(DropReason::MissedTailCall),
+        Action::ToEndpoint | Action::Arp => Ok(TC_ACT_OK),
     }
 }
 

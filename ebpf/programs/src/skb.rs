@@ -96,6 +96,18 @@ impl Packet for Skb {
     }
 
     #[inline(always)]
+    fn is_tagged(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { (*self.0).vlan_present != 0 }
+    }
+
+    #[inline(always)]
+    fn is_from_here(&self) -> bool {
+        // SAFETY: as above. What was received remembers by which link.
+        unsafe { (*self.0).ingress_ifindex == 0 }
+    }
+
+    #[inline(always)]
     fn is_gso(&self) -> bool {
         // SAFETY: as above.
         unsafe { (*self.0).gso_size != 0 }

@@ -1,5 +1,7 @@
 //! Where a packet's way through the programs begins.
 
+use core::ptr;
+
 use abi::DropReason;
 use abi::maps::TailCall;
 use aya_ebpf::bindings::__sk_buff;
@@ -13,16 +15,18 @@ use crate::{Skb, finish, maps};
 pub fn start(ctx: &TcContext, decide: impl FnOnce(&Skb, &mut Scratch) -> Action) -> i32 {
     let skb = Skb(ctx.skb.skb);
     let Some(scratch) = maps::scratch() else { return finish::lost(&skb, DropReason::MissedTailCall) };
-    scratch.begin();
+    clear(&mut scratch.headers);
+    clear(&mut scratch.report);
     skb.linearise();
     let action = decide(&skb, scratch);
-    match action {
-        Action::ToEndpoint => tail_call(ctx.skb.skb, TailCall::ToEndpoint),
-        Action::Arp => tail_call(ctx.skb.skb, TailCall::Arp),
-        _ => {}
+    let verdict = finish::act(&skb, scratch, action);
+    match scratch.next {
+        finish::TO_ENDPOINT => tail_call(ctx.skb.skb, TailCall::ToEndpoint),
+        finish::ARP => tail_call(ctx.skb.skb, TailCall::Arp),
+        _ => return verdict,
     }
-    // A tail call that comes back is not there: the action itself is turned into a drop.
-    finish::act(&skb, scratch, action)
+    // A tail call that comes back is not there.
+    finish::lost(&skb, DropReason::MissedTailCall)
 }
 
 /// Goes on where [`start`] stopped, after a tail call.
@@ -39,4 +43,18 @@ pub fn resume(ctx: &TcContext, decide: impl FnOnce(&Skb, &mut Scratch) -> Action
 fn tail_call(skb: *mut __sk_buff, next: TailCall) {
     // SAFETY: nothing that this program holds needs to be dropped.
     unsafe { maps::PROGRAMS.tail_call(&TcContext::new(skb), next as u32) }
+}
+
+/// Forgets the packet before. Word by word: for anything longer the compiler calls `memset`, and a program that
+/// tail-calls may not call on every kernel.
+#[inline(always)]
+fn clear<T>(value: &mut T) {
+    const { assert!(align_of::<T>() == 4 && size_of::<T>() % 4 == 0) }
+    let words = ptr::from_mut(value).cast::<u32>();
+    let mut at = 0;
+    while at < size_of::<T>() / 4 {
+        // SAFETY: within the value, which is of integers only.
+        unsafe { words.add(at).write_volatile(0) };
+        at += 1;
+    }
 }

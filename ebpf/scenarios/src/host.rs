@@ -32,17 +32,13 @@ impl Default for HostEngine {
 }
 
 impl HostEngine {
-    /// The stages that a frame passes, as the programs call one another.
-    fn decide(&self, entry: Entry, packet: &Bytes<'_>, scratch: &mut Scratch) -> Action {
+    /// The first of the stages that a frame passes.
+    fn enter(&self, entry: Entry, packet: &Bytes<'_>, scratch: &mut Scratch) -> Action {
         scratch.begin();
-        let action = match entry {
+        match entry {
             Entry::FromPod => from_pod(&self.tables, packet, LINK, self.now, scratch),
             Entry::ToPod => to_pod(&self.tables, packet, LINK, scratch),
             Entry::FromNetdev => from_netdev(&self.tables, packet, scratch),
-        };
-        match action {
-            Action::ToEndpoint => to_endpoint(&self.tables, packet, self.now, scratch),
-            action => action,
         }
     }
 
@@ -165,7 +161,18 @@ impl Engine for HostEngine {
 
     fn run(&mut self, entry: Entry, frame: &[u8]) -> Result<Run, EngineError> {
         let mut scratch = Scratch::default();
-        let action = self.decide(entry, &Bytes(frame), &mut scratch);
+        let mut action = self.enter(entry, &Bytes(frame), &mut scratch);
+        let (mut events, mut counted) = (Vec::new(), Vec::new());
+        if action == Action::ToEndpoint {
+            // What has left its sender is reported and counted before it goes on.
+            if scratch.report.kind != 0 {
+                events.push(event(&scratch, frame.len(), scratch.report.kind, 0));
+                scratch.report.kind = 0;
+            }
+            let left = entry == Entry::FromPod;
+            action = to_endpoint(&self.tables, &Bytes(frame), self.now, &mut scratch);
+            counted.extend(left.then_some(Counted::Forwarded(Direction::Egress)));
+        }
         let mut packet = frame.to_vec();
         let result = self.carry_out(&mut packet, &mut scratch, action);
         let direction = if scratch.report.direction == Direction::Egress as u8 {
@@ -175,26 +182,20 @@ impl Engine for HostEngine {
         };
         // The program that answers ARP reports nothing.
         let reports = action != Action::Arp;
-        Ok(match result {
-            Ok(outcome) => Run {
-                outcome,
-                events: (reports && scratch.report.kind != 0)
-                    .then(|| event(&scratch, packet.len(), scratch.report.kind, 0))
-                    .into_iter()
-                    .collect(),
-                counted: vec![Counted::Forwarded(direction)],
-                packet,
-            },
-            Err(reason) => Run {
-                outcome: Outcome::Drop(reason),
-                events: reports
-                    .then(|| event(&scratch, packet.len(), EventKind::Dropped as u8, reason as u8))
-                    .into_iter()
-                    .collect(),
-                counted: vec![Counted::Dropped(reason, direction)],
-                packet,
-            },
-        })
+        let (outcome, kind, reason) = match result {
+            Ok(outcome) => (outcome, scratch.report.kind, 0),
+            Err(reason) => (Outcome::Drop(reason), EventKind::Dropped as u8, reason as u8),
+        };
+        if reports && kind != 0 {
+            events.push(event(&scratch, packet.len(), kind, reason));
+        }
+        match outcome {
+            Outcome::Drop(reason) => counted.push(Counted::Dropped(reason, direction)),
+            // In the order of the counters.
+            _ if direction == Direction::Ingress => counted.insert(0, Counted::Forwarded(direction)),
+            _ => counted.push(Counted::Forwarded(direction)),
+        }
+        Ok(Run { outcome, events, counted, packet })
     }
 
     fn connections(&self) -> Result<Vec<Connection>, EngineError> {

@@ -185,8 +185,10 @@ fn redirected(datapath: &Datapath, packet: &[u8]) -> Outcome {
     }
 }
 
-/// The reason of a drop: exactly one is counted, and where one is reported it is the same.
+/// The reason of a drop: exactly one is counted, beside that the packet has left a pod of the node, and where one
+/// is reported it is the same.
 fn reason(counted: &[Counted], events: &[Event]) -> Option<DropReason> {
+    let counted = counted.strip_prefix(&[Counted::Forwarded(Direction::Egress)]).unwrap_or(counted);
     let [Counted::Dropped(reason, _)] = counted else { return None };
     events
         .iter()

@@ -21,26 +21,27 @@ impl Engine {
         if node.pod_cidrs.is_empty() {
             return Ok(());
         }
-        let journal = self.args.state_dir.join("addresses.journal");
-        self.addresses = Some(AddressBook::open(&journal, &node.pod_cidrs, SystemTime::now())?);
+        if self.addresses.is_none() {
+            let journal = self.args.state_dir.join("addresses.journal");
+            self.addresses = Some(AddressBook::open(&journal, &node.pod_cidrs, SystemTime::now())?);
+        }
 
         let links = self.net.links().await.context("listing links")?;
         for endpoint in self.endpoints.iter_mut() {
             let link = links.iter().find(|link| link.name == endpoint.host_ifname);
             endpoint.ifindex = link.map_or(0, |link| link.index.0);
+            // All of them, before the datapath is touched for those that are gone: whom it is not told of, it
+            // would forget.
+            self.cluster.set_local(endpoint.pod.as_ref(), &endpoint.addresses);
         }
         self.collect_gone().await;
-        let known: Vec<(Option<PodRef>, Vec<std::net::IpAddr>, String)> = self
-            .endpoints
-            .iter()
-            .map(|endpoint| (endpoint.pod.clone(), endpoint.addresses.clone(), endpoint.host_ifname.clone()))
-            .collect();
-        for (pod, addresses, link) in &known {
-            self.cluster.set_local(pod.as_ref(), addresses);
+        let known: BTreeSet<String> =
+            self.endpoints.iter().map(|endpoint| endpoint.host_ifname.clone()).collect();
+        for link in &known {
             self.datapath.attach_pod(link).with_context(|| format!("attaching to {link}"))?;
         }
         for link in links {
-            if link.name.starts_with(HOST_PREFIX) && known.iter().all(|(_, _, name)| *name != link.name) {
+            if link.name.starts_with(HOST_PREFIX) && !known.contains(&link.name) {
                 tracing::warn!(link = link.name, "removing a link that no endpoint has");
                 unwire(&self.net, &link.name).await?;
             }
@@ -122,7 +123,8 @@ impl Engine {
     /// Takes a pod out of the datapath first, so that nothing reaches whoever gets its addresses next; the link
     /// goes afterwards, without anybody waiting for it.
     async fn disconnect(&mut self, attachment: &Attachment, release: bool) -> Result<()> {
-        if let Some(endpoint) = self.endpoints.remove(attachment)? {
+        let gone = self.endpoints.remove(attachment)?;
+        if let Some(endpoint) = &gone {
             self.datapath.endpoints.remove(&endpoint.link())?;
             self.cluster.remove_local(endpoint.pod.as_ref(), &endpoint.addresses);
             self.enforce_datapath()?;
@@ -132,16 +134,21 @@ impl Engine {
         if release && let Some(book) = &mut self.addresses {
             book.release(attachment, SystemTime::now())?;
         }
-        let (net, name) = (self.net.clone(), host_ifname(attachment));
-        let removal = async move {
-            if let Err(error) = unwire(&net, &name).await {
-                tracing::warn!(link = name, %error, "the link of a disconnected pod could not be removed");
+        match gone {
+            // By its number: the same attachment may have another link by then, of the same name.
+            Some(endpoint) if release && endpoint.ifindex != 0 => {
+                let net = self.net.clone();
+                tokio::spawn(async move {
+                    match net.delete_link(netcore::IfIndex(endpoint.ifindex)).await {
+                        Err(error) if !error.is_not_found() => {
+                            let link = endpoint.host_ifname;
+                            tracing::warn!(link, %error, "the link of a disconnected pod could not be removed");
+                        }
+                        _ => {}
+                    }
+                });
             }
-        };
-        if release {
-            tokio::spawn(removal);
-        } else {
-            removal.await;
+            _ => drop(unwire(&self.net, &host_ifname(attachment)).await?),
         }
         Ok(())
     }
@@ -203,9 +210,10 @@ impl Engine {
     /// Does what was asked while the agent was away.
     pub(super) async fn drain_queue(&mut self) {
         let mut waiting = Vec::new();
+        // Each leaves the queue once it is done: an agent that dies in between has it still to do.
         let drained = self.queue.drain(|attachment| {
             waiting.push(attachment.clone());
-            true
+            false
         });
         match drained {
             Ok(drained) => {
@@ -216,10 +224,10 @@ impl Engine {
             Err(error) => tracing::error!(%error, "queued disconnections cannot be read"),
         }
         for attachment in waiting {
-            if self.delete(&attachment).await.is_err()
-                && let Err(error) = self.queue.write(&attachment)
+            if self.delete(&attachment).await.is_ok()
+                && let Err(error) = self.queue.remove(&attachment)
             {
-                tracing::error!(%attachment, %error, "a disconnection failed and cannot be queued again");
+                tracing::error!(%attachment, %error, "a disconnection that is done cannot be taken from the queue");
             }
         }
     }

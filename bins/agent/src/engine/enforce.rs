@@ -37,10 +37,14 @@ pub(super) struct Installed {
 impl Engine {
     /// Brings the whole node in line with what is known.
     pub(super) async fn enforce(&mut self) -> Result<()> {
-        let first = self.addresses.is_none();
+        let first = !self.settled;
         if first {
             self.cluster.forget_unused_cidrs();
             self.settle().await?;
+            if self.addresses.is_none() {
+                // Which pods are here cannot be told yet; those that an earlier agent left go on as they are.
+                return Ok(());
+            }
         } else if let (Some(book), Some(node)) = (&mut self.addresses, self.cluster.own_node()) {
             book.set_ranges(&node.pod_cidrs)?;
         }
@@ -50,6 +54,7 @@ impl Engine {
             self.datapath.attach_uplink(&self.uplink.name)?;
             let used = self.installed.iter().map(|installed| installed.slot).collect();
             self.datapath.policies.retire_inherited(&used, Instant::now());
+            self.settled = true;
             self.drain_queue().await;
         }
         Ok(())

@@ -55,6 +55,8 @@ pub struct Engine {
     events_there: Readable,
     endpoints: Endpoints,
     addresses: Option<AddressBook>,
+    /// Whether what an earlier agent left has been taken over as a whole.
+    settled: bool,
     installed: Vec<Installed>,
     net: Net,
     netns: Netns,
@@ -107,6 +109,7 @@ impl Engine {
             datapath,
             endpoints,
             addresses: None,
+            settled: false,
             installed: Vec::new(),
             net,
             netns,

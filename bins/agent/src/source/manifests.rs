@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use policy::manifest::{ObjectKey, Rejected, parse_stored};
+use policy::manifest::{Object, ObjectKey, Rejected, parse_stored};
 use tokio::sync::mpsc::Sender;
 
 use super::Change;
+use super::last_valid::LastValid;
 use crate::readable::Readable;
 
 /// How often the directory is looked at even if inotify says nothing.
@@ -38,12 +39,19 @@ pub struct Manifests {
     directory: PathBuf,
     files: BTreeMap<PathBuf, (Stamp, BTreeSet<ObjectKey>)>,
     revision: Option<u64>,
+    last_valid: LastValid,
 }
 
 impl Manifests {
-    /// The manifests in a directory, none of them read yet.
-    pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), files: BTreeMap::new(), revision: None }
+    /// The manifests in a directory, none of them read yet. What policies were when they were valid last is
+    /// kept in another.
+    pub fn new(directory: impl Into<PathBuf>, last_valid: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            files: BTreeMap::new(),
+            revision: None,
+            last_valid: LastValid::new(last_valid.into()),
+        }
     }
 
     /// Sends what is there, then what changes, until nobody listens.
@@ -120,33 +128,14 @@ impl Manifests {
                     continue;
                 }
             };
-            let before = self.files.get(&path).map(|(_, keys)| keys.clone()).unwrap_or_default();
-            let (mut keys, mut nameless) = (BTreeSet::new(), None);
-            for parsed in parse_stored(&text, &path.to_string_lossy()) {
-                match parsed {
-                    Ok(object) => {
-                        keys.insert(object.key());
-                        changes.push(Change::Set(object));
-                    }
-                    Err(rejected) => {
-                        keys.extend(rejected.object.clone());
-                        if rejected.object.is_none() {
-                            nameless = Some(rejected.clone());
-                        }
-                        changes.push(Change::Rejected(rejected));
-                    }
-                }
+            let (told, keys) = self.read(&path, &text);
+            changes.extend(told);
+            if let Some((_, before)) = self.files.insert(path, (stamp, keys.clone())) {
+                gone.extend(before.difference(&keys).cloned());
             }
-            // What cannot be told to be any object may be any of those that were there: none of them is gone.
-            if let Some(rejected) = nameless {
-                for key in before.difference(&keys) {
-                    let object = Some(key.clone());
-                    changes.push(Change::Rejected(Rejected { object, ..rejected.clone() }));
-                }
-                keys.extend(before.iter().cloned());
-            }
-            gone.extend(before.difference(&keys).cloned());
-            self.files.insert(path, (stamp, keys));
+        }
+        if !changes.is_empty() || !gone.is_empty() {
+            self.last_valid.keep_only(self.files.keys());
         }
         // An object may have moved to another file.
         let kept: BTreeSet<&ObjectKey> = self.files.values().flat_map(|(_, keys)| keys).collect();
@@ -156,6 +145,52 @@ impl Manifests {
             changes.push(Change::Observed(revision));
         }
         Ok(changes)
+    }
+
+    /// What a file that is new or another has to tell, and the objects that it holds.
+    fn read(&self, path: &Path, text: &str) -> (Vec<Change>, BTreeSet<ObjectKey>) {
+        let is_policy =
+            |object: &Object| matches!(object, Object::NetworkPolicy(_) | Object::CiliumPolicy(_));
+        let name = path.to_string_lossy();
+        let (mut changes, mut keys, mut nameless) = (Vec::new(), BTreeSet::new(), None);
+        let mut before = self.files.get(path).map(|(_, keys)| keys.clone()).unwrap_or_default();
+
+        let parsed = parse_stored(text, &name);
+        let valid = parsed.iter().all(Result::is_ok);
+        if valid && parsed.iter().flatten().any(is_policy) {
+            self.last_valid.remember(path, text);
+        } else if !valid && !self.files.contains_key(path) {
+            // An earlier agent may have known it when it was valid: that comes first, and stays in force.
+            let text = self.last_valid.recall(path).unwrap_or_default();
+            for object in parse_stored(&text, &name).into_iter().flatten().filter(is_policy) {
+                before.insert(object.key());
+                changes.push(Change::Set(object));
+            }
+        }
+        for parsed in parsed {
+            match parsed {
+                Ok(object) => {
+                    keys.insert(object.key());
+                    changes.push(Change::Set(object));
+                }
+                Err(rejected) => {
+                    keys.extend(rejected.object.clone());
+                    if rejected.object.is_none() {
+                        nameless = Some(rejected.clone());
+                    }
+                    changes.push(Change::Rejected(rejected));
+                }
+            }
+        }
+        // What cannot be told to be any object may be any of those that were there: none of them is gone.
+        if let Some(rejected) = nameless {
+            for key in before.difference(&keys) {
+                let object = Some(key.clone());
+                changes.push(Change::Rejected(Rejected { object, ..rejected.clone() }));
+            }
+            keys.extend(before);
+        }
+        (changes, keys)
     }
 }
 
@@ -198,7 +233,7 @@ mod tests {
     #[test]
     fn tells_what_changed() {
         let directory = tempfile::tempdir().unwrap();
-        let mut manifests = Manifests::new(directory.path());
+        let mut manifests = Manifests::new(directory.path(), directory.path().join(".valid"));
         assert_eq!(told(manifests.look().unwrap()), ["observed 0"]);
         assert!(manifests.look().unwrap().is_empty());
 
@@ -221,7 +256,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_not_gone() {
         let directory = tempfile::tempdir().unwrap();
-        let mut manifests = Manifests::new(directory.path());
+        let mut manifests = Manifests::new(directory.path(), directory.path().join(".valid"));
         let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n";
         write(directory.path(), "a.yaml", namespace);
         assert_eq!(told(manifests.look().unwrap()), ["set Namespace a", "observed 0"]);
@@ -230,5 +265,29 @@ mod tests {
         // Still its object: gone when the file goes.
         fs::remove_file(directory.path().join("a.yaml")).unwrap();
         assert_eq!(told(manifests.look().unwrap()), ["removed Namespace a", "observed 0"]);
+    }
+
+    #[test]
+    fn what_was_valid_last_survives_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let manifests = || Manifests::new(directory.path(), directory.path().join(".valid"));
+        let valid = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p}\nspec: {podSelector: {}}\n";
+        write(directory.path(), "p.yaml", valid);
+        assert_eq!(told(manifests().look().unwrap()), ["set NetworkPolicy default/p", "observed 0"]);
+        for broken in [valid.replace("{}", "3"), "kind: [".into()] {
+            write(directory.path(), "p.yaml", &broken);
+            let told = told(manifests().look().unwrap());
+            assert_eq!(told[0], "set NetworkPolicy default/p");
+            assert!(told.contains(&"rejected NetworkPolicy default/p".to_owned()), "{told:?}");
+        }
+        fs::remove_file(directory.path().join("p.yaml")).unwrap();
+        write(directory.path(), "q.yaml", "kind: [");
+        assert_eq!(told(manifests().look().unwrap()), ["rejected", "observed 0"]);
+        write(directory.path(), "p.yaml", "kind: [");
+        assert_eq!(
+            told(manifests().look().unwrap()),
+            ["rejected", "rejected", "observed 0"],
+            "forgotten with its file"
+        );
     }
 }

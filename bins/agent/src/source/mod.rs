@@ -3,6 +3,7 @@
 //! A source sends [`Change`]s over a channel; the rest of the agent cannot tell one source from another. It
 //! sends every object that there is, then [`Change::Observed`], then what changes.
 
+mod last_valid;
 mod manifests;
 
 use policy::manifest::{Object, ObjectKey, Rejected};

@@ -1,25 +1,19 @@
 //! The CNI verbs, called by hand on the real agent.
 
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use netcore::Netns;
 use serde_json::{Value, json};
 
-use crate::runtime::{Runtime, ip_in};
+use crate::runtime::{Runtime, addresses, ip_in};
 use crate::support::{Lab, eventually, has};
 
-/// The addresses that ADD answered.
-fn addresses(added: &Value) -> Vec<String> {
-    let ips = added["ips"].as_array().unwrap();
-    ips.iter().map(|ip| ip["address"].as_str().unwrap().split('/').next().unwrap().to_owned()).collect()
-}
-
 /// Whether one of two sandboxes reaches the other over UDP, at each of its addresses.
-fn reaches(from: &Netns, to: &Netns, addresses: &[String]) -> bool {
+fn reaches(from: &Netns, to: &Netns, addresses: &[IpAddr]) -> bool {
     addresses.iter().all(|address| {
-        let at = SocketAddr::new(address.parse().unwrap(), 4000);
+        let at = SocketAddr::new(*address, 4000);
         let Ok(server) = to.run_in(|| UdpSocket::bind(at)).unwrap() else { return false };
         let any = if at.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let client = from.run_in(|| UdpSocket::bind(any)).unwrap().unwrap();
@@ -75,7 +69,10 @@ fn add_check_damage_repair_del() {
     runtime.call("DEL", "a", &a).good();
     assert_eq!(runtime.call("CHECK", "a", &a).code(), 3);
     let again = runtime.call("ADD", "a", &a).good();
-    assert!(addresses(&again).iter().all(|address| !addresses(&added).contains(address)), "not given again soon");
+    assert!(
+        addresses(&again).iter().all(|address| !addresses(&added).contains(address)),
+        "not given again soon"
+    );
     assert!(reaches(&b_netns, &a_netns, &addresses(&again)));
     runtime.call("CHECK", "a", &a).good();
     assert_eq!(lab.agent("node1").endpoints.len(), 2);
@@ -151,7 +148,7 @@ fn gc_keeps_what_it_is_told() {
     let left: Vec<_> = lab.agent("node1").endpoints.into_iter().map(|e| e.attachment.container_id).collect();
     assert_eq!(left, ["b"]);
     assert_eq!(lab.agent("node1").addresses_used, 2);
-    eventually("the others' links are gone", || (links(&lab).len() == 1).then_some(()));
+    eventually("the others' links are gone", || (runtime.links().len() == 1).then_some(()));
 }
 
 #[test]
@@ -168,7 +165,10 @@ fn del_while_the_agent_is_away_is_done_later() {
     runtime.call("ADD", "b", &b).good();
     runtime.kill();
 
-    assert_eq!(runtime.raw(&[("CNI_COMMAND", "STATUS")], "a", runtime.config().to_string().as_bytes()).code(), 50);
+    assert_eq!(
+        runtime.raw(&[("CNI_COMMAND", "STATUS")], "a", runtime.config().to_string().as_bytes()).code(),
+        50
+    );
     for (pod, netns) in [("a", &a), ("b", &b)] {
         let answer = runtime.call("DEL", pod, netns);
         assert!(answer.elapsed < Duration::from_secs(4), "{answer:?}");
@@ -181,7 +181,10 @@ fn del_while_the_agent_is_away_is_done_later() {
         std::thread::sleep(Duration::from_millis(300));
         runtime.start();
         let (again, new) = (addresses(&again.join().unwrap()), addresses(&new.join().unwrap()));
-        assert!(again.iter().chain(&new).all(|address| !before.contains(address)), "{before:?} {again:?} {new:?}");
+        assert!(
+            again.iter().chain(&new).all(|address| !before.contains(address)),
+            "{before:?} {again:?} {new:?}"
+        );
         assert!(reaches(&c_netns, &a_netns, &again) && reaches(&a_netns, &c_netns, &new));
     });
     eventually("the queue is drained", || {
@@ -191,11 +194,4 @@ fn del_while_the_agent_is_away_is_done_later() {
     runtime.call("CHECK", "a", &a).good();
     let left = std::fs::read_dir(lab.files("node1").queue()).unwrap().flatten();
     assert_eq!(left.filter(|file| file.file_name().to_string_lossy().ends_with(".json")).count(), 0);
-}
-
-/// The hosts' ends of pods' links on `node1`.
-fn links(lab: &Lab) -> Vec<String> {
-    let (_, said) = lab.exec("node/node1", "ip -o link show type veth");
-    let names = said.lines().filter_map(|line| line.split(' ').nth(1));
-    names.filter(|name| name.starts_with("nl-")).map(str::to_owned).collect()
 }

@@ -1,5 +1,6 @@
 //! Labs as their users make them, with the real agent, plugin and datapath, each test on a lab of its own.
 
+mod changes;
 mod cni;
 mod commands;
 mod packets;

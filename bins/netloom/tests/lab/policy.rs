@@ -221,7 +221,9 @@ fn manifest(kind: &str, number: usize, spec: &str) -> String {
         _ => ("cilium.io/v2", ""),
     };
     let namespace = if namespace.is_empty() { String::new() } else { format!(", namespace: {namespace}") };
-    format!("---\napiVersion: {version}\nkind: {kind}\nmetadata: {{name: p{number}{namespace}}}\nspec: {spec}\n")
+    format!(
+        "---\napiVersion: {version}\nkind: {kind}\nmetadata: {{name: p{number}{namespace}}}\nspec: {spec}\n"
+    )
 }
 
 /// Makes all attempts at once; says which did not end as expected.
@@ -268,7 +270,9 @@ fn policies_at_packet_level() {
         if !all.is_empty() {
             lab.applied(&all);
         }
-        failures.extend(surprises(&lab, case.open, case.closed).into_iter().map(|s| format!("{}: {s}", case.name)));
+        failures.extend(
+            surprises(&lab, case.open, case.closed).into_iter().map(|s| format!("{}: {s}", case.name)),
+        );
         if !all.is_empty() {
             lab.deleted(&all);
         }

@@ -1,8 +1,10 @@
 //! A container runtime for tests: sandboxes, the plugin called by hand, and an agent that is away for as long as a
 //! test wants.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::net::IpAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -11,6 +13,22 @@ use netcore::Netns;
 use serde_json::{Value, json};
 
 use crate::support::{Lab, eventually, kill};
+
+/// A pod that the test connected.
+pub(crate) struct Pod {
+    /// The name of its network namespace.
+    pub(crate) path: String,
+    pub(crate) netns: Netns,
+    /// IPv4 first.
+    pub(crate) addresses: Vec<IpAddr>,
+}
+
+/// The addresses that ADD answered.
+pub(crate) fn addresses(added: &Value) -> Vec<IpAddr> {
+    let ips = added["ips"].as_array().unwrap();
+    let address = |ip: &Value| ip["address"].as_str().unwrap().split('/').next().unwrap().parse().unwrap();
+    ips.iter().map(address).collect()
+}
 
 /// What a call of the plugin came to.
 #[derive(Debug)]
@@ -53,12 +71,17 @@ pub(crate) struct Runtime<'a> {
 impl<'a> Runtime<'a> {
     /// Takes `node1` over from the lab's daemon.
     pub(crate) fn new(lab: &'a Lab) -> Self {
-        let node = "node1";
+        Self::of(lab, "node1")
+    }
+
+    /// Takes a node over from the lab's daemon.
+    pub(crate) fn of(lab: &'a Lab, node: &'static str) -> Self {
         let pid = lab.agent(node).pid;
         let arguments = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
         let arguments = arguments.trim_end_matches('\0').split('\0').map(str::to_owned).collect();
-        let daemon = lab.json("status", &[])["daemon"].as_u64().unwrap();
-        kill(u32::try_from(daemon).unwrap(), "KILL");
+        if let Some(daemon) = lab.json("status", &[])["daemon"].as_u64() {
+            kill(u32::try_from(daemon).unwrap(), "KILL");
+        }
         Self { lab, node, arguments, agent: Mutex::new(Agent { pid, child: None }) }
     }
 
@@ -86,6 +109,14 @@ impl<'a> Runtime<'a> {
     /// Waits until the agent can connect pods.
     pub(crate) fn ready(&self) {
         eventually("the agent is ready", || self.lab.agent(self.node).ready.then_some(()));
+    }
+
+    /// Announces a pod and connects it; says its network namespace and its addresses.
+    pub(crate) fn pod(&self, name: &str) -> Pod {
+        let (path, netns) = self.sandbox(name);
+        self.announce(name);
+        let added = self.call("ADD", name, &path).good();
+        Pod { path, netns, addresses: addresses(&added) }
     }
 
     /// A sandbox that goes with the lab; says the name of its network namespace.
@@ -148,6 +179,28 @@ impl<'a> Runtime<'a> {
         let valid = pods.iter().map(|pod| json!({"containerID": pod, "ifname": "eth0"}));
         config["cni.dev/valid-attachments"] = valid.collect();
         self.raw(&[("CNI_COMMAND", "GC")], "gc", config.to_string().as_bytes())
+    }
+
+    /// The hosts' ends of pods' links.
+    pub(crate) fn links(&self) -> BTreeSet<String> {
+        let said = self.ip("-o link show type veth");
+        let names = said.lines().filter_map(|line| line.split([' ', '@']).nth(1));
+        names.filter(|name| name.starts_with("nl-")).map(str::to_owned).collect()
+    }
+
+    /// Whether what the agent remembers, what it gave out and what the kernel has are the same pods.
+    pub(crate) fn settles(&self, pods: &[&Pod]) {
+        let wanted: BTreeSet<IpAddr> = pods.iter().flat_map(|pod| pod.addresses.clone()).collect();
+        assert_eq!(wanted.len(), pods.iter().map(|pod| pod.addresses.len()).sum::<usize>(), "given twice");
+        eventually("the agent, its journal and the links agree", || {
+            let status = self.lab.agent(self.node);
+            let known = status.endpoints.iter().flat_map(|endpoint| endpoint.addresses.clone());
+            let links = status.endpoints.iter().map(|endpoint| endpoint.host_ifname.clone()).collect();
+            let agree = known.collect::<BTreeSet<_>>() == wanted
+                && status.addresses_used == wanted.len() as u64
+                && self.links() == links;
+            agree.then_some(())
+        });
     }
 
     /// Runs `ip` in the node's namespace.

@@ -59,19 +59,20 @@ fn still_allowed(f: Family) -> Case {
 }
 
 fn denied(f: Family) -> Case {
-    connected(f, "a policy that no longer allows a connection cuts it")
+    connected(f, "a policy that no longer allows a connection cuts its opener")
         .egress_becomes("nothing")
         .cannot_send(&out(f, TCP_ACK), DropReason::PolicyDenied)
-        .remembers(&[])
-        .refuses(&back(f, TCP_ACK), DropReason::PolicyDenied)
+        .remembers(&[Conn::established(TCP, f.other(), (4000, 80))])
+        .receives(&back(f, TCP_ACK))
+        .cannot_send(&out(f, TCP_ACK), DropReason::PolicyDenied)
         .egress_becomes("one peer")
-        .refuses(&back(f, TCP_ACK), DropReason::PolicyDenied)
+        .sends(&out(f, TCP_ACK), Outcome::Pass)
 }
 
 fn denied_for_peer(f: Family) -> Case {
     let ask = Packet::udp(f.other(), f.pod(), (4000, 53));
     Case::new(format!(
-        "{f}: a connection that the peer opened is cut at its next packet, then its answers are"
+        "{f}: a connection that the peer opened is cut at its next packet, and no answer opens it again"
     ))
     .policy("nothing", &Paint::nothing())
     .egress("nothing")
@@ -79,16 +80,16 @@ fn denied_for_peer(f: Family) -> Case {
     .sends(&Packet::udp(f.pod(), f.other(), (53, 4000)), Outcome::Pass)
     .ingress_becomes("nothing")
     .refuses(&ask, DropReason::PolicyDenied)
-    .cannot_send(&Packet::udp(f.pod(), f.other(), (53, 4000)), DropReason::PolicyDenied)
-    .remembers(&[])
+    .sends(&Packet::udp(f.pod(), f.other(), (53, 4000)), Outcome::Pass)
+    .refuses(&ask, DropReason::PolicyDenied)
 }
 
 fn replies_wait_for_opener(f: Family) -> Case {
-    connected(f, "answers pass until the opener is judged again")
+    connected(f, "answers pass without the opener being judged")
         .egress_becomes("nothing")
         .receives(&back(f, TCP_ACK))
         .cannot_send(&out(f, TCP_ACK), DropReason::PolicyDenied)
-        .refuses(&back(f, TCP_ACK), DropReason::PolicyDenied)
+        .receives(&back(f, TCP_ACK))
 }
 
 fn policy_lost(f: Family) -> Case {
@@ -107,7 +108,6 @@ fn relabelled(f: Family) -> Case {
     connected(f, "a peer that becomes somebody else is judged again")
         .then(is(f.other(), world::peer(Identity(999))))
         .cannot_send(&out(f, TCP_ACK), DropReason::PolicyDenied)
-        .remembers(&[])
 }
 
 fn covered_otherwise(f: Family) -> Case {
@@ -148,6 +148,6 @@ fn unconfirmed_too(f: Family) -> Case {
         .opens(&out(f, TCP_SYN), Outcome::Pass)
         .egress_becomes("nothing")
         .cannot_send(&out(f, TCP_SYN), DropReason::PolicyDenied)
-        .refuses(&back(f, SYN_ACK), DropReason::PolicyDenied)
-        .remembers(&[])
+        .receives(&back(f, SYN_ACK))
+        .cannot_send(&out(f, TCP_ACK), DropReason::PolicyDenied)
 }

@@ -1,0 +1,66 @@
+//! What policies were when they were valid last, for the agent that comes after this one.
+//!
+//! An update that is not valid leaves the last valid revision in force. The source has only the update; without
+//! this, an agent that is started again would not know what was in force.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+/// Copies of a source's files, each under its file's name.
+#[derive(Debug)]
+pub(super) struct LastValid {
+    directory: PathBuf,
+}
+
+impl LastValid {
+    pub(super) fn new(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    /// Remembers what a file holds.
+    pub(super) fn remember(&self, file: &Path, text: &str) {
+        let Some(copy) = self.copy(file) else { return };
+        if self.recall(file).as_deref() == Some(text) {
+            return;
+        }
+        // Not synced: a machine that loses power loses its pods too.
+        let beside = self.directory.join(".new");
+        let written = fs::create_dir_all(&self.directory)
+            .and_then(|()| fs::write(&beside, text))
+            .and_then(|()| fs::rename(&beside, &copy));
+        told(&copy, written);
+    }
+
+    /// What a file held; nothing where that is not known.
+    pub(super) fn recall(&self, file: &Path) -> Option<String> {
+        fs::read_to_string(self.copy(file)?).ok()
+    }
+
+    /// Forgets all but these files.
+    pub(super) fn keep_only<'a>(&self, files: impl Iterator<Item = &'a PathBuf>) {
+        let names: BTreeSet<&OsStr> = files.filter_map(|file| file.file_name()).collect();
+        let Ok(copies) = fs::read_dir(&self.directory) else { return };
+        let known: Vec<OsString> = copies.flatten().map(|copy| copy.file_name()).collect();
+        for name in known.iter().filter(|name| !names.contains(name.as_os_str())) {
+            let copy = self.directory.join(name);
+            told(&copy, fs::remove_file(&copy));
+        }
+    }
+
+    fn copy(&self, file: &Path) -> Option<PathBuf> {
+        Some(self.directory.join(file.file_name()?))
+    }
+}
+
+/// Nothing that is in force depends on it now: a failure is told, and no more.
+fn told(copy: &Path, done: io::Result<()>) {
+    match done {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            tracing::warn!(copy = %copy.display(), %error, "what is valid now cannot be kept for a restart");
+        }
+        _ => {}
+    }
+}
