@@ -167,7 +167,7 @@ const CASES: &[Case] = &[
             (CNP, "{endpointSelector: {matchLabels: {app: s}}, ingress: [{fromEntities: [world], toPorts: [{ports: [{port: '80'}]}]}, {fromEntities: [remote-node], toPorts: [{ports: [{port: '81'}]}]}, {fromEntities: [cluster], toPorts: [{ports: [{port: '90'}]}]}]}"),
             (CNP, "{endpointSelector: {matchLabels: {app: t}}, egress: [{toEntities: [host], toPorts: [{ports: [{port: '7777'}]}]}, {toEntities: [world-ipv4, world-ipv6], toPorts: [{ports: [{port: '443'}]}]}]}"),
         ],
-        open: &["world s1 80", "world s2 80/UDP", "node2 s1 81 90", "a s1 90", "t world 443"].as_slice(),
+        open: ["world s1 80", "world s2 80/UDP", "node2 s1 81 90", "a s1 90", "t world 443"].as_slice(),
         closed: &["world s1 81 90", "a s1 80 81", "node2 s1 80", "t world 80", "t a 80", "t s1 90", "t node2 80"],
     },
     Case {

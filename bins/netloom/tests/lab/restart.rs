@@ -7,11 +7,19 @@ use std::time::Duration;
 use lab::attempt::{Attempt, Outcome, Protocol};
 
 use crate::runtime::{Pod, Runtime};
-use crate::support::Lab;
+use crate::support::{FAMILIES, Lab};
 use crate::traffic::Traffic;
 
 /// Milliseconds that an agent lives: it dies in the middle of its start, of its first work, of a change.
 const LIVES: [u64; 12] = [0, 5, 10, 15, 20, 30, 40, 60, 90, 140, 220, 350];
+
+/// A pod of the other node, which the lab itself runs as long as it can.
+const FAR: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: far, labels: {app: far}}
+spec: {nodeName: node2, containers: [{name: c, image: x}]}
+";
 
 /// Two policies that let the clients in, by other means.
 const POLICIES: [&str; 2] = [
@@ -37,11 +45,11 @@ fn connects(from: &Pod, to: SocketAddr, expected: bool) -> bool {
 
 #[test]
 fn agents_killed_at_any_moment() {
-    let Some(lab) = Lab::up("kills", 2, &policy(0)) else { return };
+    let Some(lab) = Lab::up("kills", 2, &format!("{FAR}---\n{}", policy(0))) else { return };
+    let addresses = FAMILIES.map(|family| lab.address("far", family)).to_vec();
+    let far = Pod { path: String::new(), netns: lab.netns("far"), addresses };
     let runtime = Runtime::new(&lab);
-    let other = Runtime::of(&lab, "node2");
-    let server = runtime.pod("server");
-    let (near, far, stranger) = (runtime.pod("near"), other.pod("far"), runtime.pod("stranger"));
+    let (server, near, stranger) = (runtime.pod("server"), runtime.pod("near"), runtime.pod("stranger"));
     let mut port = 1000;
     let mut traffic = Vec::new();
     for (client, address) in

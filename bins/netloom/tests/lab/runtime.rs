@@ -71,11 +71,7 @@ pub(crate) struct Runtime<'a> {
 impl<'a> Runtime<'a> {
     /// Takes `node1` over from the lab's daemon.
     pub(crate) fn new(lab: &'a Lab) -> Self {
-        Self::of(lab, "node1")
-    }
-
-    /// Takes a node over from the lab's daemon.
-    pub(crate) fn of(lab: &'a Lab, node: &'static str) -> Self {
+        let node = "node1";
         let pid = lab.agent(node).pid;
         let arguments = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
         let arguments = arguments.trim_end_matches('\0').split('\0').map(str::to_owned).collect();
