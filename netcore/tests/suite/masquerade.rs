@@ -58,6 +58,7 @@ fn only_what_leaves_the_cluster_is_masqueraded() {
             uplinks: ["up+".to_owned()].into(),
             pods: networks(&["10.0.1.0/24", "fd00:1::/64"]),
             native: networks(&["10.0.0.0/8", "10.1.0.0/16"]),
+            except: None,
         };
         match rules.apply(&node) {
             Err(Error::NftMissing) => {

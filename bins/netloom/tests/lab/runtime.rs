@@ -111,7 +111,11 @@ impl<'a> Runtime<'a> {
     pub(crate) fn pod(&self, name: &str) -> Pod {
         let (path, netns) = self.sandbox(name);
         self.announce(name);
-        let added = self.call("ADD", name, &path).good();
+        // As a runtime does, again while the agent is away for longer than the plugin waits.
+        let added = eventually("a pod is added", || {
+            let answer = self.call("ADD", name, &path);
+            (answer.success || answer.code() != 11).then(|| answer.good())
+        });
         Pod { path, netns, addresses: addresses(&added) }
     }
 
