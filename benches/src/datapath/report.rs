@@ -128,8 +128,12 @@ pub struct VerdictTime {
 pub struct ProgramSize {
     /// Its name.
     pub name: String,
-    /// Instructions that the verifier walked; nothing before Linux 5.16.
+    /// Instructions that the verifier walked; nothing where the kernel did not keep it.
     pub verified_insns: Option<u32>,
+    /// Bytes of stack; nothing for programs of the benchmark's own. In the text only: the form of the document is
+    /// settled.
+    #[serde(skip)]
+    pub stack_bytes: Option<u32>,
     /// Bytes of machine code.
     pub jited_bytes: u32,
 }

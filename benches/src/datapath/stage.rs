@@ -132,7 +132,8 @@ impl Stage {
             .into_iter()
             .map(|report| ProgramSize {
                 name: report.name,
-                verified_insns: report.verified_insns,
+                verified_insns: Some(report.verified_insns),
+                stack_bytes: Some(report.stack),
                 jited_bytes: report.jited_bytes,
             })
             .collect();
@@ -143,6 +144,7 @@ impl Stage {
             sizes.push(ProgramSize {
                 name: name.to_owned(),
                 verified_insns: info.verified_instruction_count(),
+                stack_bytes: None,
                 jited_bytes: info.size_jitted(),
             });
         }

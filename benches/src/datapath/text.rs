@@ -58,11 +58,15 @@ impl fmt::Display for Report {
                 size.peers, size.ports, size.entries, size.cells
             )?;
         }
-        writeln!(f, "\n{:<30} {:>14} {:>12}", "program", "verified insns", "JIT bytes")?;
+        writeln!(
+            f,
+            "\n{:<30} {:>14} {:>12} {:>12}",
+            "program", "verified insns", "JIT bytes", "stack bytes"
+        )?;
+        let known = |number: Option<u32>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
         for size in &self.programs {
-            let verified =
-                size.verified_insns.map_or_else(|| "unknown".to_owned(), |insns| insns.to_string());
-            writeln!(f, "{:<30} {verified:>14} {:>12}", size.name, size.jited_bytes)?;
+            let (verified, stack) = (known(size.verified_insns), known(size.stack_bytes));
+            writeln!(f, "{:<30} {verified:>14} {:>12} {stack:>12}", size.name, size.jited_bytes)?;
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ use crate::pins::Pins;
 use crate::policies::{Policies, PolicyMaps};
 use crate::program::{self, Program, ProgramReport};
 use crate::table::Table;
+use crate::verifier::verify;
 
 /// Sizes of the maps that a node may want larger or smaller, in entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,12 +218,13 @@ impl Datapath {
         self.pins.as_ref().map_or(Ok(()), |pins| attach::forget(link, pins))
     }
 
-    /// What the kernel says of the programs.
+    /// What the kernel says of the programs. They are verified once more for it: not every kernel keeps what it
+    /// found.
     ///
     /// # Errors
     /// When it says nothing.
     pub fn programs(&mut self) -> Result<Vec<ProgramReport>, Error> {
-        Program::ALL.into_iter().map(|program| program::report(&mut self.ebpf, program.name())).collect()
+        verify()?.iter().map(|verified| program::report(&mut self.ebpf, verified)).collect()
     }
 
     /// A descriptor of a program, for other programs to tail-call it.

@@ -45,4 +45,4 @@ pub use pins::Pins;
 pub use policies::{GRACE, Policies};
 pub use program::{Program, ProgramReport};
 pub use table::{Changes, Table};
-pub use verifier::instructions_by_log;
+pub use verifier::{Verified, verify};

@@ -5,6 +5,7 @@ use aya::programs::{ProgramError, ProgramFd, SchedClassifier};
 use nix::sys::utsname::uname;
 
 use crate::error::{Error, refused};
+use crate::verifier::Verified;
 
 /// A program of the datapath.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,8 +44,10 @@ impl Program {
 pub struct ProgramReport {
     /// Its name.
     pub name: String,
-    /// Instructions that the verifier walked; nothing before Linux 5.16.
-    pub verified_insns: Option<u32>,
+    /// Instructions that the verifier walked.
+    pub verified_insns: u32,
+    /// Bytes of stack that it uses; 512 is the most.
+    pub stack: u32,
     /// Bytes of machine code.
     pub jited_bytes: u32,
     /// Bytes of verified BPF.
@@ -75,14 +78,16 @@ pub(crate) fn fd(ebpf: &mut Ebpf, name: &'static str) -> Result<ProgramFd, Error
     fd.try_clone().map_err(Error::attach(name, "the tail calls"))
 }
 
-/// What the kernel says of the classifier of this name.
-pub(crate) fn report(ebpf: &mut Ebpf, name: &'static str) -> Result<ProgramReport, Error> {
+/// What the kernel says of a loaded program, and said when it verified it.
+pub(crate) fn report(ebpf: &mut Ebpf, verified: &Verified) -> Result<ProgramReport, Error> {
+    let name = verified.program.name();
     let info = classifier(ebpf, name)?
         .info()
         .map_err(|source| Error::Examine { program: name, source: Box::new(source) })?;
     Ok(ProgramReport {
         name: name.to_owned(),
-        verified_insns: info.verified_instruction_count(),
+        verified_insns: verified.instructions,
+        stack: verified.stack,
         jited_bytes: info.size_jitted(),
         translated_bytes: info.size_translated(),
         memory: info.memory_locked().unwrap_or_default(),

@@ -21,11 +21,22 @@ use crate::program::Program;
 /// `BPF_LOG_STATS` of `linux/bpf.h`.
 const LOG_STATS: u32 = 4;
 
-/// How many instructions the verifier walked for each program, by its own log.
+/// What the verifier found of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// The program.
+    pub program: Program,
+    /// Instructions that the verifier walked.
+    pub instructions: u32,
+    /// Bytes of stack that the program uses; 512 is the most.
+    pub stack: u32,
+}
+
+/// What the verifier found of each program, by its own log.
 ///
 /// # Errors
 /// When the object cannot be loaded, or the log does not say.
-pub fn instructions_by_log() -> Result<Vec<(Program, u32)>, Error> {
+pub fn verify() -> Result<Vec<Verified>, Error> {
     let unreadable = |source: &dyn std::error::Error| Error::Log { what: source.to_string() };
     let ebpf = EbpfLoader::new().load(OBJECT).map_err(|source| Error::Object { source: Box::new(source) })?;
     let mut object = Object::parse(OBJECT).map_err(|error| unreadable(&error))?;
@@ -45,16 +56,18 @@ pub fn instructions_by_log() -> Result<Vec<(Program, u32)>, Error> {
             let function = parsed.and_then(|parsed| object.functions.get(&parsed.function_key()));
             let (Some(parsed), Some(function)) = (parsed, function) else { return Err(missing) };
             let log = load(&function.instructions, &parsed.license).map_err(|error| unreadable(&error))?;
-            let count = processed(&log).ok_or_else(|| Error::Log { what: format!("no count in {log:?}") })?;
-            Ok((program, count))
+            let silent = || Error::Log { what: format!("no instructions or no stack in {log:?}") };
+            let instructions = number_after(&log, "processed ").ok_or_else(silent)?;
+            let stack = number_after(&log, "stack depth ").ok_or_else(silent)?;
+            Ok(Verified { program, instructions, stack })
         })
         .collect()
 }
 
-/// The number in `processed N insns (limit …`.
-fn processed(log: &str) -> Option<u32> {
-    let (_, rest) = log.split_once("processed ")?;
-    rest.split_once(' ')?.0.parse().ok()
+/// The number behind a word of the log, as in `processed N insns (limit …` and `stack depth N`.
+fn number_after(log: &str, word: &str) -> Option<u32> {
+    let (_, rest) = log.split_once(word)?;
+    rest.split(|other: char| !other.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// The descriptor behind a map of a kind that the datapath has.
@@ -102,10 +115,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_count() {
+    fn finds_the_numbers() {
         let log =
             "verification time 3 usec\nstack depth 216\nprocessed 340 insns (limit 1000000) max_states 2\n";
-        assert_eq!(processed(log), Some(340));
-        assert_eq!(processed("func#0 @0"), None);
+        assert_eq!(number_after(log, "processed "), Some(340));
+        assert_eq!(number_after(log, "stack depth "), Some(216));
+        assert_eq!(number_after("func#0 @0", "processed "), None);
     }
 }

@@ -15,10 +15,7 @@ fn every_program_is_small_enough_for_the_verifier() {
     let programs = Datapath::load(&support::options()).unwrap().programs().unwrap();
     assert!(!programs.is_empty());
     for program in programs {
-        let Some(verified) = program.verified_insns else {
-            eprintln!("skipped: this kernel does not count verified instructions");
-            return;
-        };
+        let verified = program.verified_insns;
         println!(
             "{}: {verified} verified instructions, {} bytes of machine code",
             program.name, program.jited_bytes

@@ -45,8 +45,12 @@ impl Engine {
                 // Which pods are here cannot be told yet; those that an earlier agent left go on as they are.
                 return Ok(());
             }
-        } else if let (Some(book), Some(node)) = (&mut self.addresses, self.cluster.own_node()) {
-            book.set_ranges(&node.pod_cidrs)?;
+        } else {
+            if let (Some(book), Some(node)) = (&mut self.addresses, self.cluster.own_node()) {
+                book.set_ranges(&node.pod_cidrs)?;
+            }
+            // For a pod that went without a word nothing can be plumbed any more, which would hold up all others.
+            self.collect_gone().await;
         }
         self.enforce_datapath()?;
         self.plumb().await?;

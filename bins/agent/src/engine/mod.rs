@@ -202,7 +202,7 @@ impl Engine {
     }
 
     async fn sweep(&mut self) {
-        if !self.is_ready() {
+        if !self.settled {
             return;
         }
         self.collect_gone().await;

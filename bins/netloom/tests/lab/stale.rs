@@ -1,11 +1,13 @@
 //! What nobody disconnected, and what nobody remembers.
 
 use std::fs;
+use std::net::SocketAddr;
 
 use netcore::Netns;
 
 use crate::runtime::Runtime;
 use crate::support::{Lab, has};
+use crate::traffic::Traffic;
 
 #[test]
 fn what_went_without_del_is_collected() {
@@ -14,7 +16,12 @@ fn what_went_without_del_is_collected() {
     }
     let Some(lab) = Lab::up("stale", 1, "") else { return };
     let runtime = Runtime::new(&lab);
-    let stays = runtime.pod("stays");
+    let (stays, peer) = (runtime.pod("stays"), runtime.pod("peer"));
+    let traffic: Vec<Traffic> = stays
+        .addresses
+        .iter()
+        .map(|address| Traffic::udp(&peer.netns, &stays.netns, SocketAddr::new(*address, 1000)))
+        .collect();
     for pod in ["gone", "also-gone"] {
         let pod = runtime.pod(pod);
         Netns::delete(&pod.path).unwrap();
@@ -28,10 +35,12 @@ fn what_went_without_del_is_collected() {
     fs::write(lab.files("node1").queue().join("x:eth0.json"), "{").unwrap();
     runtime.start();
     runtime.ready();
-    runtime.settles(&[&stays]);
+    runtime.settles(&[&stays, &peer]);
+    // Those that stay did not notice.
+    traffic.into_iter().for_each(Traffic::finish);
     runtime.call("CHECK", "stays", &stays.path).good();
     assert!(!runtime.ip("-o link").contains("orphan"));
-    assert_eq!(fs::read_dir(lab.files("node1").state().join("endpoints")).unwrap().count(), 1);
-    let left = runtime.pod("new");
-    runtime.settles(&[&stays, &left]);
+    assert_eq!(fs::read_dir(lab.files("node1").state().join("endpoints")).unwrap().count(), 2);
+    let new = runtime.pod("new");
+    runtime.settles(&[&stays, &peer, &new]);
 }
