@@ -22,7 +22,8 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     }
 }
 
-/// Replaces a document: whoever reads finds the old one or the new one, after a crash too.
+/// Replaces a document: whoever reads finds the old one or the new one, after a crash too. Which of them it is
+/// after the machine's own crash does not matter: pods and datapath are gone with it.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -35,7 +36,6 @@ pub(crate) fn write<T: Serialize>(path: &Path, document: &T) -> Result<()> {
         file.write_all(&serde_json::to_vec(document)?)?;
         file.sync_data()?;
         fs::rename(&beside, path)?;
-        File::open(directory)?.sync_all()?;
         Ok(())
     };
     written().with_context(|| format!("writing the state in {}", path.display()))

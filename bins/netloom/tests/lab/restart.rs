@@ -88,7 +88,7 @@ fn agents_killed_at_any_moment() {
                     "round {round}: {address}"
                 );
             }
-            lab.run("apply", &["--wait", "false", "-f", write(&lab, &policy(round + 1)).to_str().unwrap()]);
+            lab.announce(&policy(round + 1));
             runtime.start();
         }
         runtime.ready();
@@ -107,10 +107,4 @@ fn agents_killed_at_any_moment() {
     for (name, pod) in [("server", &server), ("near", &near), ("last", &last)] {
         runtime.call("CHECK", name, &pod.path).good();
     }
-}
-
-fn write(lab: &Lab, text: &str) -> std::path::PathBuf {
-    let file = std::env::temp_dir().join(format!("{}.yaml", lab.name));
-    std::fs::write(&file, text).unwrap();
-    file
 }

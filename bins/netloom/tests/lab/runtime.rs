@@ -126,16 +126,11 @@ impl<'a> Runtime<'a> {
 
     /// Tells the agents of a pod, which nobody but the test connects.
     pub(crate) fn announce(&self, pod: &str) {
-        let manifest = format!(
+        self.lab.announce(&format!(
             "apiVersion: v1\nkind: Pod\nmetadata: {{name: {pod}, labels: {{app: {pod}}}}}\n\
              spec: {{nodeName: {}, containers: [{{name: c, image: x}}]}}\n",
             self.node
-        );
-        let file = std::env::temp_dir().join(format!("{}-{pod}.yaml", self.lab.name));
-        std::fs::write(&file, manifest).unwrap();
-        let said = self.lab.run("apply", &["--wait", "false", "-f", file.to_str().unwrap()]);
-        std::fs::remove_file(&file).unwrap();
-        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        ));
     }
 
     /// The network configuration, as libcni gives it to the plugin.

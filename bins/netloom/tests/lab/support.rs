@@ -90,12 +90,18 @@ impl Lab {
     }
 
     pub(crate) fn apply(&self, text: &str) -> Output {
-        self.feed("apply", text)
+        self.feed("apply", &[], text)
     }
 
-    fn feed(&self, command: &str, text: &str) -> Output {
+    /// Applies what is right, and does not wait.
+    pub(crate) fn announce(&self, text: &str) {
+        let output = self.feed("apply", &["--wait", "false"], text);
+        assert!(output.status.success(), "{}\n{text}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn feed(&self, command: &str, arguments: &[&str], text: &str) -> Output {
         let mut process = self.command(command);
-        process.args(["-f", "-", "--output", "json"]);
+        process.args(["-f", "-", "--output", "json"]).args(arguments);
         process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = process.spawn().unwrap();
         process.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
@@ -110,7 +116,7 @@ impl Lab {
 
     /// Deletes what these manifests name, and waits until it is gone.
     pub(crate) fn deleted(&self, text: &str) {
-        let output = self.feed("delete", text);
+        let output = self.feed("delete", &[], text);
         assert!(output.status.success(), "{}\n{text}", String::from_utf8_lossy(&output.stderr));
     }
 
