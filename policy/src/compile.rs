@@ -6,17 +6,22 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use abi::{Cell, CellAction, Direction, PeerClass, PortClass};
+use abi::{Cell, Direction, PeerClass, PortClass};
 use roaring::RoaringBitmap;
 
 use crate::cidr::CidrRegistry;
 use crate::columns::{Columns, Span};
+use crate::l7::Proxy;
 use crate::label::LabelSet;
+use crate::peer_selector::{PeerSelector, Peers};
 use crate::peers::PeerIndex;
 use crate::pod::{NamedPort, named_ports};
+use crate::policy_key::RuleRef;
+use crate::port::{PortMatch, Ports, Protocol};
 use crate::resolve::Resolved;
-use crate::rule::{Action, PeerSelector, Peers, PortMatch, Ports, Rule, RuleRef};
+use crate::rule::Rule;
 use crate::tables::{PortRange, Tables, prefixes};
+use crate::verdict::{Opinion, Opinions};
 
 /// A policy's tables, and what is needed to explain them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +30,8 @@ pub struct Compiled {
     pub tables: Tables,
     /// The specs that close the direction to what no rule allows.
     pub closed_by: Vec<RuleRef>,
-    rules: Vec<(Action, RuleRef)>,
+    closed: bool,
+    rules: Vec<(Opinion, RuleRef)>,
     /// The rules that name some peer of a class, and some port of a class.
     by_peer: Vec<BTreeSet<u32>>,
     by_port: Vec<BTreeSet<u32>>,
@@ -36,25 +42,24 @@ impl Compiled {
     /// cell's verdict. Where no rule does, the specs that close the direction.
     #[must_use]
     pub fn reasons(&self, peer: PeerClass, port: PortClass) -> Vec<&RuleRef> {
-        let action = match self.tables.cell(peer, port).action {
-            a if a == CellAction::Allow as u8 => Action::Allow,
-            a if a == CellAction::Deny as u8 => Action::Deny,
-            _ => return self.closed_by.iter().collect(),
-        };
         let (Some(by_peer), Some(by_port)) =
             (self.by_peer.get(peer.0 as usize), self.by_port.get(port.0 as usize))
         else {
             return Vec::new();
         };
-        let both = by_peer.intersection(by_port).filter_map(|rule| self.rules.get(*rule as usize));
-        both.filter(|(of_rule, _)| *of_rule == action).map(|(_, origin)| origin).collect()
+        let both = || by_peer.intersection(by_port).filter_map(|rule| self.rules.get(*rule as usize));
+        let mut opinions = Opinions::default();
+        both().for_each(|(opinion, _)| opinions.merge(&(*opinion).into()));
+        let decisive = both().filter(|(opinion, _)| opinions.is_decisive(self.closed, opinion));
+        let rules: Vec<&RuleRef> = decisive.map(|(_, origin)| origin).collect();
+        if rules.is_empty() { self.closed_by.iter().collect() } else { rules }
     }
 }
 
 /// What a rule says, with names of ports resolved.
 struct Atom {
     rule: u32,
-    action: Action,
+    opinion: Opinion,
     /// Everyone where there is none.
     peers: Option<RoaringBitmap>,
     /// Every port of every protocol where there is none.
@@ -73,22 +78,28 @@ pub(crate) fn compile(
     cidrs: &CidrRegistry,
 ) -> Compiled {
     let closed_by = resolved.closed_by.iter().copied().cloned().collect();
-    let rules = resolved.rules.iter().map(|rule| (rule.action, rule.origin.clone())).collect();
+    let closed = resolved.is_closed();
+    let logs = resolved.logs();
+    let opinions = resolved.opinions(&logs);
+    let origins = resolved.rules.iter().map(|held| held.rule.origin.clone());
+    let rules = opinions.iter().copied().zip(origins).collect();
     if resolved.allows_all() {
         let all: BTreeSet<u32> = (0..resolved.rules.len() as u32).collect();
         let tables = Tables::allow_all();
-        return Compiled { tables, closed_by, rules, by_peer: vec![all.clone()], by_port: vec![all] };
+        return Compiled { tables, closed_by, closed, rules, by_peer: vec![all.clone()], by_port: vec![all] };
     }
-    let atoms = atoms(resolved, direction, &named_ports(subject), peers, cidrs);
+    let atoms = atoms(resolved, &opinions, direction, &named_ports(subject), peers, cidrs);
     let rows = Rows::of(&atoms, peers);
     let columns = Columns::of(atoms.iter().map(|atom| atom.ports.as_ref()));
-    let mut compiled = Compiled { closed_by, rules, ..Compiled::default() };
-    fill(&mut compiled, &atoms, &rows, &columns, resolved.base(), peers);
+    let mut compiled = Compiled { closed_by, closed, rules, ..Compiled::default() };
+    compiled.tables.logs = logs;
+    fill(&mut compiled, &atoms, &rows, &columns, peers);
     compiled
 }
 
 fn atoms(
     resolved: &Resolved<'_>,
+    opinions: &[Opinion],
     direction: Direction,
     own_ports: &BTreeSet<NamedPort>,
     peers: &PeerIndex,
@@ -96,14 +107,15 @@ fn atoms(
 ) -> Vec<Atom> {
     let mut selected: HashMap<&PeerSelector, RoaringBitmap> = HashMap::new();
     let mut atoms = Vec::new();
-    for (number, rule) in (0u32..).zip(&resolved.rules) {
+    for ((number, held), opinion) in (0u32..).zip(&resolved.rules).zip(opinions) {
+        let rule = held.rule;
         let bitmap = match &rule.peers {
             Peers::Any => None,
             Peers::OneOf(selectors) => Some(selectors.iter().fold(RoaringBitmap::new(), |all, selector| {
                 all | &*selected.entry(selector).or_insert_with(|| peers.select(selector, cidrs))
             })),
         };
-        let atom = |peers, ports| Atom { rule: number, action: rule.action, peers, ports };
+        let atom = |peers, ports| Atom { rule: number, opinion: *opinion, peers, ports };
         let Some((spans, names)) = spans(rule, direction, own_ports) else {
             atoms.push(atom(bitmap, None));
             continue;
@@ -125,7 +137,7 @@ fn atoms(
     atoms
 }
 
-type Names<'a> = Vec<(&'a str, &'a BTreeSet<crate::rule::Protocol>)>;
+type Names<'a> = Vec<(&'a str, &'a BTreeSet<Protocol>)>;
 
 /// The ports of a rule, and the names among them that only peers can resolve; none where it is about all.
 fn spans<'a>(
@@ -196,47 +208,58 @@ impl Rows {
 /// A row's verdicts: that of column 0, and those of the columns where it differs, in order.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Verdicts {
-    other: CellAction,
-    named: Vec<(u32, CellAction)>,
+    other: Cell,
+    named: Vec<(u32, Cell)>,
 }
 
-fn verdicts(atoms: &[Atom], numbers: &[usize], columns: &Columns, base: CellAction) -> Verdicts {
-    let mut other = base;
-    let mut named: BTreeMap<u32, CellAction> = BTreeMap::new();
+/// The verdicts of a row that these atoms name.
+fn verdicts(
+    atoms: &[Atom],
+    numbers: &[usize],
+    columns: &Columns,
+    closed: bool,
+    proxies: &mut Vec<Proxy>,
+) -> Verdicts {
+    let mut everywhere = Opinions::default();
+    let mut somewhere: BTreeMap<u32, Opinions> = BTreeMap::new();
     for &number in numbers {
-        let action = match atoms[number].action {
-            Action::Allow => CellAction::Allow,
-            Action::Deny => CellAction::Deny,
-        };
-        // The order of cell actions among NoRule, Allow and Deny is that of their strength.
+        let opinion = atoms[number].opinion.into();
         match columns.of_atom(number) {
-            None => other = other.max(action),
+            None => everywhere.merge(&opinion),
             Some(of_atom) => {
                 for column in of_atom {
-                    let cell = named.entry(*column).or_insert(action);
-                    *cell = (*cell).max(action);
+                    somewhere.entry(*column).or_default().merge(&opinion);
                 }
             }
         }
     }
-    named.retain(|_, action| *action > other);
-    Verdicts { other, named: named.into_iter().collect() }
+    let mut cell = |opinions: &Opinions| {
+        opinions.cell(closed, |proxy| {
+            let at = proxies.iter().position(|known| *known == proxy).unwrap_or_else(|| {
+                proxies.push(proxy);
+                proxies.len() - 1
+            });
+            at as u16 + 1
+        })
+    };
+    let other = cell(&everywhere);
+    let named = somewhere.into_iter().filter_map(|(column, mut opinions)| {
+        opinions.merge(&everywhere);
+        let cell = cell(&opinions);
+        (cell != other).then_some((column, cell))
+    });
+    Verdicts { other, named: named.collect() }
 }
 
 /// Merges rows and columns, numbers the classes and writes the tables.
-fn fill(
-    compiled: &mut Compiled,
-    atoms: &[Atom],
-    rows: &Rows,
-    columns: &Columns,
-    base: CellAction,
-    peers: &PeerIndex,
-) {
+fn fill(compiled: &mut Compiled, atoms: &[Atom], rows: &Rows, columns: &Columns, peers: &PeerIndex) {
     let for_all: Vec<usize> = (0..atoms.len()).filter(|number| atoms[*number].peers.is_none()).collect();
     let rule_of = |number: &usize| atoms[*number].rule;
 
     // Rows to classes, in the order of peers. Class 0 is what holds for everyone.
-    let zero = verdicts(atoms, &for_all, columns, base);
+    let closed = compiled.closed;
+    let mut proxies = Vec::new();
+    let zero = verdicts(atoms, &for_all, columns, closed, &mut proxies);
     let mut classes: Vec<Verdicts> = vec![zero.clone()];
     let mut class_of_verdicts: HashMap<Verdicts, u32> = [(zero, 0)].into();
     let mut class_of_row: HashMap<u32, u32> = HashMap::new();
@@ -246,7 +269,7 @@ fn fill(
         let class = *class_of_row.entry(row).or_insert_with(|| {
             let mut numbers: Vec<usize> = rows.atoms(row).collect();
             numbers.extend(&for_all);
-            let verdicts = verdicts(atoms, &numbers, columns, base);
+            let verdicts = verdicts(atoms, &numbers, columns, closed, &mut proxies);
             let class = *class_of_verdicts.entry(verdicts).or_insert_with_key(|verdicts| {
                 classes.push(verdicts.clone());
                 compiled.by_peer.push(BTreeSet::new());
@@ -263,14 +286,14 @@ fn fill(
     }
 
     // Columns to classes, in the order of ports. A column is told by where it differs from column 0.
-    let mut differences: Vec<Vec<(u32, CellAction)>> = vec![Vec::new(); columns.len()];
+    let mut differences: Vec<Vec<(u32, Cell)>> = vec![Vec::new(); columns.len()];
     for (class, verdicts) in (0u32..).zip(&classes) {
         for (column, action) in &verdicts.named {
             differences[*column as usize].push((class, *action));
         }
     }
     let mut class_of_column: Vec<Option<u32>> = vec![None; columns.len()];
-    let mut numbers: HashMap<&[(u32, CellAction)], u32> = HashMap::new();
+    let mut numbers: HashMap<&[(u32, Cell)], u32> = HashMap::new();
     let mut first_columns: Vec<u32> = Vec::new();
     let in_order = std::iter::once(0).chain(columns.other).chain(columns.intervals.iter().map(|i| i.column));
     for column in in_order {
@@ -286,6 +309,7 @@ fn fill(
     write_ports(&mut compiled.tables, columns, |column| {
         PortClass(class_of_column[column as usize].unwrap_or_default())
     });
+    compiled.tables.proxies = proxies;
     write_cells(&mut compiled.tables, &classes, &class_of_column, first_columns.len());
 }
 
@@ -319,24 +343,23 @@ fn write_ports(tables: &mut Tables, columns: &Columns, class: impl Fn(u32) -> Po
 }
 
 fn write_cells(tables: &mut Tables, classes: &[Verdicts], class_of_column: &[Option<u32>], stride: usize) {
-    let cell = |action: CellAction| Cell { action: action as u8, ..Cell::default() };
     let class = |column: u32| class_of_column[column as usize].unwrap_or_default();
     tables.stride = stride as u32;
     let named: usize = classes.iter().map(|verdicts| verdicts.named.len()).sum();
-    let says_little = classes.iter().all(|verdicts| verdicts.other == CellAction::NoRule);
+    let says_little = classes.iter().all(|verdicts| verdicts.other == Cell::default());
     if says_little && named > 0 && classes.len() * stride > MAX_DENSE.max(4 * named) {
         for (row, verdicts) in (0u32..).zip(classes) {
             for (column, action) in &verdicts.named {
-                tables.sparse.insert((PeerClass(row), PortClass(class(*column))), cell(*action));
+                tables.sparse.insert((PeerClass(row), PortClass(class(*column))), *action);
             }
         }
         return;
     }
     for verdicts in classes {
         let start = tables.cells.len();
-        tables.cells.resize(start + stride, cell(verdicts.other));
+        tables.cells.resize(start + stride, verdicts.other);
         for (column, action) in &verdicts.named {
-            tables.cells[start + class(*column) as usize] = cell(*action);
+            tables.cells[start + class(*column) as usize] = *action;
         }
     }
 }

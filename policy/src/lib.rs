@@ -54,7 +54,7 @@
 //! assert_eq!(rule.to_string(), "NetworkPolicy shop/db spec.ingress[0] (shop.yaml:16)");
 //!
 //! let other = repository.explain(&db, Direction::Ingress, peer, proto::TCP, 22);
-//! assert!(!other.allowed);
+//! assert!(!other.allowed());
 //! assert_eq!(other.closed_by[0].to_string(), "NetworkPolicy shop/db spec (shop.yaml:13)");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -77,25 +77,38 @@ mod columns;
 mod compile;
 mod diagnostic;
 pub mod identity;
+pub mod l7;
 pub mod label;
 pub mod manifest;
+mod name_pattern;
 pub mod oracle;
+mod peer_selector;
 mod peers;
 pub mod pod;
+mod policy_key;
+mod port;
 mod repository;
 mod resolve;
-pub mod rule;
+mod rule;
 pub mod selector;
 mod tables;
+mod verdict;
 
 pub use cidr::CidrRegistry;
 pub use compile::Compiled;
 pub use diagnostic::Diagnostic;
 pub use identity::{IdentityAllocator, LocalIdentities, reserved_labels};
 pub use label::{Label, LabelSet, Source};
+pub use name_pattern::{InvalidName, NamePattern};
+pub use peer_selector::{
+    CidrGroupSelector, CidrScope, CidrSelector, Named, PeerSelector, Peers, ServiceSelector,
+};
 pub use pod::pod_labels;
+pub use policy_key::{PolicyKey, PolicyKind, RuleRef};
+pub use port::{PortMatch, PortSelector, Ports, Protocol};
 pub use repository::Repository;
-pub use resolve::{Explanation, Resolved};
-pub use rule::{Policy, PolicyKey, PolicyKind, RuleRef};
+pub use resolve::{Explanation, Holding, Resolved};
+pub use rule::{Action, Authentication, Policy, Rule, Spec, Subject, Tier};
 pub use selector::Selector;
 pub use tables::{PortRange, Tables};
+pub use verdict::Verdict;

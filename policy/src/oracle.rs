@@ -11,11 +11,13 @@ use abi::{Direction, Identity};
 use crate::identity::reserved_labels;
 use crate::label::{LabelSet, Source};
 use crate::manifest::{
-    CiliumPolicy, CiliumRule, CiliumSpec, Entity, L3, LabelSelector, NetworkPolicy, NetworkPolicyPeer,
-    NetworkPolicyPort, NetworkPolicyRule, Object, Operator, Pod,
+    CidrSource, CiliumPolicy, CiliumRule, CiliumSpec, CiliumSubject, Entity, L3, LabelSelector,
+    NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicyRule, Object, Operator, Pod, PortRule,
 };
 use crate::pod::{NAMESPACE, NAMESPACE_LABELS, pod_labels};
-use crate::rule::{Action, PortMatch, PortSelector, Protocol, RuleRef};
+use crate::policy_key::RuleRef;
+use crate::port::{PortMatch, PortSelector, Ports, Protocol};
+use crate::rule::Action;
 
 /// The objects of a cluster that bear on policy.
 #[derive(Clone, Debug, Default)]
@@ -147,7 +149,7 @@ impl Oracle {
 
     fn cilium_subject(&self, policy: &CiliumPolicy, spec: &CiliumSpec, subject: &Pod) -> bool {
         policy.meta.namespace.as_deref().is_none_or(|namespace| namespace == subject.meta.namespace())
-            && matches_labels(&spec.endpoint_selector, &self.labels(Party::Pod(subject)))
+            && matches!(&spec.subject, CiliumSubject::Endpoints(s) if matches_labels(s, &self.labels(Party::Pod(subject))))
     }
 
     fn cilium_rule(
@@ -167,21 +169,26 @@ impl Oracle {
                 let outside = matches!(packet.peer, Party::Reserved(identity) if identity.is_world());
                 outside
                     && cidrs.iter().any(|block| {
-                        block.cidr.contains(packet.addr)
+                        matches!(block.cidr, CidrSource::Cidr(cidr) if cidr.contains(packet.addr))
                             && !block.except.iter().any(|except| except.contains(packet.addr))
                     })
             }
+            Some(L3::Nodes(_) | L3::Groups(_) | L3::Services(_) | L3::Names(_)) => false,
             Some(L3::Entities(entities)) => entities.iter().any(|entity| is_entity(*entity, packet.peer)),
             Some(L3::Endpoints(selectors)) => {
                 let namespace = policy.meta.namespace.as_deref();
-                let init = spec.endpoint_selector.keys().any(|key| key == "reserved:init");
+                let init = matches!(&spec.subject, CiliumSubject::Endpoints(s) if s.keys().any(|key| key == "reserved:init"));
                 selectors.iter().any(|selector| self.cilium_endpoint(selector, namespace, init, packet.peer))
             }
         };
         let port = |port: &PortSelector| {
             port.protocols.iter().any(|protocol| packet.has_port(*protocol, &port.port))
         };
-        peer_fits && (rule.ports.is_empty() || rule.ports.iter().any(port))
+        let item = |item: &PortRule| match &item.ports {
+            Ports::Any => true,
+            Ports::OneOf(ports) => ports.iter().any(port),
+        };
+        peer_fits && (rule.ports.is_empty() || rule.ports.iter().any(item))
     }
 
     fn cilium_endpoint(

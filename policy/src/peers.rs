@@ -7,8 +7,9 @@ use roaring::RoaringBitmap;
 
 use crate::cidr::CidrRegistry;
 use crate::label::{LabelSet, Source};
+use crate::peer_selector::{CidrScope, CidrSelector, PeerSelector};
 use crate::pod::named_ports;
-use crate::rule::{CidrSelector, PeerSelector, Protocol};
+use crate::port::Protocol;
 use crate::selector::{Requirement, Selector, Test};
 
 /// Known peers. Each has a slot; a set of peers is a bitmap of slots.
@@ -132,6 +133,9 @@ impl PeerIndex {
         match selector {
             PeerSelector::Labels(selector) => self.with_labels(selector),
             PeerSelector::Cidr(selector) => self.with_cidr(selector, cidrs),
+            PeerSelector::CidrGroup(_) | PeerSelector::Service(_) | PeerSelector::Name(_) => {
+                RoaringBitmap::new()
+            }
         }
     }
 
@@ -198,7 +202,7 @@ impl PeerIndex {
                 peers |= found;
             }
         }
-        if selector.outside_only { peers & &self.outside } else { peers }
+        if selector.scope == CidrScope::Outside { peers & &self.outside } else { peers }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::label::{Label, LabelSet, Source};
 use crate::manifest::Pod;
-use crate::rule::Protocol;
+use crate::port::Protocol;
 
 /// Key of the label that holds a pod's namespace.
 pub const NAMESPACE: &str = "io.kubernetes.pod.namespace";

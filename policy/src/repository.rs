@@ -10,11 +10,14 @@ use ipnetwork::IpNetwork;
 use crate::cidr::CidrRegistry;
 use crate::compile::{Compiled, compile};
 use crate::identity::reserved_labels;
-use crate::label::LabelSet;
-use crate::peers::PeerIndex;
+use crate::label::{LabelSet, Source};
+use crate::peer_selector::{CidrScope, PeerSelector};
+use crate::peers::{PeerIndex, selects_set};
 use crate::pod::{NamedPort, named_ports};
-use crate::resolve::{Explanation, Resolved, explain};
-use crate::rule::{Policy, PolicyKey, PortMatch, Ports};
+use crate::policy_key::PolicyKey;
+use crate::port::{PortMatch, Ports};
+use crate::resolve::{Explanation, Holding, Resolved, explain};
+use crate::rule::{Policy, Subject};
 
 /// Policies and known addresses.
 ///
@@ -210,7 +213,8 @@ impl Repository {
         let policies: Vec<&Policy> = keys.into_iter().filter_map(|key| self.policy(key)).collect();
         policies.into_iter().flat_map(move |policy| {
             let indexes = 0..policy.specs.len();
-            let selected: Vec<_> = indexes.filter(|i| policy.specs[*i].subject.matches(subject)).collect();
+            let selected: Vec<_> =
+                indexes.filter(|i| selects_subject(&policy.specs[*i].subject, subject)).collect();
             selected.into_iter().map(move |index| (policy, index))
         })
     }
@@ -221,11 +225,14 @@ impl Repository {
         let mut resolved = Resolved::default();
         for (policy, index) in self.selecting(subject) {
             let spec = &policy.specs[index];
-            resolved.rules.extend(spec.rules.iter().filter(|rule| rule.direction == direction));
+            let rules = spec.rules.iter().filter(|rule| rule.direction == direction);
+            resolved.rules.extend(rules.map(|rule| Holding { rule, tier: spec.tier }));
             if spec.default_deny(direction) {
                 resolved.closed_by.push(&spec.origin);
             }
         }
+        // Stable: specs of one tier and priority stay in the order of their policies.
+        resolved.rules.sort_by_key(|held| held.tier);
         resolved
     }
 
@@ -240,7 +247,7 @@ impl Repository {
             Ports::OneOf(ports) => ports.iter().any(|port| matches!(port.port, PortMatch::Named(_))),
         };
         let needs_ports =
-            direction == Direction::Ingress && resolved.rules.iter().any(|rule| names(&rule.ports));
+            direction == Direction::Ingress && resolved.rules.iter().any(|held| names(&held.rule.ports));
         let ports = if needs_ports { named_ports(subject) } else { BTreeSet::new() };
         let question = Question { direction, specs, ports };
         if let Some(known) = self.compiled.get(&question) {
@@ -263,6 +270,25 @@ impl Repository {
         port: u16,
     ) -> Explanation {
         let resolved = self.resolve(subject, direction);
-        explain(&resolved, subject, &self.peers, &self.cidrs, peer, (proto, port))
+        let labels = self.peers.labels(peer.identity);
+        let selects = |selector: &PeerSelector| match selector {
+            PeerSelector::Labels(selector) => labels.is_some_and(|labels| selector.matches(labels)),
+            PeerSelector::Cidr(selector) => {
+                selects_set(selector, &self.cidrs, peer.cidrs)
+                    && (selector.scope == CidrScope::Everyone || peer.identity.is_world())
+            }
+            _ => false,
+        };
+        let nobody = LabelSet::default();
+        explain(&resolved, subject, labels.unwrap_or(&nobody), selects, (proto, port))
+    }
+}
+
+/// Whether a subject is one that a spec is about.
+fn selects_subject(wanted: &Subject, labels: &LabelSet) -> bool {
+    let is_node = labels.get(Source::Reserved, "host").is_some();
+    match wanted {
+        Subject::Endpoints(selector) => !is_node && selector.matches(labels),
+        Subject::Nodes(selector) => is_node && selector.matches(labels),
     }
 }

@@ -1,102 +1,162 @@
 //! Which rules hold for a subject, and what they say of one packet.
 
-use abi::{CellAction, Direction, Peer};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use abi::{CellAction, Direction};
 use serde::Serialize;
 
-use crate::cidr::CidrRegistry;
+use crate::l7::Proxy;
 use crate::label::LabelSet;
-use crate::peers::{PeerIndex, selects_set};
+use crate::peer_selector::{PeerSelector, Peers};
 use crate::pod::named_ports;
-use crate::rule::{Action, PeerSelector, Peers, PortMatch, PortSelector, Ports, Rule, RuleRef};
+use crate::policy_key::RuleRef;
+use crate::port::{PortMatch, PortSelector, Ports};
+use crate::rule::{Action, Authentication, Rule, Tier};
+use crate::verdict::{Opinion, Opinions, Verdict};
+
+/// A rule that holds for a subject, with what its spec says of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Holding<'a> {
+    /// The rule.
+    pub rule: &'a Rule,
+    /// When it is asked.
+    pub tier: Tier,
+}
 
 /// The rules that hold for a subject in one direction.
 #[derive(Clone, Debug, Default)]
 pub struct Resolved<'a> {
-    /// The rules, in the order of their policies.
-    pub rules: Vec<&'a Rule>,
+    /// The rules: tier by tier, in the order in which they are asked.
+    pub rules: Vec<Holding<'a>>,
     /// The specs that close the direction to what no rule allows.
     pub closed_by: Vec<&'a RuleRef>,
 }
 
 impl Resolved<'_> {
-    /// Whether everything is allowed: nothing closes the direction, no rule denies.
+    /// Whether everything is allowed: nothing closes the direction, no rule denies or wants a proxy or a proof.
     #[must_use]
     pub fn allows_all(&self) -> bool {
-        self.closed_by.is_empty() && self.rules.iter().all(|rule| rule.action == Action::Allow)
+        self.closed_by.is_empty()
+            && self.rules.iter().all(|Holding { rule, .. }| {
+                rule.action != Action::Deny
+                    && rule.l7.is_none()
+                    && rule.log.is_none()
+                    && rule.authentication.is_none_or(|auth| auth == Authentication::Disabled)
+            })
     }
 
-    /// What becomes of a packet that no rule names.
-    pub(crate) const fn base(&self) -> CellAction {
-        if self.closed_by.is_empty() { CellAction::Allow } else { CellAction::NoRule }
+    pub(crate) const fn is_closed(&self) -> bool {
+        !self.closed_by.is_empty()
+    }
+
+    /// What rules want reported: each text once. Opinions number them from 1.
+    pub(crate) fn logs(&self) -> Vec<Arc<str>> {
+        let logs: BTreeSet<&Arc<str>> = self.rules.iter().filter_map(|held| held.rule.log.as_ref()).collect();
+        logs.into_iter().cloned().collect()
+    }
+
+    /// What each rule says.
+    pub(crate) fn opinions(&self, logs: &[Arc<str>]) -> Vec<Opinion> {
+        let opinion = |(rank, Holding { rule, tier }): (u32, &Holding<'_>)| Opinion {
+            tier: *tier,
+            rank,
+            action: rule.action,
+            proxy: rule.l7.as_ref().and_then(|l7| l7.proxy()),
+            auth: rule.authentication,
+            log: rule.log.as_ref().and_then(|log| logs.binary_search(log).ok()).map(|at| at as u32 + 1),
+        };
+        (0u32..).zip(&self.rules).map(opinion).collect()
     }
 }
 
-/// Why a packet is let through or dropped.
+/// Why a packet is let through, dropped or sent to a proxy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
-    /// Whether it is let through.
-    pub allowed: bool,
-    /// The rules that decide: those that deny it, else those that allow it. Empty where none names it.
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// The proxy that decides, for [`Verdict::Redirect`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
+    /// How the two ends must prove who they are; none where they need not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<Authentication>,
+    /// The rules that decide, in the order in which they are asked. Empty where none names it.
     pub rules: Vec<RuleRef>,
     /// Where no rule names it, the specs that close the direction; empty where nothing does.
     pub closed_by: Vec<RuleRef>,
+    /// The verdict as compiled tables have it, save for the numbers of logs and proxies.
+    #[serde(skip)]
+    pub action: CellAction,
 }
 
 impl Explanation {
-    /// The verdict as tables have it.
+    /// Whether it is let through, if perhaps by a proxy.
     #[must_use]
-    pub const fn action(&self) -> CellAction {
-        match (self.allowed, self.rules.is_empty()) {
-            (true, _) => CellAction::Allow,
-            (false, true) => CellAction::NoRule,
-            (false, false) => CellAction::Deny,
-        }
+    pub fn allowed(&self) -> bool {
+        self.verdict != Verdict::Deny
     }
 }
 
-/// Asks the rules about one packet, without tables: slow and exact.
+/// Asks the rules about one packet, without tables: slow and exact. `selects` tells whether the packet's peer is
+/// among those of a selector.
 pub(crate) fn explain(
     resolved: &Resolved<'_>,
     subject: &LabelSet,
-    peers: &PeerIndex,
-    cidrs: &CidrRegistry,
-    peer: Peer,
+    peer: &LabelSet,
+    selects: impl Fn(&PeerSelector) -> bool,
     (proto, port): (u8, u16),
 ) -> Explanation {
-    let labels = peers.labels(peer.identity).cloned().unwrap_or_default();
-    let selects = |selector: &PeerSelector| match selector {
-        PeerSelector::Labels(selector) => peers.labels(peer.identity).is_some() && selector.matches(&labels),
-        PeerSelector::Cidr(selector) => {
-            selects_set(selector, cidrs, peer.cidrs) && (!selector.outside_only || peer.identity.is_world())
-        }
-    };
-    let matching = |action: Action| {
-        let rules = resolved.rules.iter().filter(|rule| {
-            rule.action == action
-                && match &rule.peers {
-                    Peers::Any => true,
-                    Peers::OneOf(selectors) => selectors.iter().any(selects),
+    let logs = resolved.logs();
+    let all = resolved.opinions(&logs);
+    let names = |rule: &Rule| {
+        let named_peer = match &rule.peers {
+            Peers::Any => true,
+            Peers::OneOf(selectors) => selectors.iter().any(&selects),
+        };
+        let owner = if rule.direction == Direction::Ingress { subject } else { peer };
+        named_peer
+            && match &rule.ports {
+                Ports::Any => true,
+                Ports::OneOf(selectors) => {
+                    selectors.iter().any(|selector| selects_port(selector, owner, proto, port))
                 }
-                && match &rule.ports {
-                    Ports::Any => true,
-                    Ports::OneOf(selectors) => {
-                        let owner = if rule.direction == Direction::Ingress { subject } else { &labels };
-                        selectors.iter().any(|selector| selects_port(selector, owner, proto, port))
-                    }
-                }
-        });
-        rules.map(|rule| rule.origin.clone()).collect::<Vec<_>>()
+            }
     };
-    let denied = matching(Action::Deny);
-    if !denied.is_empty() {
-        return Explanation { allowed: false, rules: denied, closed_by: Vec::new() };
+    let naming: Vec<usize> = (0..all.len()).filter(|number| names(resolved.rules[*number].rule)).collect();
+    let mut opinions = Opinions::default();
+    for number in &naming {
+        opinions.merge(&all[*number].into());
     }
-    let allowed = matching(Action::Allow);
-    let named = !allowed.is_empty();
+    let mut proxy = None;
+    let closed = resolved.is_closed();
+    let cell = opinions.cell(closed, |chosen| {
+        proxy = Some(chosen);
+        1
+    });
+    let mut rules: Vec<RuleRef> = Vec::new();
+    for number in naming.into_iter().filter(|number| opinions.is_decisive(closed, &all[*number])) {
+        let origin = &resolved.rules[number].rule.origin;
+        if rules.last() != Some(origin) {
+            rules.push(origin.clone());
+        }
+    }
+    let action = match cell.action {
+        action if action == CellAction::Allow as u8 => CellAction::Allow,
+        action if action == CellAction::Deny as u8 => CellAction::Deny,
+        action if action == CellAction::Redirect as u8 => CellAction::Redirect,
+        _ => CellAction::NoRule,
+    };
+    let closes = action == CellAction::NoRule;
     Explanation {
-        allowed: named || resolved.closed_by.is_empty(),
-        rules: allowed,
-        closed_by: if named { Vec::new() } else { resolved.closed_by.iter().copied().cloned().collect() },
+        verdict: Verdict::of_cell(cell),
+        proxy,
+        authentication: [Authentication::Required, Authentication::TestAlwaysFail]
+            .into_iter()
+            .find(|auth| *auth as u8 == cell.auth),
+        rules,
+        closed_by: if closes { resolved.closed_by.iter().copied().cloned().collect() } else { Vec::new() },
+        action,
     }
 }
 

@@ -1,78 +1,17 @@
 //! Policies as resolution sees them: subjects, peers, ports, actions, whatever kind of object they came from.
 
-use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::Arc;
 
-use abi::{Direction, proto};
+use abi::Direction;
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
+use crate::l7::L7;
+use crate::name_pattern::NamePattern;
+use crate::peer_selector::{CidrSelector, PeerSelector, Peers};
+use crate::policy_key::{PolicyKey, RuleRef};
+use crate::port::Ports;
 use crate::selector::Selector;
-
-/// A kind of policy object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum PolicyKind {
-    /// `networking.k8s.io/v1` NetworkPolicy.
-    NetworkPolicy,
-    /// `cilium.io/v2` CiliumNetworkPolicy.
-    CiliumNetworkPolicy,
-    /// `cilium.io/v2` CiliumClusterwideNetworkPolicy.
-    CiliumClusterwideNetworkPolicy,
-}
-
-impl PolicyKind {
-    /// The kind as manifests write it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NetworkPolicy => "NetworkPolicy",
-            Self::CiliumNetworkPolicy => "CiliumNetworkPolicy",
-            Self::CiliumClusterwideNetworkPolicy => "CiliumClusterwideNetworkPolicy",
-        }
-    }
-}
-
-/// Names a policy. Displayed as `NetworkPolicy default/web`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct PolicyKey {
-    /// The kind of object.
-    pub kind: PolicyKind,
-    /// Its namespace; none for cluster-wide policies.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-    /// Its name.
-    pub name: String,
-}
-
-impl fmt::Display for PolicyKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", self.kind.as_str())?;
-        if let Some(namespace) = &self.namespace {
-            write!(f, "{namespace}/")?;
-        }
-        f.write_str(&self.name)
-    }
-}
-
-/// A place in a policy. Displayed as `NetworkPolicy default/web spec.ingress[0] (web.yaml:12)`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct RuleRef {
-    /// The policy.
-    pub policy: PolicyKey,
-    /// The field, such as `spec.ingress[0]`.
-    pub path: String,
-    /// The user's file.
-    pub file: Arc<str>,
-    /// Line in the file, from 1.
-    pub line: u32,
-}
-
-impl fmt::Display for RuleRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} ({}:{})", self.policy, self.path, self.file, self.line)
-    }
-}
 
 /// A policy object, normalised.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,16 +25,42 @@ pub struct Policy {
 /// One spec of a policy: whom it is about, and what it says of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
-    /// The endpoints that it is about.
-    pub subject: Selector,
-    /// Whether it closes ingress to what no rule allows.
+    /// Whom it is about.
+    pub subject: Subject,
+    /// When its rules are asked.
+    pub tier: Tier,
+    /// Whether it closes ingress to what no rule of [`Tier::Normal`] allows.
     pub deny_ingress: bool,
-    /// Whether it closes egress to what no rule allows.
+    /// Whether it closes egress to what no rule of [`Tier::Normal`] allows.
     pub deny_egress: bool,
-    /// Its rules.
+    /// Its rules. In the tiers of administrators, the first of a direction that matches decides.
     pub rules: Vec<Rule>,
     /// Where it stands.
     pub origin: RuleRef,
+}
+
+/// Whom a spec is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Endpoints: all that have policies of their own, save nodes.
+    Endpoints(Selector),
+    /// Nodes, by their labels, which have the source `k8s`.
+    Nodes(Selector),
+}
+
+/// When rules are asked. Each tier decides for good, or leaves it to the next; what none decides is allowed.
+///
+/// A smaller priority comes first. Specs of the same tier and priority come in the order of their policies' names,
+/// where the API leaves the order open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    /// First: `tier: Admin` of a ClusterNetworkPolicy, with its priority.
+    Admin(u16),
+    /// NetworkPolicy and Cilium's policies. All rules are asked at once: deny wins over allow.
+    Normal,
+    /// Last: `tier: Baseline` of a ClusterNetworkPolicy, with its priority.
+    Baseline(u16),
 }
 
 impl Spec {
@@ -120,11 +85,17 @@ pub struct Rule {
     pub ports: Ports,
     /// What becomes of it.
     pub action: Action,
-    /// Where it stands.
+    /// What a proxy has to check of what is allowed; [`L7::proxy`] is never none.
+    pub l7: Option<Arc<L7>>,
+    /// How the two ends must prove who they are, where the rule says so.
+    pub authentication: Option<Authentication>,
+    /// What to report with the verdict (Cilium's `log.value`).
+    pub log: Option<Arc<str>>,
+    /// Where it stands. Rules that came from one item have the same.
     pub origin: RuleRef,
 }
 
-/// What a rule does. Deny wins over allow.
+/// What a rule does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
@@ -132,137 +103,50 @@ pub enum Action {
     Allow,
     /// Drop it.
     Deny,
+    /// Leave it to the next tier.
+    Pass,
 }
 
-/// The peers of a rule.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Peers {
-    /// Everyone, known or not.
-    Any,
-    /// Those whom one of these selects; nobody where there is none.
-    OneOf(Vec<PeerSelector>),
-}
-
-/// Selects peers.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PeerSelector {
-    /// By their identity's labels.
-    Labels(Selector),
-    /// By their address.
-    Cidr(CidrSelector),
-}
-
-/// Selects peers by their address.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CidrSelector {
-    /// The addresses.
-    pub cidr: IpNetwork,
-    /// Those among them that are left out.
-    pub except: Vec<IpNetwork>,
-    /// Whether only peers outside the cluster are meant (Cilium), or pods and nodes too (Kubernetes).
-    pub outside_only: bool,
-}
-
-impl CidrSelector {
-    /// All its CIDRs.
-    pub fn cidrs(&self) -> impl Iterator<Item = IpNetwork> + '_ {
-        std::iter::once(self.cidr).chain(self.except.iter().copied())
-    }
-}
-
-/// The ports of a rule.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Ports {
-    /// Every port of every protocol, and protocols without ports such as ICMP.
-    Any,
-    /// Those that one of these selects; none where there is none.
-    OneOf(Vec<PortSelector>),
-}
-
-/// Selects ports.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PortSelector {
-    /// The protocols.
-    pub protocols: BTreeSet<Protocol>,
-    /// The ports of these protocols.
-    pub port: PortMatch,
-}
-
-/// The ports of a [`PortSelector`].
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PortMatch {
-    /// All of them.
-    All,
-    /// From the first to the last, both included.
-    Range(u16, u16),
-    /// The container port of this name, which may differ from pod to pod.
-    Named(String),
-}
-
-/// A protocol with ports.
+/// How the two ends of a connection must prove who they are. Where several rules that allow a packet say so, the
+/// greatest holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Protocol {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-    /// SCTP.
-    Sctp,
-}
-
-impl Protocol {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Sctp];
-
-    /// The protocol's number (IANA).
-    #[must_use]
-    pub const fn number(self) -> u8 {
-        match self {
-            Self::Tcp => proto::TCP,
-            Self::Udp => proto::UDP,
-            Self::Sctp => proto::SCTP,
-        }
-    }
-
-    /// The protocol of this name, in upper case as in Kubernetes.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|protocol| protocol.as_str() == name)
-    }
-
-    /// The name, in upper case as in Kubernetes.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Tcp => "TCP",
-            Self::Udp => "UDP",
-            Self::Sctp => "SCTP",
-        }
-    }
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
+#[serde(rename_all = "kebab-case")]
+#[repr(u8)]
+pub enum Authentication {
+    /// Not at all.
+    Disabled = 0,
+    /// By mutual authentication.
+    Required = 1,
+    /// They cannot: for tests.
+    TestAlwaysFail = 2,
 }
 
 impl Policy {
-    /// Every CIDR that its rules name, once for each time.
-    pub fn cidrs(&self) -> impl Iterator<Item = IpNetwork> + '_ {
-        self.specs
-            .iter()
-            .flat_map(|spec| &spec.rules)
+    fn peer_selectors(&self) -> impl Iterator<Item = &PeerSelector> {
+        let rules = self.specs.iter().flat_map(|spec| &spec.rules);
+        rules
             .filter_map(|rule| match &rule.peers {
                 Peers::Any => None,
                 Peers::OneOf(peers) => Some(peers),
             })
             .flatten()
+    }
+
+    /// Every CIDR that its rules name, once for each time; those of groups and services are not among them.
+    pub fn cidrs(&self) -> impl Iterator<Item = IpNetwork> + '_ {
+        self.peer_selectors()
             .filter_map(|peer| match peer {
-                PeerSelector::Labels(_) => None,
                 PeerSelector::Cidr(cidr) => Some(cidr),
+                _ => None,
             })
             .flat_map(CidrSelector::cidrs)
+    }
+
+    /// Every pattern of DNS names that its rules select peers by, once for each time.
+    pub fn names(&self) -> impl Iterator<Item = &NamePattern> {
+        self.peer_selectors().filter_map(|peer| match peer {
+            PeerSelector::Name(pattern) => Some(pattern),
+            _ => None,
+        })
     }
 }

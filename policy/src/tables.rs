@@ -1,8 +1,11 @@
 //! A compiled policy: peer to class, port to class, a cell for each pair.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use abi::{Cell, CellAction, Peer, PeerClass, PolicyFlags, PolicyRecord, PortClass, proto};
+
+use crate::l7::Proxy;
 
 /// The tables of one direction of one policy, as the datapath reads them.
 ///
@@ -26,6 +29,11 @@ pub struct Tables {
     pub stride: u32,
     /// Cells of policies whose classes do not compress; a missing one is [`CellAction::NoRule`].
     pub sparse: BTreeMap<(PeerClass, PortClass), Cell>,
+    /// The proxies that redirecting cells name: [`Cell::proxy_port`] is the number of one, from 1. Whoever installs the
+    /// tables puts the proxy's port in its place, or zero where the proxy is not there.
+    pub proxies: Vec<Proxy>,
+    /// What rules want reported: [`Cell::cookie`] is the number of one, from 1; zero where there is none.
+    pub logs: Vec<Arc<str>>,
 }
 
 /// Ports that share their leading bits.

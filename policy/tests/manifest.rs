@@ -2,7 +2,7 @@
 
 use abi::Direction;
 use netloom_policy::manifest::{Object, Origin, Rejected, parse, parse_stored};
-use netloom_policy::rule::{Action, Peers, Ports};
+use netloom_policy::{Action, Peers, Ports};
 
 fn one(text: &str) -> Result<Object, Rejected> {
     let mut all = parse(text, "f.yaml", 1);

@@ -39,6 +39,8 @@ impl Identity {
     pub const CLUSTER_MAX: Self = Self(65_535);
     /// The scope bit of identities that only this node knows.
     pub const LOCAL_SCOPE: u32 = 1 << 24;
+    /// The scope bit of identities of other nodes, which only this node knows.
+    pub const REMOTE_NODE_SCOPE: u32 = 2 << 24;
 
     /// Whether this is one of the fixed identities below 256.
     #[inline(always)]

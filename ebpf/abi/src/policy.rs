@@ -204,8 +204,8 @@ pub struct SparseKey {
 pub struct Cell {
     /// A [`CellAction`].
     pub action: u8,
-    /// Always zero.
-    pub pad: u8,
+    /// How the two ends must prove who they are, of what is allowed or redirected: zero asks for nothing.
+    pub auth: u8,
     /// The proxy's port for [`CellAction::Redirect`], in the host's order.
     pub proxy_port: u16,
     /// Opaque to the datapath: reported with the verdict.

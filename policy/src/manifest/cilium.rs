@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use abi::Direction;
+use ipnetwork::IpNetwork;
 
 use super::cilium_peers;
 use super::cilium_ports;
 use super::label_selector::{self, Keys, LabelSelector};
 use super::meta::Meta;
 use super::reader::{Field, Fields};
-use crate::rule::{
-    Action, CidrSelector, Peers, Policy, PolicyKey, PolicyKind, PortSelector, Ports, Rule, RuleRef, Spec,
-};
+use crate::l7::L7;
+use crate::name_pattern::NamePattern;
+use crate::peer_selector::Peers;
+use crate::policy_key::{PolicyKey, PolicyKind, RuleRef};
+use crate::port::{PortSelector, Ports};
+use crate::rule::{Action, Authentication, Policy, Rule, Spec, Tier};
 
 pub use super::cilium_peers::Entity;
 
@@ -27,16 +31,27 @@ pub struct CiliumPolicy {
 /// One spec of a Cilium policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CiliumSpec {
-    /// The endpoints that it is about. Keys may have sources.
-    pub endpoint_selector: LabelSelector,
+    /// Whom it is about.
+    pub subject: CiliumSubject,
     /// Whether it closes ingress to what no rule allows.
     pub default_deny_ingress: bool,
     /// Whether it closes egress to what no rule allows.
     pub default_deny_egress: bool,
     /// The items of `ingress`, `ingressDeny`, `egress` and `egressDeny`.
     pub rules: Vec<CiliumRule>,
+    /// `log.value`: what to report with its verdicts.
+    pub log: Option<Arc<str>>,
     /// Where it stands.
     pub origin: RuleRef,
+}
+
+/// Whom a [`CiliumSpec`] is about. Keys may have sources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CiliumSubject {
+    /// `endpointSelector`.
+    Endpoints(LabelSelector),
+    /// `nodeSelector`.
+    Nodes(LabelSelector),
 }
 
 /// One rule of a Cilium policy.
@@ -46,12 +61,26 @@ pub struct CiliumRule {
     pub direction: Direction,
     /// Deny for `ingressDeny` and `egressDeny`.
     pub action: Action,
-    /// The peers; none where no such field is there, which means everyone if there are ports, else nobody.
+    /// The peers; none where no such field is there, which means everyone if there are ports or ICMP types, else
+    /// nobody.
     pub peers: Option<L3>,
     /// `toPorts`; all ports where empty.
-    pub ports: Vec<PortSelector>,
+    pub ports: Vec<PortRule>,
+    /// `icmps`: as protocols and types. Never beside ports.
+    pub icmps: Vec<PortSelector>,
+    /// `authentication`.
+    pub authentication: Option<Authentication>,
     /// Where it stands.
     pub origin: RuleRef,
+}
+
+/// One item of `toPorts`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortRule {
+    /// `ports`. Port 0 of any protocol stands for everything ([`Ports::Any`]).
+    pub ports: Ports,
+    /// What a proxy has to check, if anything.
+    pub l7: Option<Arc<L7>>,
 }
 
 /// The peers of a rule: fields of one kind only.
@@ -62,7 +91,54 @@ pub enum L3 {
     /// `fromEntities`, `toEntities`.
     Entities(Vec<Entity>),
     /// `fromCIDR`, `toCIDR`, `fromCIDRSet`, `toCIDRSet`.
-    Cidrs(Vec<CidrSelector>),
+    Cidrs(Vec<CidrRule>),
+    /// `fromNodes`, `toNodes`, by the labels of nodes.
+    Nodes(Vec<LabelSelector>),
+    /// `fromGroups`, `toGroups`: security groups of a cloud, as the key of the CiliumCIDRGroup label that the
+    /// operator resolves them to.
+    Groups(Vec<String>),
+    /// `toServices`.
+    Services(Vec<CiliumService>),
+    /// `toFQDNs`.
+    Names(Vec<NamePattern>),
+}
+
+/// A CIDR, or a group of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CidrRule {
+    /// The addresses.
+    pub cidr: CidrSource,
+    /// Those that are left out.
+    pub except: Vec<IpNetwork>,
+}
+
+/// Where a [`CidrRule`]'s addresses are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CidrSource {
+    /// Here.
+    Cidr(IpNetwork),
+    /// In the CiliumCIDRGroup of this name.
+    Group(String),
+    /// In the CiliumCIDRGroups whose labels match.
+    Groups(LabelSelector),
+}
+
+/// An item of `toServices`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CiliumService {
+    /// Which services.
+    pub services: CiliumServices,
+    /// Their namespace; all where absent.
+    pub namespace: Option<String>,
+}
+
+/// The services of a [`CiliumService`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CiliumServices {
+    /// `k8sService`.
+    Name(String),
+    /// `k8sServiceSelector`.
+    Labels(LabelSelector),
 }
 
 impl CiliumPolicy {
@@ -82,28 +158,52 @@ impl CiliumPolicy {
     #[must_use]
     pub fn normalise(&self) -> Policy {
         let namespace = self.meta.namespace.as_deref();
-        let spec = |spec: &CiliumSpec| {
-            let selects_init = cilium_peers::selects_init(&spec.endpoint_selector);
-            let rule = |rule: &CiliumRule| Rule {
-                direction: rule.direction,
-                peers: match &rule.peers {
-                    Some(peers) => cilium_peers::normalise(peers, namespace, selects_init),
-                    None if rule.ports.is_empty() => Peers::OneOf(Vec::new()),
-                    None => Peers::Any,
-                },
-                ports: if rule.ports.is_empty() { Ports::Any } else { Ports::OneOf(rule.ports.clone()) },
-                action: rule.action,
-                origin: rule.origin.clone(),
-            };
-            Spec {
-                subject: cilium_peers::subject(&spec.endpoint_selector, namespace),
-                deny_ingress: spec.default_deny_ingress,
-                deny_egress: spec.default_deny_egress,
-                rules: spec.rules.iter().map(rule).collect(),
-                origin: spec.origin.clone(),
-            }
+        let spec = |spec: &CiliumSpec| Spec {
+            subject: cilium_peers::subject(&spec.subject, namespace),
+            tier: Tier::Normal,
+            deny_ingress: spec.default_deny_ingress,
+            deny_egress: spec.default_deny_egress,
+            rules: spec.rules.iter().flat_map(|rule| spec.normalise(rule, namespace)).collect(),
+            origin: spec.origin.clone(),
         };
         Policy { key: self.key(), specs: self.specs.iter().map(spec).collect() }
+    }
+}
+
+impl CiliumSpec {
+    /// One rule for what needs no proxy, and one for each item that does.
+    fn normalise(&self, rule: &CiliumRule, namespace: Option<&str>) -> Vec<Rule> {
+        let everything = rule.ports.is_empty() && rule.icmps.is_empty();
+        let peers = match &rule.peers {
+            Some(peers) => cilium_peers::normalise(peers, namespace, &self.subject),
+            None if everything => Peers::OneOf(Vec::new()),
+            None => Peers::Any,
+        };
+        let with = |ports, l7| Rule {
+            direction: rule.direction,
+            peers: peers.clone(),
+            ports,
+            action: rule.action,
+            l7,
+            authentication: rule.authentication,
+            log: self.log.clone(),
+            origin: rule.origin.clone(),
+        };
+        if everything {
+            return vec![with(Ports::Any, None)];
+        }
+        let mut plain = rule.icmps.clone();
+        let mut rules = Vec::new();
+        for item in &rule.ports {
+            match (&item.l7, &item.ports) {
+                (None, Ports::OneOf(ports)) => plain.extend(ports.iter().cloned()),
+                (l7, ports) => rules.push(with(ports.clone(), l7.clone())),
+            }
+        }
+        if !plain.is_empty() {
+            rules.insert(0, with(Ports::OneOf(plain), None));
+        }
+        rules
     }
 }
 
@@ -209,7 +309,8 @@ fn spec(field: &Field<'_>, meta: &Meta) -> Option<CiliumSpec> {
     let default_deny =
         if valid { default_deny } else { [default_deny[0] | named[0], default_deny[1] | named[1]] };
     Some(CiliumSpec {
-        endpoint_selector: selector?,
+        subject: CiliumSubject::Endpoints(selector?),
+        log: None,
         default_deny_ingress: default_deny[Direction::Ingress as usize],
         default_deny_egress: default_deny[Direction::Egress as usize],
         rules,
@@ -236,6 +337,10 @@ fn rule(field: &Field<'_>, direction: Direction, action: Action, meta: &Meta) ->
     let peers = cilium_peers::read(&mut fields, direction);
     let ports =
         fields.get("toPorts").map(|field| cilium_ports::read(&field, direction, action)).unwrap_or_default();
+    let ports = match ports.is_empty() {
+        true => Vec::new(),
+        false => vec![PortRule { ports: Ports::OneOf(ports), l7: None }],
+    };
     fields.refuse(&["icmps"]);
     if action == Action::Allow {
         if let Some(authentication) = fields.get("authentication") {
@@ -246,5 +351,13 @@ fn rule(field: &Field<'_>, direction: Direction, action: Action, meta: &Meta) ->
         }
     }
     fields.finish();
-    Some(CiliumRule { direction, action, peers, ports, origin: origin(field, meta) })
+    Some(CiliumRule {
+        direction,
+        action,
+        peers,
+        ports,
+        icmps: Vec::new(),
+        authentication: None,
+        origin: origin(field, meta),
+    })
 }

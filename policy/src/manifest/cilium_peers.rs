@@ -2,14 +2,17 @@
 
 use abi::Direction;
 
-use super::cilium::L3;
+use super::cilium::{CidrRule, CidrSource, CiliumServices, CiliumSubject, L3};
 use super::label_selector::{self, Keys, LabelSelector, split_source};
 use super::network_policy::cidr;
 use super::reader::{Field, Fields};
 use crate::cidr::{canonical, contains};
 use crate::label::Source;
+use crate::peer_selector::{
+    CidrGroupSelector, CidrScope, CidrSelector, Named, PeerSelector, Peers, ServiceSelector,
+};
 use crate::pod::{CLUSTER, DEFAULT_CLUSTER, NAMESPACE, NAMESPACE_LABELS};
-use crate::rule::{CidrSelector, PeerSelector, Peers};
+use crate::rule::Subject;
 use crate::selector::{Requirement, Selector};
 
 /// A group of peers with a name, as in Cilium's `pkg/policy/api/entity.go`.
@@ -123,11 +126,14 @@ pub(super) fn foreign_namespace<'a>(selector: &'a LabelSelector, own: &str) -> O
 }
 
 /// The subject of a policy; a namespaced one is about pods of its own namespace.
-pub(super) fn subject(selector: &LabelSelector, namespace: Option<&str>) -> Selector {
-    let selector = selector.selector(key);
-    match namespace {
-        Some(namespace) => selector.and(Requirement::equals(Source::K8s, NAMESPACE, namespace)),
-        None => selector,
+pub(super) fn subject(subject: &CiliumSubject, namespace: Option<&str>) -> Subject {
+    match (subject, namespace) {
+        (CiliumSubject::Endpoints(selector), None) => Subject::Endpoints(selector.selector(key)),
+        (CiliumSubject::Endpoints(selector), Some(namespace)) => {
+            let in_namespace = Requirement::equals(Source::K8s, NAMESPACE, namespace);
+            Subject::Endpoints(selector.selector(key).and(in_namespace))
+        }
+        (CiliumSubject::Nodes(selector), _) => Subject::Nodes(selector.selector(key)),
     }
 }
 
@@ -149,16 +155,62 @@ fn endpoints(selector: &LabelSelector, namespace: Option<&str>, selects_init: bo
     }
 }
 
-pub(super) fn normalise(peers: &L3, namespace: Option<&str>, selects_init: bool) -> Peers {
+pub(super) fn normalise(peers: &L3, namespace: Option<&str>, subject: &CiliumSubject) -> Peers {
     Peers::OneOf(match peers {
-        L3::Endpoints(selectors) => selectors
-            .iter()
-            .map(|selector| PeerSelector::Labels(endpoints(selector, namespace, selects_init)))
-            .collect(),
+        L3::Endpoints(selectors) => {
+            let init = matches!(subject, CiliumSubject::Endpoints(selector) if selects_init(selector));
+            let selector = |selector| PeerSelector::Labels(endpoints(selector, namespace, init));
+            selectors.iter().map(selector).collect()
+        }
         L3::Entities(entities) if entities.contains(&Entity::All) => return Peers::Any,
         L3::Entities(entities) => entities.iter().copied().flat_map(Entity::selectors).collect(),
-        L3::Cidrs(cidrs) => cidrs.iter().cloned().map(PeerSelector::Cidr).collect(),
+        L3::Cidrs(cidrs) => cidrs.iter().map(cidrs_of).collect(),
+        L3::Nodes(selectors) => {
+            selectors.iter().map(|selector| PeerSelector::Labels(nodes(selector))).collect()
+        }
+        L3::Groups(keys) => keys.iter().map(|key| group(key)).collect(),
+        L3::Services(services) => {
+            let selector = |service: &super::cilium::CiliumService| {
+                PeerSelector::Service(ServiceSelector {
+                    services: match &service.services {
+                        CiliumServices::Name(name) => Named::Name(name.clone()),
+                        CiliumServices::Labels(selector) => Named::Labels(selector.selector(of_objects)),
+                    },
+                    namespace: service.namespace.clone(),
+                })
+            };
+            services.iter().map(selector).collect()
+        }
+        L3::Names(patterns) => patterns.iter().cloned().map(PeerSelector::Name).collect(),
     })
+}
+
+/// A key of an object's own label.
+fn of_objects(text: &str) -> (Source, String) {
+    (Source::K8s, key(text).1)
+}
+
+/// Other nodes, by their labels.
+fn nodes(selector: &LabelSelector) -> Selector {
+    let other_nodes = Requirement::exists(Source::Reserved, "remote-node");
+    selector.selector(|text| (Source::Node, key(text).1)).and(other_nodes)
+}
+
+fn group(key: &str) -> PeerSelector {
+    let labelled = Selector::everything().and(Requirement::exists(Source::K8s, key));
+    PeerSelector::CidrGroup(CidrGroupSelector { groups: Named::Labels(labelled), except: Vec::new() })
+}
+
+fn cidrs_of(rule: &CidrRule) -> PeerSelector {
+    let except = rule.except.clone();
+    let groups = match &rule.cidr {
+        CidrSource::Cidr(cidr) => {
+            return PeerSelector::Cidr(CidrSelector { cidr: *cidr, except, scope: CidrScope::Outside });
+        }
+        CidrSource::Group(name) => Named::Name(name.clone()),
+        CidrSource::Groups(selector) => Named::Labels(selector.selector(of_objects)),
+    };
+    PeerSelector::CidrGroup(CidrGroupSelector { groups, except })
 }
 
 /// Reads the peers of a rule: none where no such field is there.
@@ -214,10 +266,10 @@ fn entity(field: &Field<'_>) -> Option<Entity> {
 }
 
 /// An item of `fromCIDR` or `toCIDR`: a CIDR, or a single address.
-fn plain_cidr(field: &Field<'_>) -> Option<CidrSelector> {
+fn plain_cidr(field: &Field<'_>) -> Option<CidrRule> {
     let text = field.string()?;
     match text.parse().map(canonical) {
-        Ok(cidr) => Some(CidrSelector { cidr, except: Vec::new(), outside_only: true }),
+        Ok(cidr) => Some(CidrRule { cidr: CidrSource::Cidr(cidr), except: Vec::new() }),
         Err(_) => {
             field.error(
                 format!("{text:?} is neither a CIDR nor an address"),
@@ -229,7 +281,7 @@ fn plain_cidr(field: &Field<'_>) -> Option<CidrSelector> {
 }
 
 /// An item of `fromCIDRSet` or `toCIDRSet`.
-fn cidr_rule(field: &Field<'_>) -> Option<CidrSelector> {
+fn cidr_rule(field: &Field<'_>) -> Option<CidrRule> {
     let mut fields = field.object()?;
     fields.refuse(&["cidrGroupRef", "cidrGroupSelector"]);
     let outer = fields.get("cidr");
@@ -249,5 +301,5 @@ fn cidr_rule(field: &Field<'_>) -> Option<CidrSelector> {
         }
         Some(except)
     };
-    Some(CidrSelector { cidr: outer, except: items.iter().filter_map(inner).collect(), outside_only: true })
+    Some(CidrRule { cidr: CidrSource::Cidr(outer), except: items.iter().filter_map(inner).collect() })
 }

@@ -4,7 +4,8 @@ use abi::Direction;
 
 use super::network_policy::is_port_name;
 use super::reader::{Field, Fields};
-use crate::rule::{Action, PortMatch, PortSelector, Protocol};
+use crate::port::{PortMatch, PortSelector, Protocol};
+use crate::rule::Action;
 
 /// Cilium's limit for the ports of one item of `toPorts`.
 const MAX_PORTS: usize = 40;
@@ -70,7 +71,7 @@ fn port(field: &Field<'_>) -> Option<PortSelector> {
     let port = fields.require("port", "a number or a name, in quotes");
     let end = fields.get("endPort");
     let protocols = match fields.get("protocol") {
-        None => Some(Protocol::ALL.into()),
+        None => Some(Protocol::WITH_PORTS.into()),
         Some(field) => protocols(&field),
     };
     fields.finish();
@@ -116,7 +117,7 @@ fn port(field: &Field<'_>) -> Option<PortSelector> {
 fn protocols(field: &Field<'_>) -> Option<std::collections::BTreeSet<Protocol>> {
     let name = field.string()?;
     match (name.as_str(), Protocol::from_name(&name)) {
-        ("ANY", _) => Some(Protocol::ALL.into()),
+        ("ANY", _) => Some(Protocol::WITH_PORTS.into()),
         (_, Some(protocol)) => Some([protocol].into()),
         ("VRRP" | "IGMP" | "GRE" | "IPIP" | "IPV6" | "ESP" | "AH" | "ICMP" | "ICMPV6", None) => {
             field.error(format!("protocol {name:?} is not enforced yet"), "TCP, UDP, SCTP or ANY");

@@ -9,7 +9,7 @@ use super::meta::Meta;
 use super::reader::{Field, Fields};
 use crate::cidr::canonical;
 use crate::pod::NamedPort;
-use crate::rule::Protocol;
+use crate::port::Protocol;
 
 /// A namespace: its labels are in its metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -218,7 +218,7 @@ fn container_port(field: &Field<'_>) -> Option<ContainerPort> {
 pub(super) fn protocol(fields: &mut Fields<'_>) -> Option<Protocol> {
     let Some(field) = fields.get("protocol") else { return Some(Protocol::Tcp) };
     let name = field.string()?;
-    let protocol = Protocol::from_name(&name);
+    let protocol = Protocol::from_name(&name).filter(|protocol| protocol.has_ports());
     if protocol.is_none() {
         field.error(format!("{name:?} is not a protocol"), "TCP, UDP or SCTP");
     }

@@ -1,10 +1,13 @@
 //! Kubernetes manifests: texts in, typed objects or diagnostics out.
 
+mod cidr_group;
 mod cilium;
 mod cilium_peers;
 mod cilium_ports;
 mod cluster;
+mod cluster_network_policy;
 mod document;
+mod endpoint_slice;
 mod label_selector;
 mod meta;
 mod network_policy;
@@ -16,15 +19,24 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use cilium::{CiliumPolicy, CiliumRule, CiliumSpec, Entity, L3};
+pub use cidr_group::CidrGroup;
+pub use cilium::{
+    CidrRule, CidrSource, CiliumPolicy, CiliumRule, CiliumService, CiliumServices, CiliumSpec, CiliumSubject,
+    Entity, L3, PortRule,
+};
 pub use cluster::{ContainerPort, Namespace, Node, Other, Pod, Service, ServicePort};
+pub use cluster_network_policy::{
+    ClusterNetworkPolicy, ClusterPeer, ClusterProtocol, ClusterRule, NamespacedPods,
+};
 pub use document::{Document, Origin, documents};
+pub use endpoint_slice::EndpointSlice;
 pub use label_selector::{Expression, LabelSelector, Operator};
 pub use meta::Meta;
 pub use network_policy::{NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicyRule};
 
 use crate::diagnostic::Diagnostic;
-use crate::rule::{Policy, PolicyKey};
+use crate::policy_key::PolicyKey;
+use crate::rule::Policy;
 use reader::{Field, Report};
 use tree::Value;
 
@@ -43,6 +55,12 @@ pub enum Object {
     NetworkPolicy(NetworkPolicy),
     /// `cilium.io/v2` CiliumNetworkPolicy or CiliumClusterwideNetworkPolicy.
     CiliumPolicy(CiliumPolicy),
+    /// `policy.networking.k8s.io/v1alpha2` ClusterNetworkPolicy.
+    ClusterNetworkPolicy(ClusterNetworkPolicy),
+    /// `cilium.io/v2` CiliumCIDRGroup.
+    CidrGroup(CidrGroup),
+    /// `discovery.k8s.io/v1` EndpointSlice, or `v1` Endpoints.
+    EndpointSlice(EndpointSlice),
     /// Anything else.
     Other(Other),
 }
@@ -86,6 +104,9 @@ impl Object {
             Self::Service(object) => &object.meta,
             Self::NetworkPolicy(object) => &object.meta,
             Self::CiliumPolicy(object) => &object.meta,
+            Self::ClusterNetworkPolicy(object) => &object.meta,
+            Self::CidrGroup(object) => &object.meta,
+            Self::EndpointSlice(object) => &object.meta,
             Self::Other(object) => &object.meta,
         }
     }
@@ -100,6 +121,9 @@ impl Object {
             Self::Service(_) => "Service",
             Self::NetworkPolicy(_) => "NetworkPolicy",
             Self::CiliumPolicy(policy) => policy.kind().as_str(),
+            Self::ClusterNetworkPolicy(_) => "ClusterNetworkPolicy",
+            Self::CidrGroup(_) => "CiliumCIDRGroup",
+            Self::EndpointSlice(_) => "EndpointSlice",
             Self::Other(other) => &other.kind,
         }
     }
@@ -117,6 +141,7 @@ impl Object {
         match self {
             Self::NetworkPolicy(policy) => Some(policy.normalise()),
             Self::CiliumPolicy(policy) => Some(policy.normalise()),
+            Self::ClusterNetworkPolicy(policy) => Some(policy.normalise()),
             _ => None,
         }
     }

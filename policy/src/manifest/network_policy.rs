@@ -11,11 +11,11 @@ use super::meta::Meta;
 use super::reader::{Field, Fields};
 use crate::cidr::{canonical, contains};
 use crate::label::Source;
+use crate::peer_selector::{CidrScope, CidrSelector, PeerSelector, Peers};
 use crate::pod::{NAMESPACE, NAMESPACE_LABELS};
-use crate::rule::{
-    Action, CidrSelector, PeerSelector, Peers, Policy, PolicyKey, PolicyKind, PortMatch, PortSelector, Ports,
-    Protocol, Rule, RuleRef, Spec,
-};
+use crate::policy_key::{PolicyKey, PolicyKind, RuleRef};
+use crate::port::{PortMatch, PortSelector, Ports, Protocol};
+use crate::rule::{Action, Policy, Rule, Spec, Subject, Tier};
 use crate::selector::{Requirement, Selector};
 
 /// A NetworkPolicy, with Kubernetes' defaults filled in.
@@ -93,11 +93,15 @@ impl NetworkPolicy {
                 peers: self.peers(&rule.peers),
                 ports: ports(&rule.ports),
                 action: Action::Allow,
+                l7: None,
+                authentication: None,
+                log: None,
                 origin: rule.origin.clone(),
             })
         });
         let spec = Spec {
-            subject: in_namespace(pods(&self.pod_selector), self.meta.namespace()),
+            subject: Subject::Endpoints(in_namespace(pods(&self.pod_selector), self.meta.namespace())),
+            tier: Tier::Normal,
             deny_ingress: self.affects_ingress,
             deny_egress: self.affects_egress,
             // Rules of a direction that policyTypes leaves out have no effect.
@@ -117,9 +121,11 @@ impl NetworkPolicy {
             return Peers::Any;
         }
         let selector = |peer: &NetworkPolicyPeer| match peer {
-            NetworkPolicyPeer::IpBlock { cidr, except } => {
-                PeerSelector::Cidr(CidrSelector { cidr: *cidr, except: except.clone(), outside_only: false })
-            }
+            NetworkPolicyPeer::IpBlock { cidr, except } => PeerSelector::Cidr(CidrSelector {
+                cidr: *cidr,
+                except: except.clone(),
+                scope: CidrScope::Everyone,
+            }),
             NetworkPolicyPeer::Pods { pods: wanted, namespaces } => {
                 let selector = wanted.as_ref().map_or_else(Selector::everything, pods);
                 PeerSelector::Labels(match namespaces {

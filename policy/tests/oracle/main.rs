@@ -103,8 +103,8 @@ impl Cluster {
                             continue;
                         }
                         let explained = self.repository.explain(labels, direction, peer, proto, port);
-                        assert_eq!(explained.allowed, expected.allowed, "{}: {explained:#?}", what());
-                        assert_eq!(explained.action() as u8, cell.action, "{}", what());
+                        assert_eq!(explained.allowed(), expected.allowed, "{}: {explained:#?}", what());
+                        assert_eq!(explained.action as u8, cell.action, "{}", what());
                         let rules: BTreeSet<_> = expected.rules.iter().collect();
                         assert_eq!(explained.rules.iter().collect::<BTreeSet<_>>(), rules, "{}", what());
                         // A class tells the rules of all that are in it; class 0 those for everyone.
