@@ -6,10 +6,7 @@ use super::labels::Labels;
 use crate::label::{Label, Source};
 use crate::label_filter::LabelFilter;
 use crate::manifest::Pod;
-use crate::pod::{CLUSTER, DEFAULT_CLUSTER, NAMESPACE, NAMESPACE_LABELS, SERVICE_ACCOUNT};
-
-/// The label that Kubernetes gives every namespace: its name.
-const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+use crate::pod::{CLUSTER, DEFAULT_CLUSTER, NAMESPACE, NAMESPACE_LABELS, NAMESPACE_NAME, SERVICE_ACCOUNT};
 
 /// A pod's labels, as each kind of policy sees them.
 #[derive(Clone, Debug)]
