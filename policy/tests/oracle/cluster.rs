@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use abi::{Identity, Peer};
 use netloom_policy::manifest::{Node, Object, Pod, parse};
 use netloom_policy::oracle::{Oracle, Party};
-use netloom_policy::{LabelSet, pod_labels, reserved_labels};
+use netloom_policy::{LabelSet, host_labels, pod_labels, reserved_labels};
 
-use crate::facts::{Agent, FIXED, Facts, OWN_NODE, host_labels, is_endpoint, namespace_labels};
+use crate::facts::{Agent, FIXED, Facts, OWN_NODE, is_endpoint, namespace_labels};
 use crate::generate::Case;
 
 /// Addresses that no pod and no node has.

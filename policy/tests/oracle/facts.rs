@@ -8,7 +8,7 @@ use ipnetwork::IpNetwork;
 use netloom_policy::manifest::{EndpointSlice, Node, Object, Pod};
 use netloom_policy::{
     IdentityAllocator, Label, LabelSet, LocalIdentities, Policy, PolicyKey, Repository, ServiceFacts,
-    ServiceKey, Settings, Source, pod_labels, reserved_labels,
+    ServiceKey, Settings, node_labels, pod_labels, reserved_labels,
 };
 
 use crate::generate::Case;
@@ -26,7 +26,6 @@ enum Scope {
     Fixed(Identity),
     Cluster,
     RemoteNode,
-    Local,
 }
 
 /// All that a repository is told.
@@ -88,7 +87,7 @@ impl Facts {
         for addr in &apiserver {
             let world = if addr.is_ipv4() { Identity::WORLD_IPV4 } else { Identity::WORLD_IPV6 };
             let labels = with(&reserved_labels(world), ["kube-apiserver"]);
-            facts.addresses.insert(*addr, (Scope::Local, labels));
+            facts.addresses.insert(*addr, (Scope::Fixed(Identity::KUBE_APISERVER), labels));
         }
         for object in objects {
             facts.policies.extend(object.policy().map(|policy| (policy.key.clone(), policy)));
@@ -125,25 +124,15 @@ impl Facts {
     fn add_node(&mut self, node: &Node, apiserver: &BTreeSet<IpAddr>) {
         let own = node.meta.name == OWN_NODE;
         let (scope, kind) = match own {
-            true => (Scope::Fixed(Identity::HOST), "host"),
-            false => (Scope::RemoteNode, "remote-node"),
+            true => (Scope::Fixed(Identity::HOST), Identity::HOST),
+            false => (Scope::RemoteNode, Identity::REMOTE_NODE),
         };
-        let mut labels = with(&node_labels(node), [kind]);
+        let mut labels = node_labels(node, kind);
         if node.addresses.iter().any(|addr| apiserver.contains(addr)) {
             labels = with(&labels, ["kube-apiserver"]);
         }
         self.addresses.extend(node.addresses.iter().map(|addr| (*addr, (scope, labels.clone()))));
     }
-}
-
-fn node_labels(node: &Node) -> LabelSet {
-    node.meta.labels.iter().map(|(key, value)| Label::new(Source::Node, key, value)).collect()
-}
-
-/// The labels of a node as an endpoint.
-pub(crate) fn host_labels(node: &Node) -> LabelSet {
-    let own: LabelSet = node.meta.labels.iter().map(|(key, value)| Label::k8s(key, value)).collect();
-    with(&own, ["host"])
 }
 
 /// These labels, and reserved ones.
@@ -158,7 +147,6 @@ pub(crate) struct Agent {
     told: Facts,
     cluster: Option<LocalIdentities>,
     nodes: Option<LocalIdentities>,
-    local: Option<LocalIdentities>,
     knows_fixed: bool,
 }
 
@@ -218,7 +206,6 @@ impl Agent {
             Scope::Fixed(identity) => return identity,
             Scope::Cluster => self.cluster.get_or_insert_with(LocalIdentities::cluster),
             Scope::RemoteNode => self.nodes.get_or_insert_with(LocalIdentities::remote_nodes),
-            Scope::Local => self.local.get_or_insert_with(LocalIdentities::local),
         };
         identities.allocate(labels).unwrap()
     }
