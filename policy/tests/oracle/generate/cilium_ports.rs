@@ -72,12 +72,16 @@ fn tcp_ports() -> BoxedStrategy<Value> {
 }
 
 fn dns() -> BoxedStrategy<Value> {
-    let port = (one_of(["53", "dns"]), one_of(["TCP", "UDP", "ANY"]))
-        .prop_map(|(port, protocol)| json!({"port": port, "protocol": protocol}));
-    let rule = one_of(["*", "*.example.com"]).prop_map(|pattern| json!({"matchPattern": pattern}));
-    (list(port, 1, 1), list(rule, 0, 1))
-        .prop_map(|(ports, rules)| json!({"ports": ports, "rules": {"dns": rules}}))
-        .boxed()
+    let rule = || one_of(["*", "*.example.com"]).prop_map(|pattern| json!({"matchPattern": pattern}));
+    // A list without a rule is none for DNS, and what is not for DNS stands on TCP only.
+    prop_oneof![
+        1 => (one_of(["53", "dns"]), Just("TCP"), Just(json!([]))),
+        4 => (one_of(["53", "dns"]), one_of(["TCP", "UDP", "ANY"]), list(rule(), 1, 1)),
+    ]
+    .prop_map(|(port, protocol, rules)| {
+        json!({"ports": [{"port": port, "protocol": protocol}], "rules": {"dns": rules}})
+    })
+    .boxed()
 }
 
 fn tls() -> BoxedStrategy<Value> {
