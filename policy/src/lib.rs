@@ -62,7 +62,7 @@
 //! # What it means, where implementations differ
 //! - An `ipBlock` of a NetworkPolicy matches whoever has the address, pods and nodes too, as Kubernetes says. CIDRs
 //!   of Cilium's policies match only what lies outside the cluster, as Cilium says.
-//! - Labels that [`pod::identity_relevant`] leaves out select nothing, as in Cilium; Kubernetes would let them.
+//! - Labels that the [`LabelFilter`] leaves out select nothing, as in Cilium; Kubernetes would let them.
 //! - A named port may be another number with each pod: for egress, a rule is about pairs of peer and port. Pods
 //!   whose named ports differ have different identities.
 //! - Rules without ports hold for every protocol; rules with ports for TCP, UDP and SCTP only, never for ICMP.
@@ -79,6 +79,7 @@ mod diagnostic;
 pub mod identity;
 pub mod l7;
 pub mod label;
+mod label_filter;
 pub mod manifest;
 mod name_pattern;
 pub mod oracle;
@@ -99,11 +100,12 @@ pub use compile::Compiled;
 pub use diagnostic::Diagnostic;
 pub use identity::{IdentityAllocator, LocalIdentities, reserved_labels};
 pub use label::{Label, LabelSet, Source};
+pub use label_filter::{InvalidLabelFilter, LabelFilter};
 pub use name_pattern::{InvalidName, NamePattern};
 pub use peer_selector::{
     CidrGroupSelector, CidrScope, CidrSelector, Named, PeerSelector, Peers, ServiceSelector,
 };
-pub use pod::pod_labels;
+pub use pod::{pod_labels, pod_labels_with};
 pub use policy_key::{PolicyKey, PolicyKind, RuleRef};
 pub use port::{PortMatch, PortSelector, Ports, Protocol};
 pub use repository::Repository;
