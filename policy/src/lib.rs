@@ -73,9 +73,9 @@
 //! as subjects and CIDR groups are refused by name: nothing is half enforced.
 
 pub mod cidr;
-mod columns;
 mod compile;
 mod diagnostic;
+mod facts;
 pub mod identity;
 pub mod l7;
 pub mod label;
@@ -92,12 +92,15 @@ mod repository;
 mod resolve;
 mod rule;
 pub mod selector;
+mod selector_cache;
+mod settings;
 mod tables;
 mod verdict;
 
 pub use cidr::CidrRegistry;
 pub use compile::Compiled;
 pub use diagnostic::Diagnostic;
+pub use facts::{ServiceFacts, ServiceKey};
 pub use identity::{IdentityAllocator, LocalIdentities, reserved_labels};
 pub use label::{Label, LabelSet, Source};
 pub use label_filter::{InvalidLabelFilter, LabelFilter};
@@ -108,9 +111,10 @@ pub use peer_selector::{
 pub use pod::{pod_labels, pod_labels_with};
 pub use policy_key::{PolicyKey, PolicyKind, RuleRef};
 pub use port::{PortMatch, PortSelector, Ports, Protocol};
-pub use repository::Repository;
+pub use repository::{Numbers, Repository};
 pub use resolve::{Explanation, Holding, Resolved};
 pub use rule::{Action, Authentication, Policy, Rule, Spec, Subject, Tier};
 pub use selector::Selector;
+pub use settings::{Enforcement, Settings, UnknownEnforcement};
 pub use tables::{PortRange, Tables};
 pub use verdict::Verdict;

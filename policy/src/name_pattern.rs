@@ -133,6 +133,13 @@ mod tests {
     }
 
     #[test]
+    fn many_stars_take_no_longer() {
+        let (pattern, name) = ("*a".repeat(60) + "b", "a".repeat(250));
+        assert!(!matches(&pattern, &name));
+        assert!(matches(&pattern, &(name + "b")));
+    }
+
+    #[test]
     fn what_is_no_name_says_why() {
         assert_eq!("".parse::<NamePattern>(), Err(InvalidName::Empty));
         assert_eq!("a b".parse::<NamePattern>(), Err(InvalidName::Character(' ')));
