@@ -6,7 +6,8 @@ use std::str::FromStr;
 /// A pattern of DNS names, or one name: Cilium's `matchPattern` and `matchName` (`pkg/fqdn/matchpattern`).
 ///
 /// A `*` stands for any number of letters, digits, `-` and `_`, but no dot; a leading `**.` for one or more whole
-/// labels; a pattern of stars alone for every name. A dot alone is the root's name. Lower case, without the dot at the end.
+/// labels; a pattern of stars alone for every name, a dot alone for the root. Lower case, without the dot at
+/// the end.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NamePattern(String);
 
@@ -123,13 +124,6 @@ mod tests {
         assert!(matches("*", "localhost"));
         assert!(matches("*", ".") && matches(".", "."));
         assert!(!matches(".", "example.com"));
-    }
-
-    #[test]
-    fn many_stars_take_no_longer() {
-        let (pattern, name) = ("*a".repeat(60) + "b", "a".repeat(250));
-        assert!(!matches(&pattern, &name));
-        assert!(matches(&pattern, &(name + "b")));
     }
 
     #[test]
