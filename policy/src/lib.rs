@@ -73,10 +73,12 @@
 //! as subjects and CIDR groups are refused by name: nothing is half enforced.
 
 pub mod cidr;
+pub mod cluster;
 mod columns;
 mod compile;
 mod diagnostic;
 pub mod identity;
+pub mod judge;
 pub mod l7;
 pub mod label;
 pub mod manifest;
