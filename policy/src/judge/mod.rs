@@ -23,7 +23,7 @@ pub use matrix::Matrix;
 pub use oracle::OracleEngine;
 pub use place::Place;
 pub use probe::{Probe, Wanted, WantedPort};
-pub use tables::{Explaining, TablesEngine};
+pub use tables::{Explaining, Peers, TablesEngine};
 pub use trouble::Trouble;
 
 use crate::cluster::{Cluster, End, Party};

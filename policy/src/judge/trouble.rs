@@ -89,6 +89,9 @@ pub enum Trouble {
         /// The entity.
         text: String,
     },
+    /// A pod or node that is asked about is not in the cluster: a mistake in this program.
+    #[error("it is not in the cluster")]
+    Gone,
     /// All numbers of identities are taken.
     #[error("the cluster has more kinds of pods than there are identities")]
     Identities {
