@@ -17,6 +17,7 @@ use abi::{
 };
 use anyhow::{Context, Result};
 use datapath::{CompiledPolicy, PortPrefix, only_opens};
+use imbl::ordmap::DiffItem;
 use ipnetwork::IpNetwork;
 use policy::{Compiled, Tables};
 
@@ -302,35 +303,44 @@ fn peer_changes(old: &Tables, new: &Tables) -> Option<(BTreeMap<Peer, PeerClass>
         && old.cells == new.cells
         && old.sparse == new.sparse
         && old.sparse.is_empty();
-    if !alike || new.peers.iter().any(|(peer, class)| old.peers.get(peer).is_some_and(|known| known != class))
-    {
+    if !alike {
         return None;
     }
-    let added: BTreeMap<Peer, PeerClass> = new
-        .peers
-        .iter()
-        .filter(|(peer, _)| !old.peers.contains_key(peer))
-        .map(|(peer, class)| (*peer, *class))
-        .collect();
+    let (mut added, mut removed) = (BTreeMap::new(), BTreeSet::new());
+    // What both share is passed over.
+    for change in old.peers.diff(&new.peers) {
+        match change {
+            DiffItem::Add(peer, class) => {
+                added.insert(*peer, *class);
+            }
+            DiffItem::Remove(peer, _) => {
+                removed.insert(*peer);
+            }
+            DiffItem::Update { .. } => return None,
+        }
+    }
     if added.values().any(|class| !only_opens(&new.cells, new.stride, PeerClass(0), *class)) {
         return None;
     }
-    let removed = old.peers.keys().filter(|peer| !new.peers.contains_key(peer)).copied().collect();
     Some((added, removed))
 }
 
 /// Compiled tables in the form that the datapath installs.
 fn compiled_policy(tables: &Tables) -> CompiledPolicy {
-    let mut cells = tables.cells.clone();
+    let mut cells = tables.cells.to_vec();
     if cells.is_empty() {
         cells = vec![abi::Cell::default(); (tables.peer_classes() * tables.stride) as usize];
-        for ((peer, port), cell) in &tables.sparse {
+        for ((peer, port), cell) in tables.sparse.iter() {
             cells[(peer.0 * tables.stride + port.0) as usize] = *cell;
         }
     }
+    // No proxy is there to be named.
+    for cell in &mut cells {
+        cell.proxy_port = 0;
+    }
     CompiledPolicy {
-        peers: tables.peers.clone(),
-        ports: tables.ports.clone(),
+        peers: tables.peers.iter().map(|(peer, class)| (*peer, *class)).collect(),
+        ports: tables.ports.as_ref().clone(),
         ranges: tables
             .ranges
             .iter()
