@@ -9,7 +9,6 @@ use abi::{CellAction, Identity};
 use super::engine::{Endpoint, Engine, Other, Question};
 use super::trouble::Trouble;
 use crate::cluster::Cluster;
-use crate::identity::world;
 use crate::oracle::{Judgement, Oracle, Party, Subject};
 use crate::resolve::Explanation;
 use crate::settings::Settings;

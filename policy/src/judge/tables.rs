@@ -1,6 +1,6 @@
 //! Answers by compiled tables, with the rules behind them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 

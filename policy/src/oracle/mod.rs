@@ -40,7 +40,6 @@ mod network_policy;
 mod packet;
 mod peer;
 mod pod;
-mod settings;
 mod subject;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,7 +47,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use peer::Party;
-pub use settings::{Enforcement, Settings};
+pub use crate::settings::{Enforcement, Settings};
 pub use subject::{Judgement, Subject};
 
 use crate::manifest::{

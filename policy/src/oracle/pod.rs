@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::labels::Labels;
 use crate::label::Source;
 use crate::manifest::Pod;
-use crate::pod::{CLUSTER, DEFAULT_CLUSTER, NAMESPACE, NAMESPACE_LABELS, SERVICE_ACCOUNT, identity_relevant};
+use crate::pod::{CLUSTER, DEFAULT_CLUSTER, NAMESPACE, NAMESPACE_LABELS, SERVICE_ACCOUNT};
+use crate::label_filter::LabelFilter;
 
 /// The label that Kubernetes gives every namespace: its name.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
@@ -31,7 +32,7 @@ impl PodLabels {
         of_namespace.insert(NAMESPACE_NAME.to_owned(), namespace.clone());
         // A pod cannot claim by a label of its own what only its namespace can say.
         let counts =
-            |key: &str| key != NAMESPACE && !key.starts_with("io.cilium.k8s.") && identity_relevant(key);
+            |key: &str| key != NAMESPACE && !key.starts_with("io.cilium.k8s.") && LabelFilter::default().accepts(&crate::label::Label::k8s(key, ""));
         let own: BTreeMap<_, _> =
             pod.meta.labels.clone().into_iter().filter(|(key, _)| counts(key)).collect();
         let mut cilium = Labels::default();

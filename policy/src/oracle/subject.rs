@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::packet::Packet;
 use super::peer::{Kind, Party, Peer};
-use super::settings::Enforcement;
+use crate::settings::Enforcement;
 use super::{Oracle, cilium, cluster_network_policy, network_policy};
 use crate::l7::Proxy;
 use crate::manifest::{CiliumPolicy, CiliumSpec, ClusterNetworkPolicy, NetworkPolicy, Node, Pod};
