@@ -92,6 +92,7 @@ mod policy_key;
 mod port;
 mod repository;
 mod resolve;
+pub mod review;
 mod rule;
 pub mod selector;
 mod selector_cache;

@@ -23,6 +23,7 @@ pub use pod::PodFacts;
 pub use service::{Backend, ServicePortWanted};
 
 use crate::manifest::{EndpointSlice, Meta, Namespace, Object, Service};
+use crate::rule::Policy;
 
 /// The label that Kubernetes gives every namespace: its name.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
@@ -40,6 +41,7 @@ pub struct Cluster {
     services_by_address: HashMap<IpAddr, usize>,
     slices_by_service: HashMap<(String, String), Vec<usize>>,
     names: Names,
+    closed: Vec<Policy>,
 }
 
 impl Cluster {
@@ -89,6 +91,24 @@ impl Cluster {
     pub fn with_names(mut self, names: Names) -> Self {
         self.names = names;
         self
+    }
+
+    /// With policies that close what others, which are invalid, are about.
+    #[must_use]
+    pub fn with_closed(mut self, closed: impl IntoIterator<Item = Policy>) -> Self {
+        self.closed = closed.into_iter().collect();
+        self
+    }
+
+    /// The policies that close what others, which are invalid, are about.
+    #[must_use]
+    pub fn closed(&self) -> &[Policy] {
+        &self.closed
+    }
+
+    /// The policies, valid ones and those that close.
+    pub fn policies(&self) -> impl Iterator<Item = Policy> {
+        self.objects.iter().filter_map(Object::policy).chain(self.closed.iter().cloned())
     }
 
     /// Every namespace that is there or that an object is in, with its labels.

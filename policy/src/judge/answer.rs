@@ -76,7 +76,7 @@ pub struct Deciding {
 }
 
 impl Deciding {
-    fn new(rule: &RuleRef, direction: Direction) -> Self {
+    pub(super) fn new(rule: &RuleRef, direction: Direction) -> Self {
         Self {
             object: rule.policy.to_string(),
             path: rule.path.clone(),

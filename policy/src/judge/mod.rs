@@ -3,12 +3,14 @@
 //! A [`Judge`] takes the facts of a [`Cluster`](crate::cluster::Cluster) and its policies, finds out who the two ends
 //! of a connection are to each other, and asks an [`Engine`] about each end that has policies.
 
+mod account;
 mod answer;
 mod engine;
 mod matrix;
 mod oracle;
 mod place;
 mod probe;
+mod suggestion;
 mod tables;
 mod trouble;
 
@@ -17,6 +19,8 @@ use std::net::IpAddr;
 use abi::{Direction, Identity};
 use serde_json::{Map, Value};
 
+pub(crate) use account::cidrs;
+pub use account::{Account, EndAccount, PathAccount, Reason, SideAccount};
 pub use answer::{Answer, Deciding, Open, Path, Side, direction_name};
 pub use engine::{Endpoint, Engine, Other, Question};
 pub use matrix::Matrix;

@@ -49,6 +49,19 @@ impl Wanted {
         Self { proto: protocol.number(), port: WantedPort::Number(port) }
     }
 
+    /// A port of a protocol by its number, where it has ports or types.
+    #[must_use]
+    pub fn number(proto: u8, port: u16) -> Self {
+        let has_one = |protocol: Protocol| {
+            protocol.has_ports() || matches!(protocol, Protocol::Icmp | Protocol::Icmpv6)
+        };
+        let port = match Protocol::from_number(proto) {
+            Some(protocol) if has_one(protocol) => WantedPort::Number(port),
+            _ => WantedPort::None,
+        };
+        Self { proto, port }
+    }
+
     /// The protocol, if it has a name.
     #[must_use]
     pub fn protocol(&self) -> Option<Protocol> {

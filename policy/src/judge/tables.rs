@@ -79,7 +79,7 @@ impl Peers {
                 _ => {}
             }
         }
-        repository.set_policies(cluster.objects().iter().filter_map(Object::policy));
+        repository.set_policies(cluster.policies());
         let mut known = Self { repository, pods: Vec::new(), nodes: Vec::new() };
         known.add_outside(cluster)?;
         known.add_nodes(cluster)?;
