@@ -6,10 +6,10 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::cluster::Cluster;
-use crate::identity::reserved_labels;
 use crate::l7::Proxy;
-use crate::label::{Label, LabelSet};
+use crate::label::LabelSet;
 use crate::manifest::Object;
+use crate::node::host_labels;
 use crate::peer_selector::{Named, PeerSelector, Peers};
 use crate::policy_key::RuleRef;
 use crate::port::Ports;
@@ -119,9 +119,7 @@ impl Known {
         for object in given {
             match object {
                 Object::Node(node) => {
-                    let own = node.meta.labels.iter().map(|(key, value)| Label::k8s(key, value));
-                    let host = reserved_labels(abi::Identity::HOST);
-                    known.nodes.insert(host.iter().cloned().chain(own).collect());
+                    known.nodes.insert(host_labels(node));
                 }
                 Object::CidrGroup(group) => {
                     known.groups.insert(group.meta.name.clone());

@@ -12,8 +12,9 @@ use crate::cluster::{Cluster, End};
 use crate::compile::Compiled;
 use crate::facts::{ServiceFacts, ServiceKey};
 use crate::identity::{IdentityAllocator, LocalIdentities, reserved_labels};
-use crate::label::{Label, LabelSet, Source};
+use crate::label::{Label, LabelSet};
 use crate::manifest::Object;
+use crate::node::{host_labels, node_labels};
 use crate::repository::{Numbers, Repository};
 use crate::resolve::{Explanation, Resolved};
 use crate::settings::Settings;
@@ -112,18 +113,15 @@ impl Peers {
         let mut identities = LocalIdentities::remote_nodes();
         for (index, facts) in cluster.nodes().iter().enumerate() {
             let Some(node) = cluster.node_object(index) else { continue };
-            let labels = |role: &str| -> LabelSet {
+            let labels = |role| -> LabelSet {
                 let api = facts.serves_api.then(|| Label::reserved("kube-apiserver"));
-                let of_node =
-                    node.meta.labels.iter().map(|(key, value)| Label::new(Source::Node, key, value));
-                [Label::reserved(role)].into_iter().chain(api).chain(of_node).collect()
+                node_labels(node, role).iter().cloned().chain(api).collect()
             };
-            let (as_own, as_other) = (labels("host"), labels("remote-node"));
-            let of_object = node.meta.labels.iter().map(|(key, value)| Label::k8s(key, value));
+            let (as_own, as_other) = (labels(Identity::HOST), labels(Identity::REMOTE_NODE));
             let peers = NodePeers {
                 own: identities.allocate(&as_own)?,
                 other: identities.allocate(&as_other)?,
-                subject: [Label::reserved("host")].into_iter().chain(of_object).collect(),
+                subject: host_labels(node),
             };
             for addr in facts.addresses.iter().copied().map(Some).chain([None]) {
                 self.add(addr, peers.own, &as_own);
