@@ -46,6 +46,8 @@ enum Command {
         #[arg(long, short, value_enum, default_value_t)]
         output: Output,
     },
+    /// Run other people's policy cases, and compare who reaches whom.
+    Conformance(conformance::cli::ConformanceArgs),
     /// Measure.
     Bench(benches::cli::BenchArgs),
     /// The daemon of a lab, started by `netloom lab up`.
@@ -72,6 +74,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Lab(args) => return lab::cli::run(args),
         Command::Status { socket, output } => agent::status(&socket, output)?,
         Command::Flows { socket, follow, last, output } => agent::flows(&socket, follow, last, output)?,
+        Command::Conformance(args) => return conformance::cli::run_cli(&args),
         Command::Bench(args) => benches::cli::run(&args)?,
         Command::LabDaemon { name } => {
             lab::detach::detach()?;

@@ -286,7 +286,8 @@ impl Engine {
 }
 
 /// The key of a CIDR in the trie, where IPv4 lies behind 96 bits.
-fn cidr_key(cidr: IpNetwork) -> CidrKey {
+#[must_use]
+pub fn cidr_key(cidr: IpNetwork) -> CidrKey {
     let fixed = if cidr.is_ipv4() { 96 } else { 0 };
     CidrKey { prefix_len: fixed + u32::from(cidr.prefix()), addr: cidr.network().into() }
 }
@@ -320,7 +321,8 @@ fn peer_changes(old: &Tables, new: &Tables) -> Option<(BTreeMap<Peer, PeerClass>
 }
 
 /// Compiled tables in the form that the datapath installs.
-fn compiled_policy(tables: &Tables) -> CompiledPolicy {
+#[must_use]
+pub fn compiled_policy(tables: &Tables) -> CompiledPolicy {
     let mut cells = tables.cells.clone();
     if cells.is_empty() {
         cells = vec![abi::Cell::default(); (tables.peer_classes() * tables.stride) as usize];
