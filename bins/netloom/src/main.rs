@@ -50,6 +50,8 @@ enum Command {
     /// Check, ask, compare and convert policies: no cluster, no root.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Run other people's policy cases, and compare who reaches whom.
+    Conformance(conformance::cli::ConformanceArgs),
     /// Measure.
     Bench(benches::cli::BenchArgs),
     /// The daemon of a lab, started by `netloom lab up`.
@@ -77,6 +79,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Policy(command) => return Ok(policy::run(&command)),
         Command::Status { socket, output } => agent::status(&socket, output)?,
         Command::Flows { socket, follow, last, output } => agent::flows(&socket, follow, last, output)?,
+        Command::Conformance(args) => return conformance::cli::run_cli(&args),
         Command::Bench(args) => benches::cli::run(&args)?,
         Command::LabDaemon { name } => {
             lab::detach::detach()?;
