@@ -28,7 +28,6 @@ use crate::readable::Readable;
 use crate::source::Change;
 use crate::state_file;
 use enforce::Installed;
-pub use enforce::{cidr_key, compiled_policy};
 use plumbing::Uplink;
 
 /// A call that came over the socket.
