@@ -26,5 +26,5 @@ pub(super) fn list(
 
 /// The same, or no list at all.
 pub(super) fn perhaps(value: impl Strategy<Value = Value> + 'static) -> BoxedStrategy<Option<Value>> {
-    proptest::option::of(value).boxed()
+    proptest::option::weighted(0.7, value).boxed()
 }
