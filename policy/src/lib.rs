@@ -73,15 +73,18 @@
 //! as subjects and CIDR groups are refused by name: nothing is half enforced.
 
 pub mod cidr;
+pub mod cluster;
 mod compile;
 mod diagnostic;
 mod facts;
 pub mod identity;
+pub mod judge;
 pub mod l7;
 pub mod label;
 mod label_filter;
 pub mod manifest;
 mod name_pattern;
+pub mod node;
 pub mod oracle;
 mod peer_selector;
 mod peers;
@@ -90,6 +93,7 @@ mod policy_key;
 mod port;
 mod repository;
 mod resolve;
+pub mod review;
 mod rule;
 pub mod selector;
 mod selector_cache;
@@ -105,6 +109,7 @@ pub use identity::{IdentityAllocator, LocalIdentities, reserved_labels};
 pub use label::{Label, LabelSet, Source};
 pub use label_filter::{InvalidLabelFilter, LabelFilter};
 pub use name_pattern::{InvalidName, NamePattern};
+pub use node::{host_labels, node_labels};
 pub use peer_selector::{
     CidrGroupSelector, CidrScope, CidrSelector, Named, PeerSelector, Peers, ServiceSelector,
 };

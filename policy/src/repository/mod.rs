@@ -205,7 +205,7 @@ impl Repository {
     /// Says who has an address: a pod, or a node. All addresses of an identity have the labels that were said last.
     pub fn set_address(&mut self, addr: IpAddr, identity: Identity, labels: LabelSet) {
         self.relabel(identity, &labels);
-        if self.holders.tell(addr, identity, &labels) {
+        if self.holders.tell(addr, identity, labels) {
             self.place(addr);
         }
     }
@@ -218,9 +218,18 @@ impl Repository {
     }
 
     /// Adds somebody who has no address: a peer that no CIDR covers.
+    #[expect(clippy::needless_pass_by_value, reason = "as with an address; a label set is cheap to clone")]
     pub fn add_identity(&mut self, identity: Identity, labels: LabelSet) {
         self.relabel(identity, &labels);
         self.enter(Peer { identity, cidrs: CidrSet::EMPTY }, &labels);
+    }
+
+    /// Adds somebody who has an address beside whoever [`Repository::set_address`] says. A node is one thing to its own
+    /// pods and another to all others; who asks for all nodes at once needs both. The peer has the CIDRs that are in use
+    /// now: call it when all policies are there.
+    pub fn add_holder(&mut self, addr: IpAddr, identity: Identity, labels: LabelSet) {
+        self.relabel(identity, &labels);
+        self.enter(Peer { identity, cidrs: self.cidrs.set_of(addr) }, &labels);
     }
 
     /// Takes back what [`Repository::add_identity`] added.
