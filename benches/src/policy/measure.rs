@@ -61,6 +61,7 @@ impl Warm {
             policies: policies.len(),
             identities: pods.len(),
             subjects: subjects.len(),
+            unused_policies: 0,
             seconds: 0.0,
             identities_seconds: 0.0,
             policies_seconds: 0.0,
@@ -85,6 +86,7 @@ impl Warm {
         cold.compile_seconds = (all - both).as_secs_f64();
         // What is left over from making them is gone by now; subjects share their labels with the identities.
         cold.heap_bytes = heap::held().zip(before).and_then(|(now, before)| u64::try_from(now - before).ok());
+        cold.unused_policies = cold.policies - used(&repository, &subjects);
         (Self { repository, subjects, compiled }, cold)
     }
 
@@ -117,6 +119,14 @@ impl Warm {
 fn compile(repository: &mut Repository, subjects: &[LabelSet]) -> Vec<Arc<Compiled>> {
     let both = |subject| DIRECTIONS.map(|direction| repository.compile(subject, direction));
     subjects.iter().flat_map(both).collect()
+}
+
+/// How many policies have a rule for some subject.
+fn used(repository: &Repository, subjects: &[LabelSet]) -> usize {
+    let both = |subject| DIRECTIONS.map(|direction| repository.resolve(subject, direction));
+    let resolved = subjects.iter().flat_map(both);
+    let keys = resolved.flat_map(|resolved| resolved.rules.into_iter().map(|held| &held.rule.origin.policy));
+    keys.collect::<BTreeSet<_>>().len()
 }
 
 /// The same number of policies about one endpoint.

@@ -22,8 +22,10 @@ pub struct Cold {
     pub policies: usize,
     /// Identities, each with an address.
     pub identities: usize,
-    /// Endpoints whose policies are compiled. Each policy selects one of them.
+    /// Endpoints whose policies are compiled.
     pub subjects: usize,
+    /// Policies that select none of them.
+    pub unused_policies: usize,
     /// The median of all runs.
     pub seconds: f64,
     /// Of these, putting identities in.
