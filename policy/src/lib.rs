@@ -121,5 +121,5 @@ pub use resolve::{Explanation, Holding, Resolved};
 pub use rule::{Action, Authentication, Policy, Rule, Spec, Subject, Tier};
 pub use selector::Selector;
 pub use settings::{Enforcement, Settings, UnknownEnforcement};
-pub use tables::{PortRange, Tables};
+pub use tables::{PortRange, Tables, prefixes};
 pub use verdict::Verdict;
