@@ -91,6 +91,7 @@ mod tests {
             reason: None,
             reason_code: None,
             rules: Vec::new(),
+            log: None,
             length: 60,
         };
         (0..KEPT as u64 + 10).for_each(|time| log.push(flow(time)));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use abi::{CidrKey, Peer, PeerClass};
+use abi::{CidrKey, Peer, PeerClass, PortClass};
 use datapath::{CompiledPolicy, PortPrefix, only_opens};
 use ipnetwork::IpNetwork;
 use policy::Tables;
@@ -34,6 +34,13 @@ pub fn compiled_policy(tables: &Tables, audit: bool) -> CompiledPolicy {
         stride: tables.stride,
         audit,
     }
+}
+
+/// What the rule that decides about a pair of classes wants reported.
+#[must_use]
+pub fn log(tables: &Tables, peer: PeerClass, port: PortClass) -> Option<&str> {
+    let number = tables.cell(peer, port).cookie.checked_sub(1)?;
+    tables.logs.get(number as usize).map(AsRef::as_ref)
 }
 
 /// Peers that come and peers that go, where that is all that changes, and those that come are allowed no less

@@ -25,6 +25,7 @@ use crate::cluster::Cluster;
 use crate::endpoint::Endpoints;
 use crate::flows::FlowLog;
 use crate::readable::Readable;
+use crate::server::Enforced;
 use crate::source::Change;
 use crate::state_file;
 use enforce::Installed;
@@ -64,7 +65,7 @@ pub struct Engine {
     masquerade: Option<netcore::masquerade::Masquerade>,
     flows: FlowLog,
     queue: DelQueue,
-    revision: watch::Sender<u64>,
+    published: Enforced<watch::Sender<u64>>,
     /// The newest revision of which all objects are known; enforced once `pending` is false.
     observed: Option<u64>,
     /// Whether the datapath is behind what is known.
@@ -77,7 +78,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the datapath cannot be loaded, or the state cannot be read.
-    pub async fn new(args: Args, flows: FlowLog, revision: watch::Sender<u64>) -> Result<Self> {
+    pub async fn new(args: Args, flows: FlowLog, published: Enforced<watch::Sender<u64>>) -> Result<Self> {
         let netns = Netns::current()?;
         let net = Net::current()?;
         let uplink = Uplink::find(&net, &args.uplink).await?;
@@ -116,7 +117,7 @@ impl Engine {
             uplink,
             masquerade: None,
             flows,
-            revision,
+            published,
             observed: None,
             pending: false,
             failure: None,
@@ -177,9 +178,12 @@ impl Engine {
             Ok(()) => {
                 self.pending = false;
                 self.failure = None;
+                let publish = |to: &watch::Sender<u64>, revision| {
+                    to.send_if_modified(|published| std::mem::replace(published, revision) != revision);
+                };
+                publish(&self.published.policy, self.realised());
                 if let Some(revision) = self.observed {
-                    self.revision
-                        .send_if_modified(|published| std::mem::replace(published, revision) != revision);
+                    publish(&self.published.objects, revision);
                 }
             }
             Err(error) => {
@@ -243,7 +247,7 @@ impl Engine {
     async fn answer(&mut self, request: Request, netns: Option<OwnedFd>) -> Result<Reply, ErrorReply> {
         match request {
             Request::Status => return Ok(Reply::Status(Box::new(self.status()))),
-            Request::Wait { .. } | Request::Flows { .. } => {
+            Request::Wait { .. } | Request::WaitPolicy { .. } | Request::Flows { .. } => {
                 return Err(refuse(ErrorCode::Invalid, "this request is answered by the socket"));
             }
             _ if !self.is_ready() => return Err(refuse(ErrorCode::NotReady, &self.not_ready())),
