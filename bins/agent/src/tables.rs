@@ -4,26 +4,27 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use abi::{CidrKey, Peer, PeerClass, PortClass};
 use datapath::{CompiledPolicy, PortPrefix, only_opens};
+use imbl::ordmap::DiffItem;
 use ipnetwork::IpNetwork;
 use policy::Tables;
 
-/// Compiled tables in the form that the datapath installs. `audit`: what would be denied is let through and reported.
+/// Compiled tables in the form that the datapath installs.
 #[must_use]
-pub fn compiled_policy(tables: &Tables, audit: bool) -> CompiledPolicy {
-    let mut cells = tables.cells.clone();
+pub fn compiled_policy(tables: &Tables) -> CompiledPolicy {
+    let mut cells = tables.cells.to_vec();
     if cells.is_empty() {
         cells = vec![abi::Cell::default(); (tables.peer_classes() * tables.stride) as usize];
-        for ((peer, port), cell) in &tables.sparse {
+        for ((peer, port), cell) in tables.sparse.iter() {
             cells[(peer.0 * tables.stride + port.0) as usize] = *cell;
         }
     }
+    // No proxy is there to be named.
     for cell in &mut cells {
-        // The number of a proxy; none of them exists yet, so there is no port to send anything to.
         cell.proxy_port = 0;
     }
     CompiledPolicy {
-        peers: tables.peers.clone(),
-        ports: tables.ports.clone(),
+        peers: tables.peers.iter().map(|(peer, class)| (*peer, *class)).collect(),
+        ports: tables.ports.as_ref().clone(),
         ranges: tables
             .ranges
             .iter()
@@ -32,7 +33,7 @@ pub fn compiled_policy(tables: &Tables, audit: bool) -> CompiledPolicy {
         other_ports: tables.other_ports,
         cells,
         stride: tables.stride,
-        audit,
+        audit: tables.audit,
     }
 }
 
@@ -48,6 +49,7 @@ pub fn log(tables: &Tables, peer: PeerClass, port: PortClass) -> Option<&str> {
 #[must_use]
 pub fn peer_changes(old: &Tables, new: &Tables) -> Option<(BTreeMap<Peer, PeerClass>, BTreeSet<Peer>)> {
     let alike = old.allow_all == new.allow_all
+        && old.audit == new.audit
         && old.ports == new.ports
         && old.ranges == new.ranges
         && old.other_ports == new.other_ports
@@ -55,20 +57,25 @@ pub fn peer_changes(old: &Tables, new: &Tables) -> Option<(BTreeMap<Peer, PeerCl
         && old.cells == new.cells
         && old.sparse == new.sparse
         && old.sparse.is_empty();
-    if !alike || new.peers.iter().any(|(peer, class)| old.peers.get(peer).is_some_and(|known| known != class))
-    {
+    if !alike {
         return None;
     }
-    let added: BTreeMap<Peer, PeerClass> = new
-        .peers
-        .iter()
-        .filter(|(peer, _)| !old.peers.contains_key(peer))
-        .map(|(peer, class)| (*peer, *class))
-        .collect();
+    let (mut added, mut removed) = (BTreeMap::new(), BTreeSet::new());
+    // What both share is passed over.
+    for change in old.peers.diff(&new.peers) {
+        match change {
+            DiffItem::Add(peer, class) => {
+                added.insert(*peer, *class);
+            }
+            DiffItem::Remove(peer, _) => {
+                removed.insert(*peer);
+            }
+            DiffItem::Update { .. } => return None,
+        }
+    }
     if added.values().any(|class| !only_opens(&new.cells, new.stride, PeerClass(0), *class)) {
         return None;
     }
-    let removed = old.peers.keys().filter(|peer| !new.peers.contains_key(peer)).copied().collect();
     Some((added, removed))
 }
 

@@ -55,7 +55,7 @@ impl Cluster {
             .map(|object| object.unwrap_or_else(|e| panic!("{e}")))
             .collect();
         let mut repository = Repository::default();
-        let mut identities = LocalIdentities::new();
+        let mut identities = LocalIdentities::default();
         let mut namespaces = BTreeMap::new();
         for object in &objects {
             if let Object::Namespace(namespace) = object {

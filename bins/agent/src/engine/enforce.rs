@@ -180,7 +180,7 @@ impl Engine {
             installed.compiled = Arc::clone(compiled);
             return Ok(installed.slot);
         }
-        let mut policy = compiled_policy(&compiled.tables, false);
+        let mut policy = compiled_policy(&compiled.tables);
         let mut until_rewritten = BTreeSet::new();
         for (old, new) in moves {
             // Where two addresses that were the same become different, the first one decides: for a moment only.
@@ -217,7 +217,8 @@ impl Engine {
             let installed = &self.installed[index];
             let slot = installed.slot;
             let Some((new, others)) = sharing.get(&slot).and_then(|all| all.split_first()) else { continue };
-            if Arc::ptr_eq(new, &installed.compiled) || others.iter().any(|other| other.tables != new.tables)
+            if Arc::ptr_eq(new, &installed.compiled)
+                || others.iter().any(|other| !Arc::ptr_eq(other, new) && other.tables != new.tables)
             {
                 continue;
             }

@@ -30,12 +30,12 @@ pub(crate) struct Interval {
 }
 
 /// Columns: sets of atoms, each the set of those that name some port. Column 0 is that of protocols without ports.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Columns {
     /// The intervals between the ends of spans, in order. Ports outside are in the protocol's other column.
     pub(crate) intervals: Vec<Interval>,
-    /// The columns of ports that no span names but by "all", for TCP, UDP and SCTP.
-    pub(crate) other: [u32; 3],
+    /// For each protocol of [`Protocol::ALL`], the column of the ports that no span names but by "all".
+    pub(crate) other: [u32; Protocol::ALL.len()],
     /// The atoms of each column, without those for all ports of all protocols.
     columns: Vec<Vec<u32>>,
     /// The columns of each atom; none for those for all ports of all protocols.
@@ -56,8 +56,13 @@ impl Columns {
                 by_span.entry(*span).or_default().push(number);
             }
         }
-        let mut columns =
-            Self { intervals: Vec::new(), other: [0; 3], columns: Vec::new(), of_atom, for_all };
+        let mut columns = Self {
+            intervals: Vec::new(),
+            other: [0; Protocol::ALL.len()],
+            columns: Vec::new(),
+            of_atom,
+            for_all,
+        };
         let mut numbers: HashMap<Vec<u32>, u32> = HashMap::new();
         columns.number(Vec::new(), &mut numbers);
         for (index, protocol) in Protocol::ALL.into_iter().enumerate() {
