@@ -9,19 +9,20 @@ mod flows;
 mod plumbing;
 mod status;
 
+use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use abi::IfIndex;
 use anyhow::{Context, Result};
 use api::{DelQueue, ErrorCode, ErrorReply, Reply, Request};
 use datapath::{AttachMode, Capacities, Datapath, Events, Options};
 use netcore::{Net, Netns};
-use policy::{CidrRegistry, LocalIdentities};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::addresses::AddressBook;
 use crate::args::Args;
-use crate::cluster::Cluster;
+use crate::cluster::{Beginnings, Cluster};
 use crate::endpoint::Endpoints;
 use crate::flows::FlowLog;
 use crate::readable::Readable;
@@ -59,6 +60,8 @@ pub struct Engine {
     /// Whether what an earlier agent left has been taken over as a whole.
     settled: bool,
     installed: Vec<Installed>,
+    /// The revision of the policies that the tables of each link have realised.
+    realised: HashMap<IfIndex, u64>,
     net: Net,
     netns: Netns,
     uplink: Uplink,
@@ -82,11 +85,15 @@ impl Engine {
         let netns = Netns::current()?;
         let net = Net::current()?;
         let uplink = Uplink::find(&net, &args.uplink).await?;
-        let identities: LocalIdentities =
-            state_file::read(&args.state_dir.join(IDENTITIES))?.unwrap_or_default();
+        let beginnings = Beginnings {
+            settings: args.policy.settings(),
+            filter: args.policy.labels.clone(),
+            identities: state_file::read(&args.state_dir.join(IDENTITIES))?.unwrap_or_default(),
+            node_identities: state_file::read(&args.state_dir.join(NODE_IDENTITIES))?,
+            cidrs: state_file::read(&args.state_dir.join(CIDRS))?.unwrap_or_default(),
+        };
         let own_addresses = plumbing::own_addresses(&net).await?;
-        let cidrs: CidrRegistry = state_file::read(&args.state_dir.join(CIDRS))?.unwrap_or_default();
-        let cluster = Cluster::new(&args.node, identities, cidrs, own_addresses);
+        let cluster = Cluster::new(&args.node, beginnings, own_addresses);
         let endpoints = Endpoints::open(&args.state_dir.join("endpoints"))?;
         let options = Options {
             pins: Some(args.bpffs.clone()),
@@ -112,6 +119,7 @@ impl Engine {
             addresses: None,
             settled: false,
             installed: Vec::new(),
+            realised: HashMap::new(),
             net,
             netns,
             uplink,
@@ -178,10 +186,6 @@ impl Engine {
             Ok(()) => {
                 self.pending = false;
                 self.failure = None;
-                let publish = |to: &watch::Sender<u64>, revision| {
-                    to.send_if_modified(|published| std::mem::replace(published, revision) != revision);
-                };
-                publish(&self.published.policy, self.realised());
                 if let Some(revision) = self.observed {
                     publish(&self.published.objects, revision);
                 }
@@ -223,6 +227,8 @@ impl Engine {
     fn store_numbers(&mut self) -> Result<()> {
         if self.cluster.take_new_identities() {
             state_file::write(&self.args.state_dir.join(IDENTITIES), &self.cluster.identities)?;
+            let of_nodes = self.args.state_dir.join(NODE_IDENTITIES);
+            state_file::write(&of_nodes, &self.cluster.node_identities)?;
         }
         if self.cluster.take_new_cidrs() {
             state_file::write(&self.args.state_dir.join(CIDRS), self.cluster.repository.cidr_registry())?;
@@ -286,8 +292,16 @@ impl Engine {
 /// The file that holds the numbers of label sets.
 const IDENTITIES: &str = "identities.json";
 
+/// The file that holds the numbers of other nodes' label sets.
+const NODE_IDENTITIES: &str = "node-identities.json";
+
 /// The file that holds the numbers of CIDRs in use.
 const CIDRS: &str = "cidrs.json";
+
+/// Tells a revision to whoever waits for it.
+fn publish(to: &watch::Sender<u64>, revision: u64) {
+    to.send_if_modified(|published| std::mem::replace(published, revision) != revision);
+}
 
 /// A refusal.
 fn refuse(code: ErrorCode, message: &str) -> ErrorReply {
