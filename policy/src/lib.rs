@@ -82,6 +82,7 @@ pub mod label;
 mod label_filter;
 pub mod manifest;
 mod name_pattern;
+pub mod node;
 pub mod oracle;
 mod peer_selector;
 mod peers;
@@ -105,6 +106,7 @@ pub use identity::{IdentityAllocator, LocalIdentities, reserved_labels};
 pub use label::{Label, LabelSet, Source};
 pub use label_filter::{InvalidLabelFilter, LabelFilter};
 pub use name_pattern::{InvalidName, NamePattern};
+pub use node::{host_labels, node_labels};
 pub use peer_selector::{
     CidrGroupSelector, CidrScope, CidrSelector, Named, PeerSelector, Peers, ServiceSelector,
 };

@@ -17,6 +17,8 @@ pub const CLUSTER: &str = "io.cilium.k8s.policy.cluster";
 pub const SERVICE_ACCOUNT: &str = "io.cilium.k8s.policy.serviceaccount";
 /// Key of the generated label that lists a pod's named ports; further ones end in `-1`, `-2`….
 pub const NAMED_PORTS: &str = "io.cilium.k8s.named-ports";
+/// Key of the label that Kubernetes gives every namespace: its name.
+pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// The cluster's name where nobody gave it one.
 pub const DEFAULT_CLUSTER: &str = "default";
 
@@ -45,8 +47,11 @@ pub fn pod_labels_with(
         namespace_labels.iter().map(|(key, value)| Label::k8s(format!("{NAMESPACE_LABELS}{key}"), value));
     let account =
         pod.service_account.as_ref().map(|account| Label::k8s(SERVICE_ACCOUNT, account)).into_iter();
+    // Every namespace has it, whether its manifest says so or not.
+    let name = Label::k8s(format!("{NAMESPACE_LABELS}{NAMESPACE_NAME}"), pod.meta.namespace());
     own.chain(of_namespace)
         .chain(account)
+        .chain([name])
         .chain([Label::k8s(CLUSTER, DEFAULT_CLUSTER), Label::k8s(NAMESPACE, pod.meta.namespace())])
         .filter(|label| filter.accepts(label))
         // Without them, rules that name ports could not tell pods apart.

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::labels::Labels;
+use crate::label::Label;
 use crate::label::Source;
+use crate::label_filter::LabelFilter;
 use crate::manifest::Pod;
-use crate::pod::{CLUSTER, DEFAULT_CLUSTER, NAMESPACE, NAMESPACE_LABELS, SERVICE_ACCOUNT, identity_relevant};
-
-/// The label that Kubernetes gives every namespace: its name.
-const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+use crate::pod::{CLUSTER, DEFAULT_CLUSTER, NAMESPACE, NAMESPACE_LABELS, NAMESPACE_NAME, SERVICE_ACCOUNT};
 
 /// A pod's labels, as each kind of policy sees them.
 #[derive(Clone, Debug)]
@@ -30,8 +29,10 @@ impl PodLabels {
         let mut of_namespace = namespaces.get(&namespace).cloned().unwrap_or_default();
         of_namespace.insert(NAMESPACE_NAME.to_owned(), namespace.clone());
         // A pod cannot claim by a label of its own what only its namespace can say.
-        let counts =
-            |key: &str| key != NAMESPACE && !key.starts_with("io.cilium.k8s.") && identity_relevant(key);
+        let filter = LabelFilter::default();
+        let counts = |key: &str| {
+            key != NAMESPACE && !key.starts_with("io.cilium.k8s.") && filter.accepts(&Label::k8s(key, ""))
+        };
         let own: BTreeMap<_, _> =
             pod.meta.labels.clone().into_iter().filter(|(key, _)| counts(key)).collect();
         let mut cilium = Labels::default();

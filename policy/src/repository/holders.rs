@@ -40,10 +40,10 @@ impl Holders {
     }
 
     /// Says who has an address. True where that is new.
-    pub(super) fn tell(&mut self, addr: IpAddr, identity: Identity, labels: &LabelSet) -> bool {
-        let known = self.told.get(&addr).is_some_and(|(known, has)| *known == identity && has == labels);
+    pub(super) fn tell(&mut self, addr: IpAddr, identity: Identity, labels: LabelSet) -> bool {
+        let known = self.told.get(&addr).is_some_and(|(known, has)| *known == identity && *has == labels);
         if !known {
-            self.told.insert(addr, (identity, labels.clone()));
+            self.told.insert(addr, (identity, labels));
         }
         !known
     }

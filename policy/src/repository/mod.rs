@@ -205,7 +205,7 @@ impl Repository {
     /// Says who has an address: a pod, or a node. All addresses of an identity have the labels that were said last.
     pub fn set_address(&mut self, addr: IpAddr, identity: Identity, labels: LabelSet) {
         self.relabel(identity, &labels);
-        if self.holders.tell(addr, identity, &labels) {
+        if self.holders.tell(addr, identity, labels) {
             self.place(addr);
         }
     }
@@ -218,6 +218,7 @@ impl Repository {
     }
 
     /// Adds somebody who has no address: a peer that no CIDR covers.
+    #[expect(clippy::needless_pass_by_value, reason = "as with an address; a label set is cheap to clone")]
     pub fn add_identity(&mut self, identity: Identity, labels: LabelSet) {
         self.relabel(identity, &labels);
         self.enter(Peer { identity, cidrs: CidrSet::EMPTY }, &labels);
