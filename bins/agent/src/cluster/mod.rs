@@ -108,7 +108,7 @@ impl Cluster {
     /// Takes note of a change.
     pub fn apply(&mut self, change: Change) {
         match change {
-            Change::Set(object) => self.set(object),
+            Change::Set(object) => self.set(*object),
             Change::Rejected(rejected) => self.reject(rejected),
             Change::Removed(key) => self.remove(&key),
             Change::Observed(_) => {}
