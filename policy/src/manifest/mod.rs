@@ -2,16 +2,16 @@
 
 mod cidr_group;
 mod cilium;
-mod cilium_peers;
-mod cilium_ports;
 mod cluster;
 mod cluster_network_policy;
 mod document;
 mod endpoint_slice;
 mod label_selector;
+mod log_value;
 mod meta;
 mod network_policy;
 mod reader;
+mod regex;
 mod tree;
 
 use std::fmt;
@@ -24,7 +24,7 @@ pub use cilium::{
     CidrRule, CidrSource, CiliumPolicy, CiliumRule, CiliumService, CiliumServices, CiliumSpec, CiliumSubject,
     Entity, L3, PortRule,
 };
-pub use cluster::{ContainerPort, Namespace, Node, Other, Pod, Service, ServicePort};
+pub use cluster::{ContainerPort, Namespace, Node, Other, Pod, Service, ServicePort, ServiceType};
 pub use cluster_network_policy::{
     ClusterNetworkPolicy, ClusterPeer, ClusterProtocol, ClusterRule, NamespacedPods,
 };
@@ -237,6 +237,15 @@ fn read(root: &Field<'_>, objects: &mut Vec<Result<Object, Rejected>>) {
     }
 }
 
+/// The kinds that are read strictly, with the API version that has them.
+const VERSIONS: [(&str, &str); 5] = [
+    ("NetworkPolicy", "networking.k8s.io/v1"),
+    ("CiliumNetworkPolicy", "cilium.io/v2"),
+    ("CiliumClusterwideNetworkPolicy", "cilium.io/v2"),
+    ("CiliumCIDRGroup", "cilium.io/v2"),
+    ("ClusterNetworkPolicy", "policy.networking.k8s.io/v1alpha2"),
+];
+
 /// Why there is no object; what is wrong is in the report.
 #[derive(Default)]
 struct Invalid {
@@ -249,8 +258,7 @@ fn object(root: &Field<'_>) -> Result<Object, Box<Invalid>> {
     let api_version = fields.require("apiVersion", "such as v1").and_then(|field| field.string());
     let kind = fields.require("kind", "such as Pod").and_then(|field| field.string());
     let (Some(api_version), Some(kind)) = (api_version, kind) else { return Err(Box::default()) };
-    let strict =
-        matches!(kind.as_str(), "NetworkPolicy" | "CiliumNetworkPolicy" | "CiliumClusterwideNetworkPolicy");
+    let strict = VERSIONS.iter().any(|(known, _)| *known == kind);
     let meta = meta::read(&mut fields, &api_version, &kind, strict);
     let key = meta.as_ref().map(|meta| ObjectKey {
         kind: kind.clone(),
@@ -272,14 +280,27 @@ fn object(root: &Field<'_>) -> Result<Object, Box<Invalid>> {
             let (policy, closed) = cilium::read(meta, fields);
             (policy.map(Object::CiliumPolicy), closed)
         }
-        (_, "NetworkPolicy")
-            if api_version != "networking.k8s.io/v1" && api_version != "crd.projectcalico.org/v1" =>
-        {
-            wrong_version(root, &api_version, "networking.k8s.io/v1");
-            (None, None)
+        ("cilium.io/v2" | "cilium.io/v2alpha1", "CiliumCIDRGroup") => {
+            (cidr_group::read(meta, fields).map(Object::CidrGroup), None)
         }
-        (_, "CiliumNetworkPolicy" | "CiliumClusterwideNetworkPolicy") => {
-            wrong_version(root, &api_version, "cilium.io/v2");
+        ("policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy") => {
+            let (policy, closed) = cluster_network_policy::read(meta, fields);
+            (policy.map(Object::ClusterNetworkPolicy), closed)
+        }
+        ("discovery.k8s.io/v1" | "discovery.k8s.io/v1beta1", "EndpointSlice") => {
+            (endpoint_slice::read(meta, &mut fields).map(Object::EndpointSlice), None)
+        }
+        ("v1", "Endpoints") => {
+            (endpoint_slice::read_endpoints(meta, &mut fields).map(Object::EndpointSlice), None)
+        }
+        // Calico has a kind of the same name.
+        (_, _)
+            if strict
+                && api_version != "crd.projectcalico.org/v1"
+                && api_version != "projectcalico.org/v3" =>
+        {
+            let right = VERSIONS.iter().find(|(known, _)| *known == kind).map_or("", |(_, version)| version);
+            root.error(format!("apiVersion {api_version:?} has no {kind}"), format!("apiVersion: {right}"));
             (None, None)
         }
         _ => (Some(Object::Other(Other { api_version, kind, meta })), None),
@@ -288,8 +309,4 @@ fn object(root: &Field<'_>) -> Result<Object, Box<Invalid>> {
         Some(object) if root.report.count() == 0 => Ok(object),
         _ => Err(invalid(fail_closed)),
     }
-}
-
-fn wrong_version(root: &Field<'_>, found: &str, right: &str) {
-    root.error(format!("apiVersion {found:?} has no policies"), format!("apiVersion: {right}"));
 }

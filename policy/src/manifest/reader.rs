@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::tree::{Node, Value};
 use crate::diagnostic::Diagnostic;
+use crate::policy_key::{PolicyKey, RuleRef};
 
 /// Collects what is wrong with one object.
 pub(super) struct Report {
@@ -61,13 +62,28 @@ impl<'a> Field<'a> {
         self.report.line_offset + self.key_line.unwrap_or(self.node.line).max(1)
     }
 
+    /// The path from the root, such as `spec.ingress[0]`.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(super) const fn value(&self) -> &'a Value {
+        &self.node.value
+    }
+
+    /// The place as part of a policy.
+    pub(super) fn origin(&self, policy: PolicyKey) -> RuleRef {
+        RuleRef { policy, path: self.path.clone(), file: Arc::clone(&self.report.file), line: self.line() }
+    }
+
     /// Notes a mistake here, and what would be right.
     pub(super) fn error(&self, message: impl Into<String>, help: impl Into<String>) {
         let help = Some(help.into()).filter(|help| !help.is_empty());
         self.report.add((self.node.line, self.node.column), &self.path, message.into(), help);
     }
 
-    fn mismatch<T>(&self, wanted: &str) -> Option<T> {
+    /// Notes that another type of value is wanted.
+    pub(super) fn mismatch<T>(&self, wanted: &str) -> Option<T> {
         let help = match (&self.node.value, wanted) {
             (Value::Integer(n), "a string") => format!("quote it: \"{n}\""),
             (Value::Boolean(b), "a string") => format!("quote it: \"{b}\""),
@@ -80,7 +96,7 @@ impl<'a> Field<'a> {
     /// The fields of an object.
     pub(super) fn object(&self) -> Option<Fields<'a>> {
         match &self.node.value {
-            Value::Map(_) => Some(Fields { field: self.clone(), known: Vec::new() }),
+            Value::Map(_) => Some(Fields { field: self.clone(), known: Vec::new(), gone: Vec::new() }),
             _ => self.mismatch("an object"),
         }
     }
@@ -109,8 +125,42 @@ impl<'a> Field<'a> {
         matches!(&self.node.value, Value::List(items) if items.is_empty())
     }
 
+    pub(super) fn str(&self) -> Option<&'a str> {
+        self.node.as_str().or_else(|| self.mismatch("a string"))
+    }
+
     pub(super) fn string(&self) -> Option<String> {
-        self.node.as_str().map(ToOwned::to_owned).or_else(|| self.mismatch("a string"))
+        self.str().map(ToOwned::to_owned)
+    }
+
+    /// A string that is not empty.
+    pub(super) fn text(&self) -> Option<String> {
+        let text = self.string()?;
+        if text.is_empty() {
+            self.error("is empty", "");
+            return None;
+        }
+        Some(text)
+    }
+
+    /// One of these words, of which `what` is the name.
+    pub(super) fn word<T: Copy>(&self, what: &str, words: &[(&str, T)]) -> Option<T> {
+        let word = self.str()?;
+        let found = words.iter().find(|(known, _)| *known == word);
+        if found.is_none() {
+            let alike = words.iter().find(|(known, _)| similar(known, word));
+            let all = || words.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ");
+            let help = alike.map_or_else(all, |(known, _)| format!("did you mean {known:?}?"));
+            self.error(format!("{word:?} is not {what}"), help);
+        }
+        found.map(|(_, value)| *value)
+    }
+
+    /// Notes a list that is too long.
+    pub(super) fn at_most(&self, items: usize, limit: usize) {
+        if items > limit {
+            self.error(format!("has {items} items"), format!("at most {limit}"));
+        }
     }
 
     pub(super) fn boolean(&self) -> Option<bool> {
@@ -163,6 +213,8 @@ impl<'a> Field<'a> {
 pub(super) struct Fields<'a> {
     pub(super) field: Field<'a>,
     known: Vec<&'static str>,
+    /// Known, but no longer part of the API.
+    gone: Vec<&'static str>,
 }
 
 impl<'a> Fields<'a> {
@@ -205,25 +257,46 @@ impl<'a> Fields<'a> {
         self.known.extend(keys);
     }
 
-    /// Fields that mean something which is not enforced: refused where they are there.
-    pub(super) fn refuse(&mut self, keys: &[&'static str]) {
+    /// Fields that were part of the API once.
+    pub(super) fn removed(&mut self, keys: &[&'static str], help: &str) {
         for key in keys {
             if let Some(field) = self.get(key) {
-                field
-                    .error(format!("{key:?} is not enforced yet"), "remove it, or the policy is not applied");
+                field.error(format!("{key:?} is no longer part of the API"), help);
+            }
+            // So that it is no other field's correction.
+            self.gone.push(key);
+        }
+    }
+
+    /// The one field among these that is there, where no other one is.
+    pub(super) fn exactly_one(&mut self, keys: &[&'static str]) -> Option<(&'static str, Field<'a>)> {
+        let mut found: Vec<_> = keys.iter().filter_map(|key| Some((*key, self.get(key)?))).collect();
+        match found.len() {
+            0 => self.field.error("names nothing", format!("one of {}", keys.join(", "))),
+            1 => return found.pop(),
+            _ => {
+                let (first, (key, second)) = (found[0].0, &found[1]);
+                second.error(format!("{key} stands beside {first}"), format!("one of {}", keys.join(", ")));
             }
         }
+        None
     }
 
     /// Refuses all other fields.
     pub(super) fn finish(self) {
+        self.refuse_others();
+    }
+
+    /// As [`Fields::finish`], where fields are still asked for.
+    pub(super) fn refuse_others(&self) {
         for (key, place, _) in self.entries() {
             if self.known.contains(&key.as_str()) {
                 continue;
             }
-            let alike = self.known.iter().find(|known| similar(known, key));
+            let known = || self.known.iter().filter(|known| !self.gone.contains(known));
+            let alike = known().find(|known| similar(known, key));
             let help = alike.map_or_else(
-                || format!("known fields: {}", self.known.join(", ")),
+                || format!("known fields: {}", known().copied().collect::<Vec<_>>().join(", ")),
                 |known| format!("did you mean {known:?}?"),
             );
             self.field.report.add(*place, &self.field.path, format!("unknown field {key:?}"), Some(help));

@@ -41,6 +41,14 @@ impl Value {
             Self::Map(_) => "an object",
         }
     }
+
+    /// The text, if this is a string.
+    pub(super) fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
 }
 
 impl Node {
@@ -54,10 +62,7 @@ impl Node {
 
     /// The text, if this is a string.
     pub(super) fn as_str(&self) -> Option<&str> {
-        match &self.value {
-            Value::String(text) => Some(text),
-            _ => None,
-        }
+        self.value.as_str()
     }
 }
 

@@ -1,15 +1,23 @@
-//! `cilium.io/v2` CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy, as far as layers 3 and 4 go.
+//! `cilium.io/v2` CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy: what they say, and as rules.
+
+mod conflict;
+mod entity;
+mod group;
+mod http;
+mod icmp;
+mod l3;
+mod l7;
+mod peers;
+mod ports;
+mod spec;
 
 use std::sync::Arc;
 
 use abi::Direction;
 use ipnetwork::IpNetwork;
 
-use super::cilium_peers;
-use super::cilium_ports;
-use super::label_selector::{self, Keys, LabelSelector};
+use super::label_selector::LabelSelector;
 use super::meta::Meta;
-use super::reader::{Field, Fields};
 use crate::l7::L7;
 use crate::name_pattern::NamePattern;
 use crate::peer_selector::Peers;
@@ -17,7 +25,8 @@ use crate::policy_key::{PolicyKey, PolicyKind, RuleRef};
 use crate::port::{PortSelector, Ports};
 use crate::rule::{Action, Authentication, Policy, Rule, Spec, Tier};
 
-pub use super::cilium_peers::Entity;
+pub use entity::Entity;
+pub(super) use spec::read;
 
 /// A Cilium policy of either kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +75,8 @@ pub struct CiliumRule {
     pub peers: Option<L3>,
     /// `toPorts`; all ports where empty.
     pub ports: Vec<PortRule>,
-    /// `icmps`: as protocols and types. Never beside ports.
+    /// `icmps`: as protocols and types. Never beside ports; where it names no type, `ports` has one item that
+    /// selects nothing.
     pub icmps: Vec<PortSelector>,
     /// `authentication`.
     pub authentication: Option<Authentication>,
@@ -159,7 +169,7 @@ impl CiliumPolicy {
     pub fn normalise(&self) -> Policy {
         let namespace = self.meta.namespace.as_deref();
         let spec = |spec: &CiliumSpec| Spec {
-            subject: cilium_peers::subject(&spec.subject, namespace),
+            subject: peers::subject(&spec.subject, namespace),
             tier: Tier::Normal,
             deny_ingress: spec.default_deny_ingress,
             deny_egress: spec.default_deny_egress,
@@ -175,7 +185,7 @@ impl CiliumSpec {
     fn normalise(&self, rule: &CiliumRule, namespace: Option<&str>) -> Vec<Rule> {
         let everything = rule.ports.is_empty() && rule.icmps.is_empty();
         let peers = match &rule.peers {
-            Some(peers) => cilium_peers::normalise(peers, namespace, &self.subject),
+            Some(peers) => peers::normalise(peers, namespace, &self.subject),
             None if everything => Peers::OneOf(Vec::new()),
             None => Peers::Any,
         };
@@ -216,148 +226,4 @@ const fn kind(meta: &Meta) -> PolicyKind {
 
 fn key(meta: &Meta) -> PolicyKey {
     PolicyKey { kind: kind(meta), namespace: meta.namespace.clone(), name: meta.name.clone() }
-}
-
-/// Reads a policy. The second value is set where the policy is wrong but its subjects are known.
-pub(super) fn read(meta: Meta, mut object: Fields<'_>) -> (Option<CiliumPolicy>, Option<Policy>) {
-    let report = object.field.report;
-    let mut fields: Vec<Field<'_>> = object.get("spec").into_iter().collect();
-    if let Some(list) = object.get("specs") {
-        let items = list.list().unwrap_or_default();
-        if items.is_empty() {
-            list.error("is empty", "at least one spec");
-        }
-        fields.extend(items);
-    } else if fields.is_empty() {
-        object.field.error("\"spec\" is missing", "spec, or specs for several");
-    }
-    object.ignore(&["status"]);
-    object.finish();
-    let specs: Vec<_> = fields.iter().filter_map(|field| spec(field, &meta)).collect();
-    let policy = CiliumPolicy { meta, specs };
-    if report.count() == 0 {
-        return (Some(policy), None);
-    }
-    let mut closed = policy.normalise();
-    for spec in &mut closed.specs {
-        spec.rules.clear();
-    }
-    (None, Some(closed).filter(|policy| !policy.specs.is_empty()))
-}
-
-fn origin(field: &Field<'_>, meta: &Meta) -> RuleRef {
-    RuleRef { policy: key(meta), path: field.path.clone(), file: Arc::clone(&meta.file), line: field.line() }
-}
-
-/// Reads a spec; none where its subject is not known. Where anything else is wrong it closes the directions
-/// that it names.
-fn spec(field: &Field<'_>, meta: &Meta) -> Option<CiliumSpec> {
-    let before = field.report.count();
-    let mut fields = field.object()?;
-    let selector = match (fields.get("endpointSelector"), fields.get("nodeSelector")) {
-        (Some(selector), None) => subject(&selector, meta),
-        (None, None) => {
-            field.error("\"endpointSelector\" is missing", "endpointSelector: {} selects every pod");
-            None
-        }
-        (_, Some(node)) if meta.namespace.is_some() => {
-            node.error("a namespaced policy has no nodeSelector", "CiliumClusterwideNetworkPolicy has");
-            None
-        }
-        (_, Some(node)) => {
-            node.error("\"nodeSelector\" is not enforced yet", "select pods by endpointSelector");
-            None
-        }
-    };
-    let mut rules = Vec::new();
-    let mut named = [false; 2];
-    for (key, direction, action) in [
-        ("ingress", Direction::Ingress, Action::Allow),
-        ("ingressDeny", Direction::Ingress, Action::Deny),
-        ("egress", Direction::Egress, Action::Allow),
-        ("egressDeny", Direction::Egress, Action::Deny),
-    ] {
-        let Some(list) = fields.get(key) else { continue };
-        let items = list.list();
-        // A list that is none names its direction too.
-        named[direction as usize] |= items.as_ref().is_none_or(|items| !items.is_empty());
-        rules.extend(items.unwrap_or_default().iter().filter_map(|item| rule(item, direction, action, meta)));
-    }
-    if let Some(labels) = fields.get("labels") {
-        labels.list();
-    }
-    if let Some(description) = fields.get("description") {
-        description.string();
-    }
-    let mut default_deny = named;
-    let mut explicit = false;
-    if let Some(mut inner) = fields.get("enableDefaultDeny").and_then(|field| field.object()) {
-        for (key, direction) in [("ingress", Direction::Ingress), ("egress", Direction::Egress)] {
-            if let Some(value) = inner.get(key).and_then(|field| field.boolean()) {
-                default_deny[direction as usize] = value;
-                explicit |= value;
-            }
-        }
-        inner.finish();
-    }
-    fields.refuse(&["log"]);
-    fields.finish();
-    if selector.is_some() && rules.is_empty() && named == [false; 2] && !explicit {
-        field.error("has no rules", "at least one of ingress, ingressDeny, egress, egressDeny");
-    }
-    let valid = field.report.count() == before;
-    let default_deny =
-        if valid { default_deny } else { [default_deny[0] | named[0], default_deny[1] | named[1]] };
-    Some(CiliumSpec {
-        subject: CiliumSubject::Endpoints(selector?),
-        log: None,
-        default_deny_ingress: default_deny[Direction::Ingress as usize],
-        default_deny_egress: default_deny[Direction::Egress as usize],
-        rules,
-        origin: origin(field, meta),
-    })
-}
-
-fn subject(field: &Field<'_>, meta: &Meta) -> Option<LabelSelector> {
-    let selector = label_selector::read(field, Keys::WithSource)?;
-    if let Some(own) = &meta.namespace
-        && let Some(other) = cilium_peers::foreign_namespace(&selector, own)
-    {
-        field.error(
-            format!("selects pods of namespace {other:?}"),
-            format!("a policy of namespace {own:?} is about pods of that namespace only"),
-        );
-        return None;
-    }
-    Some(selector)
-}
-
-fn rule(field: &Field<'_>, direction: Direction, action: Action, meta: &Meta) -> Option<CiliumRule> {
-    let mut fields = field.object()?;
-    let peers = cilium_peers::read(&mut fields, direction);
-    let ports =
-        fields.get("toPorts").map(|field| cilium_ports::read(&field, direction, action)).unwrap_or_default();
-    let ports = match ports.is_empty() {
-        true => Vec::new(),
-        false => vec![PortRule { ports: Ports::OneOf(ports), l7: None }],
-    };
-    fields.refuse(&["icmps"]);
-    if action == Action::Allow {
-        if let Some(authentication) = fields.get("authentication") {
-            cilium_ports::authentication(&authentication);
-        }
-        if direction == Direction::Egress {
-            fields.refuse(&["toFQDNs"]);
-        }
-    }
-    fields.finish();
-    Some(CiliumRule {
-        direction,
-        action,
-        peers,
-        ports,
-        icmps: Vec::new(),
-        authentication: None,
-        origin: origin(field, meta),
-    })
 }

@@ -1,5 +1,7 @@
 //! `policy.networking.k8s.io/v1alpha2` ClusterNetworkPolicy (network-policy-api): administrators' tiers.
 
+mod read;
+
 use abi::Direction;
 use ipnetwork::IpNetwork;
 
@@ -13,6 +15,8 @@ use crate::policy_key::{PolicyKey, PolicyKind, RuleRef};
 use crate::port::{PortMatch, PortSelector, Ports, Protocol};
 use crate::rule::{Action, Policy, Rule, Spec, Subject, Tier};
 use crate::selector::{Requirement, Selector};
+
+pub(super) use read::read;
 
 /// A ClusterNetworkPolicy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +128,13 @@ impl NamespacedPods {
 }
 
 impl ClusterPeer {
+    fn into_pods(self) -> Option<NamespacedPods> {
+        match self {
+            Self::Pods(pods) => Some(pods),
+            _ => None,
+        }
+    }
+
     fn selectors(&self) -> Vec<PeerSelector> {
         match self {
             Self::Pods(pods) => vec![PeerSelector::Labels(pods.selector())],
