@@ -73,10 +73,12 @@
 //! as subjects and CIDR groups are refused by name: nothing is half enforced.
 
 pub mod cidr;
+pub mod cluster;
 mod compile;
 mod diagnostic;
 mod facts;
 pub mod identity;
+pub mod judge;
 pub mod l7;
 pub mod label;
 mod label_filter;
@@ -91,6 +93,7 @@ mod policy_key;
 mod port;
 mod repository;
 mod resolve;
+pub mod review;
 mod rule;
 pub mod selector;
 mod selector_cache;
