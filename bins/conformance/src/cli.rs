@@ -94,7 +94,8 @@ pub fn run_cli(args: &ConformanceArgs) -> Result<ExitCode> {
 
 /// A lab with as many nodes as any of the cases has, and at least two.
 fn lab(name: LabName, cases: &[Chosen<'_>]) -> Result<Box<dyn Level>> {
-    let nodes = cases.iter().map(Chosen::nodes).max().unwrap_or_default().clamp(2, usize::from(lab::plan::MAX_NODES));
+    let nodes =
+        cases.iter().map(Chosen::nodes).max().unwrap_or_default().clamp(2, usize::from(lab::plan::MAX_NODES));
     Ok(Box::new(Lab::up(name, u8::try_from(nodes)?)?))
 }
 

@@ -144,7 +144,9 @@ pub enum Mistake {
         wants: &'static str,
     },
     /// A `${…}` that means nothing.
-    #[error("{0:?} is no placeholder: ${{ip PLACE}}, ${{ip6 PLACE}}, ${{cidr PLACE BITS}} or ${{cidr6 PLACE BITS}}")]
+    #[error(
+        "{0:?} is no placeholder: ${{ip PLACE}}, ${{ip6 PLACE}}, ${{cidr PLACE BITS}} or ${{cidr6 PLACE BITS}}"
+    )]
     Placeholder(String),
     /// A placeholder for an address that is not known.
     #[error("{0:?}: nobody of this name has an address yet")]

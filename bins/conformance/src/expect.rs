@@ -90,10 +90,8 @@ pub fn expectations(
     for line in &lines {
         let (from, to) = (Place::parse(&line.from)?, Place::parse(&line.to)?);
         for family in families.iter().copied().filter(|family| from.has(*family) && to.has(*family)) {
-            let ends = (
-                from.end(&line.from, &to, objects, family)?,
-                to.end(&line.to, &from, objects, family)?,
-            );
+            let ends =
+                (from.end(&line.from, &to, objects, family)?, to.end(&line.to, &from, objects, family)?);
             all.push(line.expectation(ends, family, objects)?);
         }
     }
@@ -180,8 +178,7 @@ fn pairs<'a>(matrix: &'a Matrix, objects: &Objects) -> Result<Vec<Line<'a>>, Mis
     let mut lines = Vec::new();
     for from in &from {
         for to in to.iter().filter(|to| *to != from) {
-            let last =
-                matrix.except.iter().rfind(|one| is_about(&one.from, from) && is_about(&one.to, to));
+            let last = matrix.except.iter().rfind(|one| is_about(&one.from, from) && is_about(&one.to, to));
             lines.push(Line {
                 from: from.clone(),
                 to: to.clone(),
@@ -250,7 +247,10 @@ mod tests {
         Ok(all
             .iter()
             .map(|Expectation { packet, verdict }| {
-                format!("{} {} {}/{} {verdict}", packet.from.name, packet.to.name, packet.port, packet.transport)
+                format!(
+                    "{} {} {}/{} {verdict}",
+                    packet.from.name, packet.to.name, packet.port, packet.transport
+                )
             })
             .collect())
     }
@@ -286,13 +286,31 @@ mod tests {
     fn what_makes_no_sense_is_refused() {
         for (step, why) in [
             (r#"{}"#, "nothing is expected"),
-            (r#"{"probes": [{"from": "x/q", "to": "x/a", "port": 1, "expect": "DENY"}]}"#, "there is no pod x/q"),
-            (r#"{"probes": [{"from": "x/a", "to": "x/b", "expect": "DENY"}]}"#, "TCP needs a port, 1 to 65535"),
-            (r#"{"probes": [{"from": "x/a", "to": "y/a", "port": "web", "expect": "DENY"}]}"#, "y/a has no port \"web\" of TCP"),
-            (r#"{"probes": [{"from": "world", "to": "node/node1", "port": 1, "expect": "DENY"}]}"#, "neither world nor node/node1 is a pod"),
+            (
+                r#"{"probes": [{"from": "x/q", "to": "x/a", "port": 1, "expect": "DENY"}]}"#,
+                "there is no pod x/q",
+            ),
+            (
+                r#"{"probes": [{"from": "x/a", "to": "x/b", "expect": "DENY"}]}"#,
+                "TCP needs a port, 1 to 65535",
+            ),
+            (
+                r#"{"probes": [{"from": "x/a", "to": "y/a", "port": "web", "expect": "DENY"}]}"#,
+                "y/a has no port \"web\" of TCP",
+            ),
+            (
+                r#"{"probes": [{"from": "world", "to": "node/node1", "port": 1, "expect": "DENY"}]}"#,
+                "neither world nor node/node1 is a pod",
+            ),
             (r#"{"matrix": [{"to": "z/*", "port": 80, "default": "ALLOW"}]}"#, "there is no pod z/*"),
-            (r#"{"matrix": [{"to": "x/*", "port": 80, "default": "ALLOW", "except": [{"to": "y/a", "expect": "DENY"}]}]}"#, "\"y/a\" fits nobody of the matrix"),
-            (r#"{"probes": [{"from": "x/a", "to": "x/b", "protocol": "ICMP", "port": 8, "expect": "DENY"}]}"#, "ICMP has no ports"),
+            (
+                r#"{"matrix": [{"to": "x/*", "port": 80, "default": "ALLOW", "except": [{"to": "y/a", "expect": "DENY"}]}]}"#,
+                "\"y/a\" fits nobody of the matrix",
+            ),
+            (
+                r#"{"probes": [{"from": "x/a", "to": "x/b", "protocol": "ICMP", "port": 8, "expect": "DENY"}]}"#,
+                "ICMP has no ports",
+            ),
         ] {
             assert_eq!(expected(step).unwrap_err().to_string(), why);
         }

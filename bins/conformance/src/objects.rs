@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use lab::plan;
-use policy::manifest::{self, Object, ObjectKey, Pod};
+use policy::manifest::{self, Node, Object, ObjectKey, Pod};
 use serde_json::{Value, json};
 
 use crate::error::Mistake;
@@ -38,7 +38,9 @@ impl Objects {
             values.extend(manifests(item, directory)?);
         }
         for (name, labels) in &cluster.nodes {
-            values.push(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}));
+            values.push(
+                json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}),
+            );
         }
         if !values.iter().any(|value| value["kind"] == "Node") {
             values.extend([1, 2].map(|number| plan::Node::numbered(number, false).manifest()));
@@ -52,8 +54,13 @@ impl Objects {
             let Some((namespace, name)) = name.split_once('/') else {
                 return Err(Mistake::PodName(name.clone()));
             };
-            let ports: Vec<Value> =
-                pod.ports.as_ref().unwrap_or(&cluster.ports).iter().map(crate::port::Port::manifest).collect();
+            let ports: Vec<Value> = pod
+                .ports
+                .as_ref()
+                .unwrap_or(&cluster.ports)
+                .iter()
+                .map(crate::port::Port::manifest)
+                .collect();
             let mut spec = json!({"containers": [{"name": "main", "image": "none", "ports": ports}]});
             if let Some(node) = &pod.node {
                 spec["nodeName"] = node.as_str().into();
@@ -178,7 +185,8 @@ impl Objects {
             .map(|(key, _)| key.clone())
             .collect();
         for key in waiting {
-            let addresses = self.0.get(&key).map(|thing| self.free_addresses(&thing.value)).unwrap_or_default();
+            let addresses =
+                self.0.get(&key).map(|thing| self.free_addresses(&thing.value)).unwrap_or_default();
             self.set_addresses(&key, &addresses)?;
         }
         Ok(())
@@ -198,10 +206,7 @@ impl Objects {
 
     /// The first address of each range of the pod's node that nobody has.
     fn free_addresses(&self, pod: &Value) -> Vec<IpAddr> {
-        let node = self.0.values().find_map(|thing| match &thing.object {
-            Object::Node(node) if pod["spec"]["nodeName"] == node.meta.name => Some(node),
-            _ => None,
-        });
+        let node = pod["spec"]["nodeName"].as_str().and_then(|name| self.node(name));
         let taken = |address: &IpAddr| self.pods().any(|pod| pod.ips.contains(address));
         let ranges = node.map(|node| node.pod_cidrs.as_slice()).unwrap_or_default();
         ranges.iter().filter_map(|range| range.iter().skip(1).find(|address| !taken(address))).collect()
@@ -237,14 +242,20 @@ impl Objects {
         self.0.keys().filter(|key| key.kind == "Node").map(|key| key.name.as_str())
     }
 
+    /// The node of this name.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        let key = ObjectKey { kind: "Node".into(), namespace: None, name: name.to_owned() };
+        match &self.0.get(&key)?.object {
+            Object::Node(node) => Some(node),
+            _ => None,
+        }
+    }
+
     /// The addresses of a node.
     #[must_use]
     pub fn node_addresses(&self, name: &str) -> &[IpAddr] {
-        let key = ObjectKey { kind: "Node".into(), namespace: None, name: name.to_owned() };
-        match self.0.get(&key).map(|thing| &thing.object) {
-            Some(Object::Node(node)) => &node.addresses,
-            _ => &[],
-        }
+        self.node(name).map(|node| node.addresses.as_slice()).unwrap_or_default()
     }
 
     /// What has to be changed to get from `before` to these: objects that go, and objects that come or change.
@@ -277,8 +288,7 @@ pub fn of_family(addresses: &[IpAddr], family: Family) -> Option<IpAddr> {
 fn manifests(item: &Value, directory: &Path) -> Result<Vec<Value>, Mistake> {
     let Some(file) = item.as_str() else { return Ok(vec![item.clone()]) };
     let path = directory.join(file);
-    let text =
-        fs::read_to_string(&path).map_err(|source| Mistake::File { path: path.clone(), source })?;
+    let text = fs::read_to_string(&path).map_err(|source| Mistake::File { path: path.clone(), source })?;
     let mut values = Vec::new();
     for document in manifest::documents(&text) {
         let value: Value = serde_saphyr::from_str(document.text)

@@ -30,8 +30,7 @@ fn replace(text: &str, objects: &Objects) -> Result<String, Mistake> {
     let mut done = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
-        let (inside, after) =
-            after.split_once('}').ok_or_else(|| Mistake::Placeholder(text.to_owned()))?;
+        let (inside, after) = after.split_once('}').ok_or_else(|| Mistake::Placeholder(text.to_owned()))?;
         done.push_str(before);
         done.push_str(&address(inside, objects)?);
         rest = after;
@@ -45,7 +44,9 @@ fn address(inside: &str, objects: &Objects) -> Result<String, Mistake> {
     let words: Vec<&str> = inside.split_whitespace().collect();
     let (what, who, bits) = match words[..] {
         [what @ ("ip" | "ip6"), who] => (what, who, None),
-        [what @ ("cidr" | "cidr6"), who, bits] => (what, who, Some(bits.parse::<u8>().map_err(|_| refused())?)),
+        [what @ ("cidr" | "cidr6"), who, bits] => {
+            (what, who, Some(bits.parse::<u8>().map_err(|_| refused())?))
+        }
         _ => return Err(refused()),
     };
     let family = if what.ends_with('6') { Family::V6 } else { Family::V4 };
@@ -53,8 +54,8 @@ fn address(inside: &str, objects: &Objects) -> Result<String, Mistake> {
         Some(("node", node)) => objects.node_addresses(node).to_vec(),
         _ => objects.pod(who).map(|pod| pod.ips.clone()).unwrap_or_default(),
     };
-    let address = of_family(&addresses, family)
-        .ok_or_else(|| Mistake::PlaceholderNotYet(format!("${{{inside}}}")))?;
+    let address =
+        of_family(&addresses, family).ok_or_else(|| Mistake::PlaceholderNotYet(format!("${{{inside}}}")))?;
     match bits {
         None => Ok(address.to_string()),
         Some(bits) => network(address, bits).ok_or_else(refused),

@@ -183,7 +183,10 @@ impl fmt::Display for Wrong {
             Got::Deny => "DENY",
             Got::Other => "OTHER",
         };
-        write!(f, "step {step}: {from} -> {to} {port}/{protocol} {family:?}: expected {expected}, got {got}")?;
+        write!(
+            f,
+            "step {step}: {from} -> {to} {port}/{protocol} {family:?}: expected {expected}, got {got}"
+        )?;
         if let Some(detail) = detail {
             write!(f, " ({detail})")?;
         }

@@ -32,7 +32,8 @@ struct Stop {
 /// When no case has one of the names.
 pub fn choose<'a>(files: &'a [SuiteFile], names: &[String]) -> Result<Vec<Chosen<'a>>, Error> {
     let all = files.iter().flat_map(|file| file.suite.cases.iter().map(move |case| Chosen { file, case }));
-    let chosen: Vec<Chosen<'a>> = all.filter(|one| names.is_empty() || names.contains(&one.case.name)).collect();
+    let chosen: Vec<Chosen<'a>> =
+        all.filter(|one| names.is_empty() || names.contains(&one.case.name)).collect();
     match names.iter().find(|name| !chosen.iter().any(|one| one.case.name == **name)) {
         Some(name) => Err(Error::NoSuchCase { name: name.clone() }),
         None => Ok(chosen),

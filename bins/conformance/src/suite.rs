@@ -347,7 +347,9 @@ impl SuiteFile {
 fn find(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
     let failed = |source| Error::Read { path: directory.to_owned(), source };
     let mut entries = fs::read_dir(directory)
-        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>())
+        .and_then(|entries| {
+            entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()
+        })
         .map_err(failed)?;
     entries.sort();
     for path in entries {

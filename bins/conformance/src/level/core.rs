@@ -97,10 +97,8 @@ impl Core {
 
     /// What the policies of both ends name as decisive.
     fn rules(&self, objects: &Objects, packet: &Packet) -> Vec<String> {
-        let ends = [
-            (Direction::Egress, &packet.from, &packet.to),
-            (Direction::Ingress, &packet.to, &packet.from),
-        ];
+        let ends =
+            [(Direction::Egress, &packet.from, &packet.to), (Direction::Ingress, &packet.to, &packet.from)];
         let mut rules = Vec::new();
         for (direction, subject, peer) in ends {
             let Kind::Pod(name) = &subject.kind else { continue };

@@ -66,9 +66,16 @@ impl Lab {
         if let Some(why) = Self::unavailable() {
             return Err(Error::Unavailable { level: LevelName::Lab, why });
         }
-        let up = Up { name: name.clone(), nodes, ipv4_only: false, manifests: Batch::default(), patience: PATIENCE };
+        let up = Up {
+            name: name.clone(),
+            nodes,
+            ipv4_only: false,
+            manifests: Batch::default(),
+            patience: PATIENCE,
+        };
         let made = up.run(&Progress::new());
-        let state = made.map_err(|source| Error::Lab { lab: name.to_string(), doing: "making it", source })?;
+        let state =
+            made.map_err(|source| Error::Lab { lab: name.to_string(), doing: "making it", source })?;
         Ok(Self { name, state, sctp: has_sctp(), given: BTreeMap::new() })
     }
 
@@ -86,8 +93,10 @@ impl Lab {
                     let Some(number) = number else {
                         return Some(format!("the lab has no {}", node.meta.name));
                     };
-                    let planned = plan::Node::numbered(u8::try_from(number + 1).unwrap_or(u8::MAX), false).manifest();
-                    let own_label = |(label, value): (&String, &String)| planned["metadata"]["labels"][label] == *value;
+                    let planned =
+                        plan::Node::numbered(u8::try_from(number + 1).unwrap_or(u8::MAX), false).manifest();
+                    let own_label =
+                        |(label, value): (&String, &String)| planned["metadata"]["labels"][label] == *value;
                     if !node.meta.labels.iter().all(own_label) {
                         return Some(format!("{} would have other labels than the lab's", node.meta.name));
                     }
@@ -220,8 +229,9 @@ impl Level for Lab {
         let wanted: Vec<Result<Probe, String>> = packets.iter().map(|packet| self.probe(packet)).collect();
         let mut probes: Vec<Probe> = wanted.iter().filter_map(|probe| probe.as_ref().ok()).cloned().collect();
         let mut reports = self.try_all(&probes)?;
-        let silent: Vec<usize> =
-            (0..reports.len()).filter(|index| reports[*index].outcome == Outcome::Timeout && reports[*index].drop.is_none()).collect();
+        let silent: Vec<usize> = (0..reports.len())
+            .filter(|index| reports[*index].outcome == Outcome::Timeout && reports[*index].drop.is_none())
+            .collect();
         if !silent.is_empty() {
             let again: Vec<Probe> = silent
                 .iter()

@@ -53,7 +53,7 @@ impl Node {
     pub(super) fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            cluster: Cluster::new(name, LocalIdentities::new(), CidrRegistry::new(), Vec::new()),
+            cluster: Cluster::new(name, LocalIdentities::cluster(), CidrRegistry::new(), Vec::new()),
             engine: HostEngine::default(),
             pods: BTreeMap::new(),
             next: 1,
@@ -147,7 +147,11 @@ impl Node {
     }
 
     /// A pod of the node sends. The inner error is why it may not.
-    pub(super) fn from_pod(&mut self, pod: &str, bytes: &mut Vec<u8>) -> Result<Result<Way, DropReason>, Error> {
+    pub(super) fn from_pod(
+        &mut self,
+        pod: &str,
+        bytes: &mut Vec<u8>,
+    ) -> Result<Result<Way, DropReason>, Error> {
         let link = self.link(pod);
         let run = self.engine.run_at(link, Entry::FromPod, bytes);
         let run = run.map_err(|source| self.failed("sending from a pod", source))?;
