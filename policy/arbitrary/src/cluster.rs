@@ -27,7 +27,7 @@ pub struct Case {
 }
 
 /// The key of the label by which CIDRs of the security group `sg-1` are found.
-const CLOUD_GROUP: &str = "extgrp.cilium.io/sg-1";
+const CLOUD_GROUP: &str = "extgrp.cilium.io/eyJhd3MiOnsic2VjdXJpdHlHcm91cHNJZHMiOlsic2ctMSJdfX3RSgKMKjoryUd";
 
 fn labels<const N: usize>(keys: [&'static str; N], values: [&'static str; 2]) -> BoxedStrategy<Value> {
     let label = move |key| of(one_of(values)).prop_map(move |value| (key, value));
