@@ -73,10 +73,14 @@
 //! as subjects and CIDR groups are refused by name: nothing is half enforced.
 
 pub mod cidr;
+pub mod cluster;
 mod compile;
+pub mod convert;
 mod diagnostic;
+pub mod diff;
 mod facts;
 pub mod identity;
+pub mod judge;
 pub mod l7;
 pub mod label;
 mod label_filter;
@@ -91,6 +95,7 @@ mod policy_key;
 mod port;
 mod repository;
 mod resolve;
+pub mod review;
 mod rule;
 pub mod selector;
 mod selector_cache;
@@ -118,5 +123,5 @@ pub use resolve::{Explanation, Holding, Resolved};
 pub use rule::{Action, Authentication, Policy, Rule, Spec, Subject, Tier};
 pub use selector::Selector;
 pub use settings::{Enforcement, Settings, UnknownEnforcement};
-pub use tables::{PortRange, Tables};
+pub use tables::{PortRange, Tables, prefixes};
 pub use verdict::Verdict;

@@ -1,6 +1,7 @@
 //! Netloom's command line.
 
 mod agent;
+mod policy;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,6 +10,10 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use lab::cli::{LabArgs, Output};
 use lab::name::LabName;
+
+/// The benchmark of policies tells how much memory they hold.
+#[global_allocator]
+static ALLOCATOR: benches::policy::heap::Counting = benches::policy::heap::Counting;
 
 /// A Kubernetes pod network.
 #[derive(Debug, Parser)]
@@ -46,6 +51,9 @@ enum Command {
         #[arg(long, short, value_enum, default_value_t)]
         output: Output,
     },
+    /// Check, ask, compare and convert policies: no cluster, no root.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Run other people's policy cases, and compare who reaches whom.
     Conformance(conformance::cli::ConformanceArgs),
     /// Measure.
@@ -72,6 +80,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Lab(args) => return lab::cli::run(args),
+        Command::Policy(command) => return Ok(policy::run(&command)),
         Command::Status { socket, output } => agent::status(&socket, output)?,
         Command::Flows { socket, follow, last, output } => agent::flows(&socket, follow, last, output)?,
         Command::Conformance(args) => return conformance::cli::run_cli(&args),

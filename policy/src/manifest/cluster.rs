@@ -64,12 +64,30 @@ pub struct ContainerPort {
 pub struct Service {
     /// Name, namespace and labels.
     pub meta: Meta,
+    /// `spec.type`.
+    pub service_type: ServiceType,
+    /// The name that it stands for (`spec.externalName`), of type [`ServiceType::ExternalName`].
+    pub external_name: Option<String>,
     /// Its virtual addresses; none for headless services.
     pub cluster_ips: Vec<IpAddr>,
     /// Its ports.
     pub ports: Vec<ServicePort>,
     /// The labels of its pods.
     pub selector: std::collections::BTreeMap<String, String>,
+}
+
+/// What a service is reached by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServiceType {
+    /// Its virtual addresses, or none where it is headless.
+    #[default]
+    ClusterIp,
+    /// A port of every node too.
+    NodePort,
+    /// An address from outside too.
+    LoadBalancer,
+    /// A DNS name of something else.
+    ExternalName,
 }
 
 /// A port of a service.
@@ -125,7 +143,7 @@ fn addresses(items: &[Field<'_>]) -> Vec<IpAddr> {
 }
 
 /// An address; empty where Kubernetes has none yet.
-fn address(field: &Field<'_>) -> Option<IpAddr> {
+pub(super) fn address(field: &Field<'_>) -> Option<IpAddr> {
     let text = field.string()?;
     if text.is_empty() {
         return None;
@@ -226,16 +244,32 @@ pub(super) fn protocol(fields: &mut Fields<'_>) -> Option<Protocol> {
 }
 
 pub(super) fn service(meta: Meta, fields: &mut Fields<'_>) -> Option<Service> {
-    let mut service =
-        Service { meta, cluster_ips: Vec::new(), ports: Vec::new(), selector: Default::default() };
+    const TYPES: [(&str, ServiceType); 4] = [
+        ("ClusterIP", ServiceType::ClusterIp),
+        ("NodePort", ServiceType::NodePort),
+        ("LoadBalancer", ServiceType::LoadBalancer),
+        ("ExternalName", ServiceType::ExternalName),
+    ];
+    let mut service = Service {
+        meta,
+        service_type: ServiceType::default(),
+        external_name: None,
+        cluster_ips: Vec::new(),
+        ports: Vec::new(),
+        selector: Default::default(),
+    };
     if let Some(mut spec) = section(fields, "spec") {
-        let is_address = |field: &Field<'_>| field.node.as_str() != Some("None");
+        let is_address = |field: &Field<'_>| field.value().as_str() != Some("None");
         let mut items = spec.get("clusterIPs").and_then(|field| field.list()).unwrap_or_default();
         if items.is_empty() {
             items.extend(spec.get("clusterIP"));
         }
         items.retain(is_address);
         service.cluster_ips = addresses(&items);
+        let kind = spec.get("type").and_then(|field| field.word("a type of services", &TYPES));
+        service.service_type = kind.unwrap_or_default();
+        let name = spec.get("externalName").and_then(|field| field.string());
+        service.external_name = name.filter(|name| !name.is_empty());
         service.selector = spec.get("selector").and_then(|field| field.string_map()).unwrap_or_default();
         let ports = spec.get("ports").and_then(|field| field.list()).unwrap_or_default();
         service.ports = ports.iter().filter_map(service_port).collect();
@@ -247,7 +281,7 @@ fn service_port(field: &Field<'_>) -> Option<ServicePort> {
     let mut fields = field.object()?;
     let name = fields.get("name").and_then(|field| field.string()).filter(|name| !name.is_empty());
     let port = fields.require("port", "such as 80")?.port()?;
-    let target_port = fields.get("targetPort").and_then(|field| match field.node.as_str() {
+    let target_port = fields.get("targetPort").and_then(|field| match field.value().as_str() {
         Some(name) => Some(name.to_owned()),
         None => field.port().map(|port| port.to_string()),
     });

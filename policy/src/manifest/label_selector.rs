@@ -96,14 +96,14 @@ pub(super) fn read(field: &Field<'_>, keys: Keys) -> Option<LabelSelector> {
     let before = field.report.count();
     let mut fields = field.object()?;
     let mut selector = LabelSelector::default();
-    if let Some(labels) = fields.get("matchLabels")
-        && let Some(map) = labels.string_map()
-    {
-        for (key, value) in &map {
-            check_key(&labels, key, keys);
-            check_value(&labels, value);
+    if let Some(labels) = fields.get("matchLabels").and_then(|field| field.object()) {
+        for (key, field) in labels.iter() {
+            check_key(&field, key, keys);
+            if let Some(value) = field.string() {
+                check_value(&field, &value);
+                selector.match_labels.insert(key.to_owned(), value);
+            }
         }
-        selector.match_labels = map;
     }
     for item in fields.get("matchExpressions").and_then(|field| field.list()).unwrap_or_default() {
         selector.match_expressions.extend(expression(&item, keys));

@@ -32,18 +32,27 @@ impl Meta {
 const DEFAULT_NAMESPACE: &str = "default";
 
 /// Kinds without a namespace that a cluster's manifests commonly hold.
-const CLUSTER_SCOPED: [&str; 20] = [
+const CLUSTER_SCOPED: [&str; 31] = [
     "APIService",
+    "AdminNetworkPolicy",
+    "BaselineAdminNetworkPolicy",
+    "CSIDriver",
     "CertificateSigningRequest",
     "CiliumCIDRGroup",
     "CiliumClusterwideEnvoyConfig",
     "CiliumClusterwideNetworkPolicy",
     "CiliumEgressGatewayPolicy",
     "CiliumIdentity",
+    "CiliumL2AnnouncementPolicy",
+    "CiliumLoadBalancerIPPool",
     "CiliumNode",
+    "CiliumPodIPPool",
+    "ClusterNetworkPolicy",
     "ClusterRole",
     "ClusterRoleBinding",
     "CustomResourceDefinition",
+    "FlowSchema",
+    "GatewayClass",
     "IngressClass",
     "MutatingWebhookConfiguration",
     "Namespace",
@@ -52,6 +61,8 @@ const CLUSTER_SCOPED: [&str; 20] = [
     "PriorityClass",
     "RuntimeClass",
     "StorageClass",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
     "ValidatingWebhookConfiguration",
 ];
 
@@ -62,16 +73,20 @@ pub(super) fn read(fields: &mut Fields<'_>, api_version: &str, kind: &str, stric
     let name = inner.require("name", "every object has a name");
     let name = name.and_then(|field| {
         let name = field.string()?;
-        let fits = !name.is_empty() && name.len() <= 253 && !name.contains(['/', '_', ' ', '\n', '\0']);
+        // Other kinds have laxer rules; what they name becomes part of paths.
+        let lax = !name.is_empty() && name.len() <= 253 && !name.contains(['/', ' ', '\n', '\0']);
+        let fits = if strict { is_dns_subdomain(&name) } else { lax };
         if !fits {
-            field.error(format!("{name:?} is not a name"), "letters, digits, '-' and '.', at most 253");
+            field.error(
+                format!("{name:?} is not a name"),
+                "lower-case letters, digits, '-' and '.', at most 253",
+            );
         }
         fits.then_some(name)
     });
     let namespace = inner.get("namespace").and_then(|field| {
         let namespace = field.string()?;
-        let fits = namespace.len() <= 63
-            && namespace.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let fits = namespace.is_empty() || is_dns_label(&namespace);
         if !fits {
             field.error(
                 format!("{namespace:?} is not a namespace"),
@@ -81,13 +96,12 @@ pub(super) fn read(fields: &mut Fields<'_>, api_version: &str, kind: &str, stric
         Some(namespace).filter(|namespace| fits && !namespace.is_empty())
     });
     let labels = inner.get("labels").and_then(|field| {
-        let labels = field.string_map()?;
         if strict {
-            for (key, value) in &labels {
-                check_label(&field, key, Some(value));
+            for (key, field) in field.object()?.iter() {
+                check_label(&field, key, field.value().as_str());
             }
         }
-        Some(labels)
+        field.string_map()
     });
     inner.ignore(&[
         "annotations",
@@ -112,7 +126,25 @@ pub(super) fn read(fields: &mut Fields<'_>, api_version: &str, kind: &str, stric
         namespace: (!cluster_scoped).then(|| namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned())),
         name: name?,
         labels: labels.unwrap_or_default(),
-        file: Arc::clone(&fields.field.report.file),
+        file: Arc::clone(&fields.field.report.source.file),
         line: fields.field.line(),
     })
+}
+
+/// Whether this is a label of DNS names as in RFC 1123, in lower case.
+fn is_dns_label(text: &str) -> bool {
+    let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(inside)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// Whether this is a subdomain as Kubernetes names most objects: lower-case labels with dots between them.
+pub(super) fn is_dns_subdomain(text: &str) -> bool {
+    let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let label = |label: &str| {
+        !label.is_empty() && label.bytes().all(inside) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(label)
 }

@@ -2,16 +2,16 @@
 
 mod cidr_group;
 mod cilium;
-mod cilium_peers;
-mod cilium_ports;
 mod cluster;
 mod cluster_network_policy;
 mod document;
 mod endpoint_slice;
 mod label_selector;
+mod log_value;
 mod meta;
 mod network_policy;
 mod reader;
+mod regex;
 mod tree;
 
 use std::fmt;
@@ -24,7 +24,7 @@ pub use cilium::{
     CidrRule, CidrSource, CiliumPolicy, CiliumRule, CiliumService, CiliumServices, CiliumSpec, CiliumSubject,
     Entity, L3, PortRule,
 };
-pub use cluster::{ContainerPort, Namespace, Node, Other, Pod, Service, ServicePort};
+pub use cluster::{ContainerPort, Namespace, Node, Other, Pod, Service, ServicePort, ServiceType};
 pub use cluster_network_policy::{
     ClusterNetworkPolicy, ClusterPeer, ClusterProtocol, ClusterRule, NamespacedPods,
 };
@@ -37,8 +37,8 @@ pub use network_policy::{NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, Ne
 use crate::diagnostic::Diagnostic;
 use crate::policy_key::PolicyKey;
 use crate::rule::Policy;
-use reader::{Field, Report};
-use tree::Value;
+use reader::{Field, Report, Source};
+use tree::{Tree, Value};
 
 /// An object of a manifest.
 #[derive(Clone, Debug, PartialEq)]
@@ -188,15 +188,17 @@ pub fn parse(text: &str, file: &str, first_line: u32) -> Vec<Result<Object, Reje
     let file: Arc<str> = file.into();
     let mut objects = Vec::new();
     for document in documents(text) {
-        let line_offset = (first_line + document.line).saturating_sub(2);
-        let report = Report::new(Arc::clone(&file), line_offset);
+        let lines = (first_line + document.line).saturating_sub(2);
+        let source = Source { file: Arc::clone(&file), lines, columns: document.column - 1 };
         match tree::parse(document.text) {
             Err(error) => {
-                report.add((error.line, error.column), "", error.message, None);
+                let report = Report::new(source);
+                let place = (error.line, error.column);
+                report.add((place, place), String::new(), error.message, None);
                 objects.push(Err(rejected(None, report, None)));
             }
-            Ok(root) if matches!(root.value, Value::Null) => {}
-            Ok(root) => read(&Field::root(&report, &root), &mut objects),
+            Ok(tree) if *tree.value(tree.root()) == Value::Null => {}
+            Ok(tree) => read(&tree, &source, &mut objects),
         }
     }
     objects
@@ -220,22 +222,35 @@ fn rejected(object: Option<ObjectKey>, report: Report, fail_closed: Option<Polic
     Rejected { object, diagnostics: report.into_diagnostics(), fail_closed: fail_closed.map(Box::new) }
 }
 
-/// Reads the object at `root`, or those of the list that it is.
-fn read(root: &Field<'_>, objects: &mut Vec<Result<Object, Rejected>>) {
-    let is_list =
-        root.node.get("kind").and_then(tree::Node::as_str).is_some_and(|kind| kind.ends_with("List"));
-    let items = root.node.get("items").filter(|_| is_list).map(|items| &items.value);
-    let mut read = |node| {
-        let report = Report::new(Arc::clone(&root.report.file), root.report.line_offset);
-        let outcome = object(&Field::root(&report, node));
+/// Reads the object that a document is, or those of the list that it is.
+fn read(tree: &Tree<'_>, source: &Source, objects: &mut Vec<Result<Object, Rejected>>) {
+    let text = |key| tree.get(tree.root(), key).and_then(|id| tree.value(id).as_str());
+    let mut read = |id, of_list| {
+        let report = Report::new(source.clone());
+        let outcome = object(&Field::root(&report, tree, id), of_list);
         objects.push(outcome.map_err(|invalid| rejected(invalid.object, report, invalid.fail_closed)));
     };
-    match items {
-        Some(Value::List(items)) => items.iter().for_each(read),
+    let item_kind = text("kind").and_then(|kind| kind.strip_suffix("List"));
+    let items = tree.get(tree.root(), "items").filter(|items| matches!(tree.value(*items), Value::List(_)));
+    match (item_kind, items) {
+        // The items of a list of one kind may leave out what the list says.
+        (Some(kind), Some(items)) => {
+            let of_list = text("apiVersion").filter(|_| !kind.is_empty()).map(|version| (version, kind));
+            tree.children(items).for_each(|id| read(id, of_list));
+        }
         // Something else that happens to be called a list.
-        _ => read(root.node),
+        _ => read(tree.root(), None),
     }
 }
+
+/// The kinds that are read strictly, with the API version that has them.
+const VERSIONS: [(&str, &str); 5] = [
+    ("NetworkPolicy", "networking.k8s.io/v1"),
+    ("CiliumNetworkPolicy", "cilium.io/v2"),
+    ("CiliumClusterwideNetworkPolicy", "cilium.io/v2"),
+    ("CiliumCIDRGroup", "cilium.io/v2"),
+    ("ClusterNetworkPolicy", "policy.networking.k8s.io/v1alpha2"),
+];
 
 /// Why there is no object; what is wrong is in the report.
 #[derive(Default)]
@@ -244,13 +259,17 @@ struct Invalid {
     fail_closed: Option<Policy>,
 }
 
-fn object(root: &Field<'_>) -> Result<Object, Box<Invalid>> {
+/// Reads an object; `of_list` are the API version and kind that it has where it does not say so.
+fn object(root: &Field<'_>, of_list: Option<(&str, &str)>) -> Result<Object, Box<Invalid>> {
     let Some(mut fields) = root.object() else { return Err(Box::default()) };
-    let api_version = fields.require("apiVersion", "such as v1").and_then(|field| field.string());
-    let kind = fields.require("kind", "such as Pod").and_then(|field| field.string());
+    let mut named = |key, help, default: Option<&str>| match default {
+        Some(default) => fields.get(key).map_or_else(|| Some(default.to_owned()), |field| field.string()),
+        None => fields.require(key, help).and_then(|field| field.string()),
+    };
+    let api_version = named("apiVersion", "such as v1", of_list.map(|(version, _)| version));
+    let kind = named("kind", "such as Pod", of_list.map(|(_, kind)| kind));
     let (Some(api_version), Some(kind)) = (api_version, kind) else { return Err(Box::default()) };
-    let strict =
-        matches!(kind.as_str(), "NetworkPolicy" | "CiliumNetworkPolicy" | "CiliumClusterwideNetworkPolicy");
+    let strict = VERSIONS.iter().any(|(known, _)| *known == kind);
     let meta = meta::read(&mut fields, &api_version, &kind, strict);
     let key = meta.as_ref().map(|meta| ObjectKey {
         kind: kind.clone(),
@@ -272,14 +291,27 @@ fn object(root: &Field<'_>) -> Result<Object, Box<Invalid>> {
             let (policy, closed) = cilium::read(meta, fields);
             (policy.map(Object::CiliumPolicy), closed)
         }
-        (_, "NetworkPolicy")
-            if api_version != "networking.k8s.io/v1" && api_version != "crd.projectcalico.org/v1" =>
-        {
-            wrong_version(root, &api_version, "networking.k8s.io/v1");
-            (None, None)
+        ("cilium.io/v2" | "cilium.io/v2alpha1", "CiliumCIDRGroup") => {
+            (cidr_group::read(meta, fields).map(Object::CidrGroup), None)
         }
-        (_, "CiliumNetworkPolicy" | "CiliumClusterwideNetworkPolicy") => {
-            wrong_version(root, &api_version, "cilium.io/v2");
+        ("policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy") => {
+            let (policy, closed) = cluster_network_policy::read(meta, fields);
+            (policy.map(Object::ClusterNetworkPolicy), closed)
+        }
+        ("discovery.k8s.io/v1" | "discovery.k8s.io/v1beta1", "EndpointSlice") => {
+            (endpoint_slice::read(meta, &mut fields).map(Object::EndpointSlice), None)
+        }
+        ("v1", "Endpoints") => {
+            (endpoint_slice::read_endpoints(meta, &mut fields).map(Object::EndpointSlice), None)
+        }
+        // Calico has a kind of the same name.
+        (_, _)
+            if strict
+                && api_version != "crd.projectcalico.org/v1"
+                && api_version != "projectcalico.org/v3" =>
+        {
+            let right = VERSIONS.iter().find(|(known, _)| *known == kind).map_or("", |(_, version)| version);
+            root.error(format!("apiVersion {api_version:?} has no {kind}"), format!("apiVersion: {right}"));
             (None, None)
         }
         _ => (Some(Object::Other(Other { api_version, kind, meta })), None),
@@ -288,8 +320,4 @@ fn object(root: &Field<'_>) -> Result<Object, Box<Invalid>> {
         Some(object) if root.report.count() == 0 => Ok(object),
         _ => Err(invalid(fail_closed)),
     }
-}
-
-fn wrong_version(root: &Field<'_>, found: &str, right: &str) {
-    root.error(format!("apiVersion {found:?} has no policies"), format!("apiVersion: {right}"));
 }

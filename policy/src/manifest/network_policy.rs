@@ -1,10 +1,9 @@
 //! `networking.k8s.io/v1` NetworkPolicy.
 
-use std::sync::Arc;
-
 use abi::Direction;
 use ipnetwork::IpNetwork;
 
+use super::cidr_group::cidr;
 use super::cluster;
 use super::label_selector::{self, Keys, LabelSelector};
 use super::meta::Meta;
@@ -174,12 +173,14 @@ fn key(meta: &Meta) -> PolicyKey {
 /// Reads a policy. The second value is set where the policy is wrong but its subjects are known.
 pub(super) fn read(meta: Meta, mut object: Fields<'_>) -> (Option<NetworkPolicy>, Option<Policy>) {
     let report = object.field.report;
-    let spec_field = object.require("spec", "spec: {podSelector: {}}");
+    let spec_field = object.get("spec");
     object.ignore(&["status"]);
-    object.finish();
-    let Some((field, mut spec)) = spec_field.and_then(|field| Some((field.clone(), field.object()?))) else {
-        return (None, None);
+    object.refuse_others();
+    let Some(field) = spec_field else {
+        let policy = without_spec(&object.field, meta);
+        return if report.count() == 0 { (Some(policy), None) } else { (None, Some(policy.normalise())) };
     };
+    let Some(mut spec) = field.object() else { return (None, None) };
     // Absent means all pods, as the API server fills it in.
     let pod_selector = match spec.get("podSelector") {
         Some(selector) => label_selector::read(&selector, Keys::Plain),
@@ -207,7 +208,7 @@ pub(super) fn read(meta: Meta, mut object: Fields<'_>) -> (Option<NetworkPolicy>
         pod_selector,
         ingress,
         egress,
-        origin: origin(&field, &meta),
+        origin: field.origin(key(&meta)),
         meta,
     };
     if report.count() == 0 {
@@ -223,8 +224,17 @@ pub(super) fn read(meta: Meta, mut object: Fields<'_>) -> (Option<NetworkPolicy>
     (None, Some(closed))
 }
 
-fn origin(field: &Field<'_>, meta: &Meta) -> RuleRef {
-    RuleRef { policy: key(meta), path: field.path.clone(), file: Arc::clone(&meta.file), line: field.line() }
+/// What the API server makes of a policy without a spec: every field has its default.
+fn without_spec(object: &Field<'_>, meta: Meta) -> NetworkPolicy {
+    NetworkPolicy {
+        pod_selector: LabelSelector::default(),
+        affects_ingress: true,
+        affects_egress: false,
+        ingress: Vec::new(),
+        egress: Vec::new(),
+        origin: object.origin(key(&meta)),
+        meta,
+    }
 }
 
 fn policy_types(field: &Field<'_>) -> Vec<Direction> {
@@ -248,7 +258,8 @@ fn policy_types(field: &Field<'_>) -> Vec<Direction> {
 
 /// Reads a rule. What is wrong in it is noted, and makes the whole policy invalid.
 fn rule(field: &Field<'_>, meta: &Meta, peers_key: &'static str) -> NetworkPolicyRule {
-    let mut rule = NetworkPolicyRule { peers: Vec::new(), ports: Vec::new(), origin: origin(field, meta) };
+    let mut rule =
+        NetworkPolicyRule { peers: Vec::new(), ports: Vec::new(), origin: field.origin(key(meta)) };
     if let Some(mut fields) = field.object() {
         let mut list = |key| fields.get(key).and_then(|field| field.list()).unwrap_or_default();
         rule.peers = list(peers_key).iter().filter_map(peer).collect();
@@ -284,24 +295,14 @@ fn peer(field: &Field<'_>) -> Option<NetworkPolicyPeer> {
     }
 }
 
-/// A CIDR with its length.
-pub(super) fn cidr(field: &Field<'_>) -> Option<IpNetwork> {
-    let text = field.string()?;
-    let parsed = text.parse::<IpNetwork>().ok().filter(|_| text.contains('/')).map(canonical);
-    if parsed.is_none() {
-        field.error(format!("{text:?} is not a CIDR"), "such as 10.0.0.0/8 or fd00::/8");
-    }
-    parsed
-}
-
 fn ip_block(field: &Field<'_>) -> Option<NetworkPolicyPeer> {
     let mut fields = field.object()?;
-    let outer = fields.require("cidr", "such as 10.0.0.0/8").and_then(|field| cidr(&field));
+    let outer = fields.require("cidr", "such as 10.0.0.0/8").and_then(|field| cidr(&field)).map(canonical);
     let items = fields.get("except").and_then(|field| field.list()).unwrap_or_default();
     fields.finish();
     let outer = outer?;
     let inner = |item: &Field<'_>| {
-        let except = cidr(item)?;
+        let except = canonical(cidr(item)?);
         if !contains(outer, except) || except == outer {
             item.error(
                 format!("{except} does not lie strictly inside {outer}"),
@@ -322,7 +323,7 @@ fn port(field: &Field<'_>) -> Option<NetworkPolicyPort> {
     fields.finish();
     let first = match &port {
         None => Some(PortMatch::All),
-        Some(field) => match field.node.as_str() {
+        Some(field) => match field.value().as_str() {
             Some(name) if is_port_name(name) => Some(PortMatch::Named(name.to_owned())),
             Some(name) => {
                 let help = "a number without quotes, or at most 15 lower-case letters, digits and '-', with a letter";

@@ -224,6 +224,14 @@ impl Repository {
         self.enter(Peer { identity, cidrs: CidrSet::EMPTY }, &labels);
     }
 
+    /// Adds somebody who has an address beside whoever [`Repository::set_address`] says. A node is one thing to its own
+    /// pods and another to all others; who asks for all nodes at once needs both. The peer has the CIDRs that are in use
+    /// now: call it when all policies are there.
+    pub fn add_holder(&mut self, addr: IpAddr, identity: Identity, labels: LabelSet) {
+        self.relabel(identity, &labels);
+        self.enter(Peer { identity, cidrs: self.cidrs.set_of(addr) }, &labels);
+    }
+
     /// Takes back what [`Repository::add_identity`] added.
     pub fn remove_identity(&mut self, identity: Identity) {
         self.leave(Peer { identity, cidrs: CidrSet::EMPTY });
@@ -608,10 +616,14 @@ impl Repository {
             self.withdraw(*slot, *peer, &before);
         }
         self.peers.relabel(identity, labels);
-        self.holders.relabel(identity, labels);
+        let relabelled = self.holders.relabel(identity, labels);
         self.revision += 1;
         for (peer, slot) in all {
             self.offer(slot, peer, labels);
+        }
+        // Those that were learned from DNS as well have an identity of both.
+        for addr in relabelled {
+            self.place(addr);
         }
     }
 }

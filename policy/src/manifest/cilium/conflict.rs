@@ -1,0 +1,137 @@
+//! Rules of one policy that no proxy can honour together.
+
+use abi::Direction;
+
+use super::{CiliumRule, CiliumSpec, CiliumSubject, L3, PortRule};
+use crate::l7::L7;
+use crate::manifest::reader::Field;
+use crate::port::{PortMatch, PortSelector, Ports, Protocol};
+use crate::rule::Action;
+
+/// Where an item of `toPorts` stands.
+pub(super) struct Site<'a> {
+    pub(super) field: Field<'a>,
+}
+
+/// Notes each item that wants another kind of proxy than an earlier one for the same subjects, direction, peers and
+/// ports. `sites` has a list for each spec, with a list for each of its rules, with the places of its items.
+///
+/// Cilium finds out when it merges rules (`L7ParserType.Merge` in `pkg/policy/l4.go`), too late for the user.
+pub(super) fn check(specs: &[CiliumSpec], sites: &[Vec<Vec<Site<'_>>>]) {
+    let mut seen: Vec<Item<'_>> = Vec::new();
+    for (spec, sites) in specs.iter().zip(sites) {
+        for (rule, sites) in spec.rules.iter().zip(sites) {
+            for (port, site) in rule.ports.iter().zip(sites) {
+                let Some(l7) = port.l7.as_deref().filter(|_| rule.action == Action::Allow) else { continue };
+                let item = Item { subject: &spec.subject, rule, port, l7, site };
+                if let Some((other, what)) = seen.iter().find_map(|other| Some((other, item.clash(other)?))) {
+                    let place = format!("{} (line {})", other.site.field.path(), other.site.field.line());
+                    site.field.error(
+                        format!("{what} clash with those of {place}"),
+                        "one kind of rules for the same peers and ports",
+                    );
+                }
+                seen.push(item);
+            }
+        }
+    }
+}
+
+struct Item<'a> {
+    subject: &'a CiliumSubject,
+    rule: &'a CiliumRule,
+    port: &'a PortRule,
+    l7: &'a L7,
+    site: &'a Site<'a>,
+}
+
+/// What decides which proxy takes a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Http,
+    Dns,
+    Listener,
+    /// Server names or TLS contexts alone, which any other kind but DNS can have too.
+    Tls,
+}
+
+impl Kind {
+    const fn of(l7: &L7) -> Self {
+        if l7.listener.is_some() {
+            Self::Listener
+        } else if !l7.http.is_empty() {
+            Self::Http
+        } else if !l7.dns.is_empty() {
+            Self::Dns
+        } else {
+            Self::Tls
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "rules for http",
+            Self::Dns => "rules for dns",
+            Self::Listener => "listeners",
+            Self::Tls => "rules for TLS",
+        }
+    }
+
+    fn goes_with(self, other: Self) -> bool {
+        self == other
+            || (self == Self::Tls && other != Self::Dns)
+            || (other == Self::Tls && self != Self::Dns)
+    }
+}
+
+impl Item<'_> {
+    /// What clashes, if these two do.
+    fn clash(&self, other: &Self) -> Option<&'static str> {
+        let kind = Kind::of(self.l7);
+        let differ = |one: &Option<_>, two: &Option<_>| one.is_some() && two.is_some() && one != two;
+        let what = if !kind.goes_with(Kind::of(other.l7)) {
+            kind.name()
+        } else if differ(&self.l7.terminating_tls, &other.l7.terminating_tls)
+            || differ(&self.l7.originating_tls, &other.l7.originating_tls)
+        {
+            "TLS contexts"
+        } else {
+            return None;
+        };
+        let same = (self.direction(), self.peers(), self.subject)
+            == (other.direction(), other.peers(), other.subject);
+        (same && overlap(&self.port.ports, &other.port.ports)).then_some(what)
+    }
+
+    const fn direction(&self) -> Direction {
+        self.rule.direction
+    }
+
+    const fn peers(&self) -> Option<&L3> {
+        self.rule.peers.as_ref()
+    }
+}
+
+fn overlap(one: &Ports, two: &Ports) -> bool {
+    match (one, two) {
+        (Ports::OneOf(one), Ports::OneOf(two)) => {
+            one.iter().any(|one| two.iter().any(|two| selectors_overlap(one, two)))
+        }
+        (Ports::OneOf(ports), Ports::Any) | (Ports::Any, Ports::OneOf(ports)) => !ports.is_empty(),
+        (Ports::Any, Ports::Any) => true,
+    }
+}
+
+fn selectors_overlap(one: &PortSelector, two: &PortSelector) -> bool {
+    let shared = |protocol: &Protocol| two.protocols.contains(protocol);
+    one.protocols.iter().any(shared)
+        && match (&one.port, &two.port) {
+            (PortMatch::All, _) | (_, PortMatch::All) => true,
+            (PortMatch::Range(first, last), PortMatch::Range(from, to)) => first <= to && from <= last,
+            (PortMatch::Named(one), PortMatch::Named(two)) => one == two,
+            // Which number a name has is known only for a pod.
+            (PortMatch::Range(..), PortMatch::Named(_)) | (PortMatch::Named(_), PortMatch::Range(..)) => {
+                false
+            }
+        }
+}
