@@ -7,6 +7,8 @@ use abi::{CidrSet, Identity, Peer};
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
+use crate::peer_selector::CidrSelector;
+
 /// The CIDRs in use, and the interned sets of them that cover an address.
 ///
 /// CIDRs nest, so the set of CIDRs that cover an address is told by the longest of them: a [`CidrSet`]
@@ -58,14 +60,10 @@ pub fn canonical(cidr: IpNetwork) -> IpNetwork {
     IpNetwork::new(cidr.network(), cidr.prefix()).unwrap_or(cidr)
 }
 
-/// Whether all of `inner` lies in `outer`.
+/// Whether all of `inner` lies in `outer`, whatever their host bits.
 #[must_use]
 pub fn contains(outer: IpNetwork, inner: IpNetwork) -> bool {
-    match (outer, inner) {
-        (IpNetwork::V4(outer), IpNetwork::V4(inner)) => inner.is_subnet_of(outer),
-        (IpNetwork::V6(outer), IpNetwork::V6(inner)) => inner.is_subnet_of(outer),
-        _ => false,
-    }
+    outer.prefix() <= inner.prefix() && outer.contains(inner.ip())
 }
 
 /// `0.0.0.0/0` and `::/0`, each with the identity of what lies outside the cluster.
@@ -73,6 +71,11 @@ fn roots() -> [(IpNetwork, Identity); 2] {
     let root = |addr: IpAddr| IpNetwork::new(addr, 0).unwrap_or(addr.into());
     let (v4, v6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
     [(root(v4), Identity::WORLD_IPV4), (root(v6), Identity::WORLD_IPV6)]
+}
+
+/// The identity of addresses outside the cluster.
+pub(crate) fn world(cidr: &IpNetwork) -> Identity {
+    if cidr.is_ipv4() { Identity::WORLD_IPV4 } else { Identity::WORLD_IPV6 }
 }
 
 fn family(cidr: &IpNetwork) -> u8 {
@@ -129,13 +132,38 @@ impl CidrRegistry {
         gone
     }
 
+    /// Whether the CIDR goes out of use when it is released.
+    pub(crate) fn is_last_use(&self, cidr: IpNetwork) -> bool {
+        self.cidrs.get(&canonical(cidr)).is_some_and(|entry| entry.users <= 1)
+    }
+
+    /// Takes a CIDR out of use: no address has its set any more. The set is still known until
+    /// [`CidrRegistry::forget_set`], for what had it.
+    pub(crate) fn retire(&mut self, cidr: IpNetwork) -> Option<Peer> {
+        let cidr = canonical(cidr);
+        let peer = self.entry(cidr)?;
+        self.remove(cidr);
+        self.by_set.insert(peer.cidrs.0, cidr);
+        Some(peer)
+    }
+
+    /// Forgets a set whose CIDR is out of use.
+    pub(crate) fn forget_set(&mut self, set: CidrSet) {
+        self.by_set.remove(&set.0);
+    }
+
     /// Forgets CIDRs that were loaded and found no user. True where there were any.
     pub fn forget_unused(&mut self) -> bool {
-        let unused: Vec<_> = self.cidrs.iter().filter(|(_, e)| e.users == 0).map(|(cidr, _)| *cidr).collect();
+        let unused = self.unused();
         for cidr in &unused {
             self.remove(*cidr);
         }
         !unused.is_empty()
+    }
+
+    /// The CIDRs that were loaded and found no user.
+    pub(crate) fn unused(&self) -> Vec<IpNetwork> {
+        self.cidrs.iter().filter(|(_, entry)| entry.users == 0).map(|(cidr, _)| *cidr).collect()
     }
 
     /// The set of CIDRs in use that cover an address.
@@ -159,6 +187,29 @@ impl CidrRegistry {
     #[must_use]
     pub fn covers(&self, cidr: IpNetwork, set: CidrSet) -> bool {
         self.longest(set).is_some_and(|longest| contains(cidr, longest))
+    }
+
+    /// All CIDRs in use that cover the addresses of a set, the longest first.
+    pub(crate) fn covering(&self, set: CidrSet) -> impl Iterator<Item = IpNetwork> + '_ {
+        let longest = self.longest(set);
+        let family = longest.map_or(0, |longest| family(&longest));
+        let from = longest.map_or(0, |longest| longest.prefix());
+        self.lengths
+            .range((family, std::cmp::Reverse(from))..=(family, std::cmp::Reverse(0)))
+            .filter_map(move |((_, length), _)| IpNetwork::new(longest?.network(), length.0).ok())
+            .map(canonical)
+            .filter(|cidr| self.cidrs.contains_key(cidr))
+    }
+
+    /// Whether a selector selects the addresses of a set, whoever has them.
+    pub(crate) fn selects(&self, selector: &CidrSelector, set: CidrSet) -> bool {
+        self.covers(selector.cidr, set) && !selector.except.iter().any(|except| self.covers(*except, set))
+    }
+
+    /// What addresses are that are nobody's in particular, and of which this CIDR, which is in use, is the longest.
+    pub(crate) fn entry(&self, cidr: IpNetwork) -> Option<Peer> {
+        let cidr = canonical(cidr);
+        self.cidrs.get(&cidr).map(|entry| Peer { identity: world(&cidr), cidrs: entry.set })
     }
 
     /// What is known of addresses that are nobody's in particular: the entries of a longest-prefix table. The
@@ -199,6 +250,7 @@ mod tests {
         assert_eq!(registry.set_of("10.1.2.3".parse().unwrap()), narrow);
         assert!(registry.covers(net("10.0.0.0/8"), narrow));
         let wide = registry.set_of("10.2.0.1".parse().unwrap());
+        assert!(registry.covers(net("10.9.9.9/8"), narrow), "host bits do not count");
         assert!(registry.covers(net("10.0.0.0/8"), wide) && !registry.covers(net("10.1.0.0/16"), wide));
         // Users are counted; numbers are not used again.
         assert!(!registry.acquire(net("10.1.0.0/16")));

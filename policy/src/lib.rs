@@ -62,7 +62,7 @@
 //! # What it means, where implementations differ
 //! - An `ipBlock` of a NetworkPolicy matches whoever has the address, pods and nodes too, as Kubernetes says. CIDRs
 //!   of Cilium's policies match only what lies outside the cluster, as Cilium says.
-//! - Labels that [`pod::identity_relevant`] leaves out select nothing, as in Cilium; Kubernetes would let them.
+//! - Labels that the [`LabelFilter`] leaves out select nothing, as in Cilium; Kubernetes would let them.
 //! - A named port may be another number with each pod: for egress, a rule is about pairs of peer and port. Pods
 //!   whose named ports differ have different identities.
 //! - Rules without ports hold for every protocol; rules with ports for TCP, UDP and SCTP only, never for ICMP.
@@ -73,14 +73,18 @@
 //! as subjects and CIDR groups are refused by name: nothing is half enforced.
 
 pub mod cidr;
-mod columns;
+pub mod cluster;
 mod compile;
 mod diagnostic;
+mod facts;
 pub mod identity;
+pub mod judge;
 pub mod l7;
 pub mod label;
+mod label_filter;
 pub mod manifest;
 mod name_pattern;
+pub mod node;
 pub mod oracle;
 mod peer_selector;
 mod peers;
@@ -89,26 +93,33 @@ mod policy_key;
 mod port;
 mod repository;
 mod resolve;
+pub mod review;
 mod rule;
 pub mod selector;
+mod selector_cache;
+mod settings;
 mod tables;
 mod verdict;
 
 pub use cidr::CidrRegistry;
 pub use compile::Compiled;
-pub use diagnostic::Diagnostic;
+pub use diagnostic::{Diagnostic, Renderer};
+pub use facts::{ServiceFacts, ServiceKey};
 pub use identity::{IdentityAllocator, LocalIdentities, reserved_labels};
 pub use label::{Label, LabelSet, Source};
+pub use label_filter::{InvalidLabelFilter, LabelFilter};
 pub use name_pattern::{InvalidName, NamePattern};
+pub use node::{host_labels, node_labels};
 pub use peer_selector::{
     CidrGroupSelector, CidrScope, CidrSelector, Named, PeerSelector, Peers, ServiceSelector,
 };
-pub use pod::pod_labels;
+pub use pod::{pod_labels, pod_labels_with};
 pub use policy_key::{PolicyKey, PolicyKind, RuleRef};
 pub use port::{PortMatch, PortSelector, Ports, Protocol};
-pub use repository::Repository;
+pub use repository::{Numbers, Repository};
 pub use resolve::{Explanation, Holding, Resolved};
 pub use rule::{Action, Authentication, Policy, Rule, Spec, Subject, Tier};
 pub use selector::Selector;
+pub use settings::{Enforcement, Settings, UnknownEnforcement};
 pub use tables::{PortRange, Tables};
 pub use verdict::Verdict;

@@ -6,7 +6,8 @@ use std::str::FromStr;
 /// A pattern of DNS names, or one name: Cilium's `matchPattern` and `matchName` (`pkg/fqdn/matchpattern`).
 ///
 /// A `*` stands for any number of letters, digits, `-` and `_`, but no dot; a leading `**.` for one or more whole
-/// labels; a pattern of stars alone for every name. Lower case, without the dot at the end.
+/// labels; a pattern of stars alone for every name, a dot alone for the root. Lower case, without the dot at
+/// the end.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NamePattern(String);
 
@@ -36,7 +37,7 @@ impl NamePattern {
     pub fn matches(&self, name: &str) -> bool {
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let pattern = self.0.as_str();
-        if pattern.bytes().all(|byte| byte == b'*') {
+        if !pattern.is_empty() && pattern.bytes().all(|byte| byte == b'*') {
             return name.split('.').all(|label| !label.is_empty() && label.bytes().all(in_label))
                 || name.is_empty();
         }
@@ -44,7 +45,7 @@ impl NamePattern {
             None => wild(pattern.as_bytes(), name.as_bytes()),
             Some(rest) => name
                 .match_indices('.')
-                .any(|(dot, _)| labels(&name[..dot]) && wild(rest.as_bytes(), name[dot + 1..].as_bytes())),
+                .any(|(dot, _)| labels(&name[..dot]) && wild(rest.as_bytes(), &name.as_bytes()[dot + 1..])),
         }
     }
 }
@@ -57,18 +58,25 @@ fn labels(text: &str) -> bool {
     text.split('.').all(|label| !label.is_empty() && label.bytes().all(in_label))
 }
 
-/// Matches where a run of stars stands for any part of one label.
+/// Matches where a run of stars stands for any part of one label. Takes at most the product of both lengths, however
+/// many stars there are.
 fn wild(pattern: &[u8], name: &[u8]) -> bool {
-    match pattern {
-        [] => name.is_empty(),
-        [b'*', rest @ ..] => {
-            let longest = name.iter().take_while(|byte| in_label(**byte)).count();
-            (0..=longest).any(|taken| wild(rest, &name[taken..]))
-        }
-        [first, rest @ ..] => {
-            name.split_first().is_some_and(|(next, name)| next == first && wild(rest, name))
+    // Which beginnings of the name the pattern so far matches, by length.
+    let mut reached = vec![false; name.len() + 1];
+    reached[0] = true;
+    for wanted in pattern {
+        if *wanted == b'*' {
+            for (at, byte) in name.iter().enumerate() {
+                reached[at + 1] |= reached[at] && in_label(*byte);
+            }
+        } else {
+            for (at, byte) in name.iter().enumerate().rev() {
+                reached[at + 1] = reached[at] && byte == wanted;
+            }
+            reached[0] = false;
         }
     }
+    reached[name.len()]
 }
 
 impl FromStr for NamePattern {
@@ -114,6 +122,15 @@ mod tests {
         assert!(matches("a*b*c.com", "a-x-b-y-c.com"));
         assert!(matches("*", "example.com"));
         assert!(matches("*", "localhost"));
+        assert!(matches("*", ".") && matches(".", "."));
+        assert!(!matches(".", "example.com"));
+    }
+
+    #[test]
+    fn many_stars_take_no_longer() {
+        let (pattern, name) = ("*a".repeat(60) + "b", "a".repeat(250));
+        assert!(!matches(&pattern, &name));
+        assert!(matches(&pattern, &(name + "b")));
     }
 
     #[test]

@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use abi::{CidrSet, Identity, Peer};
 use roaring::RoaringBitmap;
 
-use crate::cidr::CidrRegistry;
 use crate::label::{LabelSet, Source};
-use crate::peer_selector::{CidrScope, CidrSelector, PeerSelector};
 use crate::pod::named_ports;
 use crate::port::Protocol;
 use crate::selector::{Requirement, Selector, Test};
+use crate::selector_cache::OUTSIDE;
 
 /// Known peers. Each has a slot; a set of peers is a bitmap of slots.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +19,10 @@ pub(crate) struct PeerIndex {
     peers: BTreeMap<Peer, Entry>,
     labels: BTreeMap<Identity, LabelSet>,
     all: RoaringBitmap,
+    /// Peers outside the cluster.
     outside: RoaringBitmap,
+    /// Peers that are nodes.
+    nodes: RoaringBitmap,
     by_label: HashMap<String, HashMap<(Source, String), RoaringBitmap>>,
     by_set: BTreeMap<CidrSet, RoaringBitmap>,
     by_port: HashMap<String, BTreeMap<(Protocol, u16), RoaringBitmap>>,
@@ -33,11 +35,11 @@ struct Entry {
 }
 
 impl PeerIndex {
-    /// Adds a user of a peer. True where the peer was not known.
-    pub(crate) fn add(&mut self, peer: Peer, labels: &LabelSet) -> bool {
+    /// Adds a user of a peer. Its slot where it was not known.
+    pub(crate) fn add(&mut self, peer: Peer, labels: &LabelSet) -> Option<u32> {
         if let Some(entry) = self.peers.get_mut(&peer) {
             entry.users += 1;
-            return false;
+            return None;
         }
         let slot = self.free.pop().unwrap_or(self.slots.len() as u32);
         if slot as usize == self.slots.len() {
@@ -45,12 +47,64 @@ impl PeerIndex {
         }
         self.slots[slot as usize] = Some(peer);
         self.peers.insert(peer, Entry { slot, users: 1 });
-        self.labels.entry(peer.identity).or_insert_with(|| labels.clone());
         self.all.insert(slot);
-        if peer.identity.is_world() {
+        self.by_set.entry(peer.cidrs).or_default().insert(slot);
+        let labels = self.labels.entry(peer.identity).or_insert_with(|| labels.clone()).clone();
+        self.index(slot, &labels);
+        Some(slot)
+    }
+
+    /// Takes a user of a peer away. Its slot and labels where it was the last.
+    pub(crate) fn remove(&mut self, peer: Peer) -> Option<(u32, LabelSet)> {
+        let entry = self.peers.get_mut(&peer)?;
+        entry.users -= 1;
+        if entry.users > 0 {
+            return None;
+        }
+        let slot = entry.slot;
+        self.peers.remove(&peer);
+        self.slots[slot as usize] = None;
+        self.free.push(slot);
+        self.all.remove(slot);
+        if let Some(bitmap) = self.by_set.get_mut(&peer.cidrs) {
+            bitmap.remove(slot);
+            if bitmap.is_empty() {
+                self.by_set.remove(&peer.cidrs);
+            }
+        }
+        let labels = self.labels.get(&peer.identity).cloned().unwrap_or_default();
+        self.unindex(slot, &labels);
+        if self.of_identity(peer.identity).next().is_none() {
+            self.labels.remove(&peer.identity);
+        }
+        Some((slot, labels))
+    }
+
+    /// Gives an identity other labels.
+    pub(crate) fn relabel(&mut self, identity: Identity, labels: &LabelSet) {
+        let slots: Vec<u32> = self.of_identity(identity).map(|(_, slot)| slot).collect();
+        let before = self.labels.insert(identity, labels.clone()).unwrap_or_default();
+        for slot in slots {
+            self.unindex(slot, &before);
+            self.index(slot, labels);
+        }
+    }
+
+    /// The peers of an identity, each with its slot.
+    pub(crate) fn of_identity(&self, identity: Identity) -> impl Iterator<Item = (Peer, u32)> + '_ {
+        let same_identity = |set| Peer { identity, cidrs: CidrSet(set) };
+        let all = self.peers.range(same_identity(0)..=same_identity(u32::MAX));
+        all.map(|(peer, entry)| (*peer, entry.slot))
+    }
+
+    fn index(&mut self, slot: u32, labels: &LabelSet) {
+        let carries = |name: &&str| labels.get(Source::Reserved, name).is_some();
+        if OUTSIDE.iter().any(carries) {
             self.outside.insert(slot);
         }
-        self.by_set.entry(peer.cidrs).or_default().insert(slot);
+        if ["host", "remote-node"].iter().any(carries) {
+            self.nodes.insert(slot);
+        }
         for label in labels {
             let values = self.by_label.entry(label.key.clone()).or_default();
             values.entry((label.source, label.value.clone())).or_default().insert(slot);
@@ -59,30 +113,12 @@ impl PeerIndex {
             let ports = self.by_port.entry(port.name).or_default();
             ports.entry((port.protocol, port.port)).or_default().insert(slot);
         }
-        true
     }
 
-    /// Takes a user of a peer away. True where it was the last.
-    pub(crate) fn remove(&mut self, peer: Peer) -> bool {
-        let Some(entry) = self.peers.get_mut(&peer) else { return false };
-        entry.users -= 1;
-        if entry.users > 0 {
-            return false;
-        }
-        let slot = entry.slot;
-        self.peers.remove(&peer);
-        self.slots[slot as usize] = None;
-        self.free.push(slot);
-        self.all.remove(slot);
+    fn unindex(&mut self, slot: u32, labels: &LabelSet) {
         self.outside.remove(slot);
-        if let Some(bitmap) = self.by_set.get_mut(&peer.cidrs) {
-            bitmap.remove(slot);
-            if bitmap.is_empty() {
-                self.by_set.remove(&peer.cidrs);
-            }
-        }
-        let labels = self.labels.get(&peer.identity).cloned().unwrap_or_default();
-        for label in &labels {
+        self.nodes.remove(slot);
+        for label in labels {
             let Some(values) = self.by_label.get_mut(&label.key) else { continue };
             // A key of the map without building its parts anew is not to be had; removals are rare.
             let value = (label.source, label.value.clone());
@@ -96,7 +132,7 @@ impl PeerIndex {
                 self.by_label.remove(&label.key);
             }
         }
-        for port in named_ports(&labels) {
+        for port in named_ports(labels) {
             let Some(ports) = self.by_port.get_mut(&port.name) else { continue };
             if let Some(bitmap) = ports.get_mut(&(port.protocol, port.port)) {
                 bitmap.remove(slot);
@@ -106,11 +142,6 @@ impl PeerIndex {
                 self.by_port.remove(&port.name);
             }
         }
-        let same_identity = |set| Peer { identity: peer.identity, cidrs: CidrSet(set) };
-        if self.peers.range(same_identity(0)..=same_identity(u32::MAX)).next().is_none() {
-            self.labels.remove(&peer.identity);
-        }
-        true
     }
 
     /// The labels of an identity that is known.
@@ -128,15 +159,25 @@ impl PeerIndex {
         self.slots.len()
     }
 
-    /// The peers that a selector selects.
-    pub(crate) fn select(&self, selector: &PeerSelector, cidrs: &CidrRegistry) -> RoaringBitmap {
-        match selector {
-            PeerSelector::Labels(selector) => self.with_labels(selector),
-            PeerSelector::Cidr(selector) => self.with_cidr(selector, cidrs),
-            PeerSelector::CidrGroup(_) | PeerSelector::Service(_) | PeerSelector::Name(_) => {
-                RoaringBitmap::new()
-            }
-        }
+    /// Peers outside the cluster.
+    pub(crate) const fn outside(&self) -> &RoaringBitmap {
+        &self.outside
+    }
+
+    /// Peers that are nodes.
+    pub(crate) const fn nodes(&self) -> &RoaringBitmap {
+        &self.nodes
+    }
+
+    /// The peer of a slot.
+    pub(crate) fn peer(&self, slot: u32) -> Option<Peer> {
+        self.slots.get(slot as usize).copied().flatten()
+    }
+
+    /// The peers whose sets of CIDRs are wanted.
+    pub(crate) fn with_sets(&self, wanted: impl Fn(CidrSet) -> bool) -> RoaringBitmap {
+        let sets = self.by_set.iter().filter(|(set, _)| wanted(**set));
+        sets.fold(RoaringBitmap::new(), |all, (_, peers)| all | peers)
     }
 
     /// The ports that peers have under a name, each with the peers that have it.
@@ -148,7 +189,8 @@ impl PeerIndex {
             .map(|((protocol, port), peers)| (*protocol, *port, peers))
     }
 
-    fn with_labels(&self, selector: &Selector) -> RoaringBitmap {
+    /// The peers whose labels a selector matches.
+    pub(crate) fn with_labels(&self, selector: &Selector) -> RoaringBitmap {
         let mut requirements: Vec<_> = selector.requirements().iter().map(|r| self.with_label(r)).collect();
         // The smallest first: each step is then cheap.
         requirements.sort_by_key(|(inverted, peers)| (*inverted, peers.len()));
@@ -165,7 +207,7 @@ impl PeerIndex {
     }
 
     /// The peers for which a requirement holds; or, where the first value is true, those for which it doesn't.
-    fn with_label(&self, requirement: &Requirement) -> (bool, RoaringBitmap) {
+    pub(crate) fn with_label(&self, requirement: &Requirement) -> (bool, RoaringBitmap) {
         let (inverted, values) = match &requirement.test {
             Test::In(values) => (false, Some(values)),
             Test::NotIn(values) => (true, Some(values)),
@@ -194,19 +236,4 @@ impl PeerIndex {
         }
         (inverted, peers)
     }
-
-    fn with_cidr(&self, selector: &CidrSelector, cidrs: &CidrRegistry) -> RoaringBitmap {
-        let mut peers = RoaringBitmap::new();
-        for (set, found) in &self.by_set {
-            if selects_set(selector, cidrs, *set) {
-                peers |= found;
-            }
-        }
-        if selector.scope == CidrScope::Outside { peers & &self.outside } else { peers }
-    }
-}
-
-/// Whether a selector selects addresses of a set, whoever has them.
-pub(crate) fn selects_set(selector: &CidrSelector, cidrs: &CidrRegistry, set: CidrSet) -> bool {
-    cidrs.covers(selector.cidr, set) && !selector.except.iter().any(|except| cidrs.covers(*except, set))
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::label::{Label, LabelSet, Source};
+use crate::label_filter::LabelFilter;
 use crate::manifest::Pod;
 use crate::port::Protocol;
 
@@ -16,61 +17,46 @@ pub const CLUSTER: &str = "io.cilium.k8s.policy.cluster";
 pub const SERVICE_ACCOUNT: &str = "io.cilium.k8s.policy.serviceaccount";
 /// Key of the generated label that lists a pod's named ports; further ones end in `-1`, `-2`….
 pub const NAMED_PORTS: &str = "io.cilium.k8s.named-ports";
+/// Key of the label that Kubernetes gives every namespace: its name.
+pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// The cluster's name where nobody gave it one.
 pub const DEFAULT_CLUSTER: &str = "default";
 
 /// The longest value of a Kubernetes label, in bytes.
 const MAX_VALUE: usize = 63;
 
-/// The labels that make a pod's identity: its own ones that pass [`identity_relevant`], its namespace and the
-/// namespace's labels, its cluster, its service account and its named ports.
+/// The labels that make a pod's identity, as [`pod_labels_with`] the default filter.
+#[must_use]
+pub fn pod_labels(pod: &Pod, namespace_labels: &BTreeMap<String, String>) -> LabelSet {
+    pod_labels_with(pod, namespace_labels, &LabelFilter::default())
+}
+
+/// The labels that make a pod's identity: its own ones, its namespace and the namespace's labels, its cluster, its
+/// service account, as far as they pass a filter; and its named ports.
 ///
 /// A pod that carries one of the keys that are written here cannot thereby claim another namespace.
 #[must_use]
-pub fn pod_labels(pod: &Pod, namespace_labels: &BTreeMap<String, String>) -> LabelSet {
-    let own = pod
-        .meta
-        .labels
-        .iter()
-        .filter(|(key, _)| !key.starts_with("io.cilium.k8s.") && identity_relevant(key))
-        .map(|(key, value)| Label::k8s(key, value));
+pub fn pod_labels_with(
+    pod: &Pod,
+    namespace_labels: &BTreeMap<String, String>,
+    filter: &LabelFilter,
+) -> LabelSet {
+    let own = pod.meta.labels.iter().filter(|(key, _)| !key.starts_with("io.cilium.k8s."));
+    let own = own.map(|(key, value)| Label::k8s(key, value));
     let of_namespace =
         namespace_labels.iter().map(|(key, value)| Label::k8s(format!("{NAMESPACE_LABELS}{key}"), value));
     let account =
         pod.service_account.as_ref().map(|account| Label::k8s(SERVICE_ACCOUNT, account)).into_iter();
+    // Every namespace has it, whether its manifest says so or not.
+    let name = Label::k8s(format!("{NAMESPACE_LABELS}{NAMESPACE_NAME}"), pod.meta.namespace());
     own.chain(of_namespace)
         .chain(account)
+        .chain([name])
         .chain([Label::k8s(CLUSTER, DEFAULT_CLUSTER), Label::k8s(NAMESPACE, pod.meta.namespace())])
+        .filter(|label| filter.accepts(label))
+        // Without them, rules that name ports could not tell pods apart.
         .chain(named_port_labels(&pod.named_ports()))
         .collect()
-}
-
-/// Whether a pod's label counts for its identity, by Cilium's default filter (`pkg/labelsfilter`).
-///
-/// What the filter leaves out are labels that change with each pod or each roll-out; they would give every
-/// pod an identity of its own. No policy can select them.
-#[must_use]
-pub fn identity_relevant(key: &str) -> bool {
-    const INCLUDED: [&str; 5] =
-        [NAMESPACE, "io.cilium.k8s.namespace.labels", "app.kubernetes.io", CLUSTER, SERVICE_ACCOUNT];
-    const EXCLUDED: [&str; 14] = [
-        "io.kubernetes",
-        "kubernetes.io",
-        "statefulset.kubernetes.io/pod-name",
-        "apps.kubernetes.io/pod-index",
-        "batch.kubernetes.io/job-completion-index",
-        "batch.kubernetes.io/controller-uid",
-        "k8s.io",
-        "pod-template-generation",
-        "pod-template-hash",
-        "controller-revision-hash",
-        "controller-uid",
-        "annotation",
-        "etcd_node",
-        "topology.kubernetes.io",
-    ];
-    INCLUDED.iter().any(|prefix| key.starts_with(prefix))
-        || !(EXCLUDED.iter().any(|prefix| key.starts_with(prefix)) || key.contains("beta.kubernetes.io"))
 }
 
 /// A port with a name. The same name may stand for several ports.
@@ -122,27 +108,6 @@ pub fn named_ports(labels: &LabelSet) -> BTreeSet<NamedPort> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn filter_leaves_out_what_changes_with_each_pod() {
-        for key in
-            ["app", "pod", "app.kubernetes.io/name", "team.example.com/owner", "io.kubernetes.pod.namespace"]
-        {
-            assert!(identity_relevant(key), "{key}");
-        }
-        for key in [
-            "pod-template-hash",
-            "kubernetes.io/arch",
-            "beta.kubernetes.io/os",
-            "failure-domain.beta.kubernetes.io/zone",
-            "statefulset.kubernetes.io/pod-name",
-            "topology.kubernetes.io/zone",
-            "controller-revision-hash",
-            "annotation.x",
-        ] {
-            assert!(!identity_relevant(key), "{key}");
-        }
-    }
 
     #[test]
     fn named_ports_survive_the_labels() {

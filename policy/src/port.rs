@@ -15,6 +15,17 @@ pub enum Ports {
     OneOf(Vec<PortSelector>),
 }
 
+impl Ports {
+    /// Whether some of them are told by their names, which only their owner can resolve.
+    #[must_use]
+    pub fn have_names(&self) -> bool {
+        match self {
+            Self::Any => false,
+            Self::OneOf(ports) => ports.iter().any(|port| matches!(port.port, PortMatch::Named(_))),
+        }
+    }
+}
+
 /// Selects ports.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortSelector {

@@ -31,33 +31,21 @@ pub struct Resolved<'a> {
     pub rules: Vec<Holding<'a>>,
     /// The specs that close the direction to what no rule allows.
     pub closed_by: Vec<&'a RuleRef>,
+    /// Whether the direction is closed, by a spec or by the settings.
+    pub closed: bool,
+    /// What each rule says.
+    pub(crate) opinions: Vec<Opinion>,
+    /// What rules want reported: each text once, sorted. Opinions number them from 1.
+    pub(crate) logs: Vec<Arc<str>>,
 }
 
-impl Resolved<'_> {
-    /// Whether everything is allowed: nothing closes the direction, no rule denies or wants a proxy or a proof.
-    #[must_use]
-    pub fn allows_all(&self) -> bool {
-        self.closed_by.is_empty()
-            && self.rules.iter().all(|Holding { rule, .. }| {
-                rule.action != Action::Deny
-                    && rule.l7.is_none()
-                    && rule.log.is_none()
-                    && rule.authentication.is_none_or(|auth| auth == Authentication::Disabled)
-            })
-    }
-
-    pub(crate) const fn is_closed(&self) -> bool {
-        !self.closed_by.is_empty()
-    }
-
-    /// What rules want reported: each text once. Opinions number them from 1.
-    pub(crate) fn logs(&self) -> Vec<Arc<str>> {
-        let logs: BTreeSet<&Arc<str>> = self.rules.iter().filter_map(|held| held.rule.log.as_ref()).collect();
-        logs.into_iter().cloned().collect()
-    }
-
-    /// What each rule says.
-    pub(crate) fn opinions(&self, logs: &[Arc<str>]) -> Vec<Opinion> {
+impl<'a> Resolved<'a> {
+    /// Puts together what holds.
+    pub(crate) fn new(mut rules: Vec<Holding<'a>>, closed_by: Vec<&'a RuleRef>, closed: bool) -> Self {
+        // Stable: specs of one tier and priority stay in the order of their policies.
+        rules.sort_by_key(|held| held.tier);
+        let logs: BTreeSet<&Arc<str>> = rules.iter().filter_map(|held| held.rule.log.as_ref()).collect();
+        let logs: Vec<Arc<str>> = logs.into_iter().cloned().collect();
         let opinion = |(rank, Holding { rule, tier }): (u32, &Holding<'_>)| Opinion {
             tier: *tier,
             rank,
@@ -66,7 +54,20 @@ impl Resolved<'_> {
             auth: rule.authentication,
             log: rule.log.as_ref().and_then(|log| logs.binary_search(log).ok()).map(|at| at as u32 + 1),
         };
-        (0u32..).zip(&self.rules).map(opinion).collect()
+        let opinions = (0u32..).zip(&rules).map(opinion).collect();
+        Self { rules, closed: closed || !closed_by.is_empty(), closed_by, opinions, logs }
+    }
+
+    /// Whether everything is allowed: nothing closes the direction, no rule denies or wants a proxy or a proof.
+    #[must_use]
+    pub fn allows_all(&self) -> bool {
+        !self.closed
+            && self.rules.iter().all(|Holding { rule, .. }| {
+                rule.action != Action::Deny
+                    && rule.l7.is_none()
+                    && rule.log.is_none()
+                    && rule.authentication.is_none_or(|auth| auth == Authentication::Disabled)
+            })
     }
 }
 
@@ -107,8 +108,7 @@ pub(crate) fn explain(
     selects: impl Fn(&PeerSelector) -> bool,
     (proto, port): (u8, u16),
 ) -> Explanation {
-    let logs = resolved.logs();
-    let all = resolved.opinions(&logs);
+    let all = &resolved.opinions;
     let names = |rule: &Rule| {
         let named_peer = match &rule.peers {
             Peers::Any => true,
@@ -129,7 +129,7 @@ pub(crate) fn explain(
         opinions.merge(&all[*number].into());
     }
     let mut proxy = None;
-    let closed = resolved.is_closed();
+    let closed = resolved.closed;
     let cell = opinions.cell(closed, |chosen| {
         proxy = Some(chosen);
         1

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use abi::Direction;
-use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
 use crate::l7::L7;
-use crate::name_pattern::NamePattern;
-use crate::peer_selector::{CidrSelector, PeerSelector, Peers};
+use crate::peer_selector::{PeerSelector, Peers};
 use crate::policy_key::{PolicyKey, RuleRef};
 use crate::port::Ports;
 use crate::selector::Selector;
@@ -95,6 +93,13 @@ pub struct Rule {
     pub origin: RuleRef,
 }
 
+impl Rule {
+    /// Whether it names ports of peers, and any peer will do.
+    pub(crate) fn names_ports_of_everyone(&self) -> bool {
+        self.peers == Peers::Any && self.ports.have_names()
+    }
+}
+
 /// What a rule does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -122,7 +127,8 @@ pub enum Authentication {
 }
 
 impl Policy {
-    fn peer_selectors(&self) -> impl Iterator<Item = &PeerSelector> {
+    /// Every selector of peers in its rules, once for each time.
+    pub fn peer_selectors(&self) -> impl Iterator<Item = &PeerSelector> {
         let rules = self.specs.iter().flat_map(|spec| &spec.rules);
         rules
             .filter_map(|rule| match &rule.peers {
@@ -130,23 +136,5 @@ impl Policy {
                 Peers::OneOf(peers) => Some(peers),
             })
             .flatten()
-    }
-
-    /// Every CIDR that its rules name, once for each time; those of groups and services are not among them.
-    pub fn cidrs(&self) -> impl Iterator<Item = IpNetwork> + '_ {
-        self.peer_selectors()
-            .filter_map(|peer| match peer {
-                PeerSelector::Cidr(cidr) => Some(cidr),
-                _ => None,
-            })
-            .flat_map(CidrSelector::cidrs)
-    }
-
-    /// Every pattern of DNS names that its rules select peers by, once for each time.
-    pub fn names(&self) -> impl Iterator<Item = &NamePattern> {
-        self.peer_selectors().filter_map(|peer| match peer {
-            PeerSelector::Name(pattern) => Some(pattern),
-            _ => None,
-        })
     }
 }

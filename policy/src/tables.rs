@@ -4,31 +4,34 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use abi::{Cell, CellAction, Peer, PeerClass, PolicyFlags, PolicyRecord, PortClass, proto};
+use imbl::OrdMap;
 
 use crate::l7::Proxy;
 
 /// The tables of one direction of one policy, as the datapath reads them.
 ///
-/// Classes are numbered in the order of the peers and ports that they hold, so that equal policies give equal
-/// tables. Class 0 of peers is everyone without an entry; class 0 of ports is protocols without ports.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+/// Cheap to clone: what is the same is shared. Classes are numbered in the order of the peers and ports that they hold,
+/// so that equal policies give equal tables, until peers come and go. Class 0 of peers is everyone without an entry; class 0 of ports is protocols without ports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tables {
     /// Everything is allowed; nothing else is looked at.
     pub allow_all: bool,
     /// Peers that are treated otherwise than class 0.
-    pub peers: BTreeMap<Peer, PeerClass>,
+    pub peers: OrdMap<Peer, PeerClass>,
     /// Exact ports, by protocol number and port. They are looked at before ranges.
-    pub ports: BTreeMap<(u8, u16), PortClass>,
+    pub ports: Arc<BTreeMap<(u8, u16), PortClass>>,
     /// Ranges of ports. They do not overlap.
-    pub ranges: Vec<PortRange>,
+    pub ranges: Arc<Vec<PortRange>>,
     /// The class of ports without an entry, in the order of [`PolicyRecord::other_ports`].
     pub other_ports: [PortClass; 6],
     /// Cells, row by row: a row for each class of peers. Empty where `sparse` is used.
-    pub cells: Vec<Cell>,
+    pub cells: Arc<Vec<Cell>>,
     /// Cells from one row to the next: the number of classes of ports.
     pub stride: u32,
     /// Cells of policies whose classes do not compress; a missing one is [`CellAction::NoRule`].
-    pub sparse: BTreeMap<(PeerClass, PortClass), Cell>,
+    pub sparse: Arc<BTreeMap<(PeerClass, PortClass), Cell>>,
+    /// What would be dropped is let through and reported.
+    pub audit: bool,
     /// The proxies that redirecting cells name: [`Cell::proxy_port`] is the number of one, from 1. Whoever installs the
     /// tables puts the proxy's port in its place, or zero where the proxy is not there.
     pub proxies: Vec<Proxy>,
@@ -62,7 +65,7 @@ impl Tables {
     #[must_use]
     pub fn allow_all() -> Self {
         let cell = Cell { action: CellAction::Allow as u8, ..Cell::default() };
-        Self { allow_all: true, cells: vec![cell], stride: 1, ..Self::default() }
+        Self { allow_all: true, cells: Arc::new(vec![cell]), stride: 1, ..Self::default() }
     }
 
     /// How the datapath must read them.
@@ -74,6 +77,7 @@ impl Tables {
             (!self.ranges.is_empty(), PolicyFlags::RANGES),
             (!self.peers.is_empty(), PolicyFlags::PEERS),
             (!self.sparse.is_empty(), PolicyFlags::SPARSE),
+            (self.audit, PolicyFlags::AUDIT),
         ];
         flags
             .into_iter()
@@ -102,7 +106,10 @@ impl Tables {
     /// The number of classes of peers.
     #[must_use]
     pub fn peer_classes(&self) -> u32 {
-        1 + self.peers.values().map(|class| class.0).max().unwrap_or_default()
+        if self.cells.is_empty() {
+            return 1 + self.sparse.keys().map(|(peer, _)| peer.0).max().unwrap_or_default();
+        }
+        self.cells.len() as u32 / self.stride.max(1)
     }
 
     fn port_class(&self, proto: u8, port: u16) -> PortClass {

@@ -10,8 +10,8 @@ use api::{PodRef, PolicyStatus};
 use ipnetwork::IpNetwork;
 use policy::manifest::{Node, Object, ObjectKey, Pod, Rejected};
 use policy::{
-    CidrRegistry, IdentityAllocator, LabelSet, LocalIdentities, PolicyKey, Repository, pod_labels,
-    reserved_labels,
+    CidrRegistry, IdentityAllocator, LabelSet, LocalIdentities, Numbers, PolicyKey, Repository, Settings,
+    pod_labels, reserved_labels,
 };
 
 use crate::source::Change;
@@ -62,7 +62,7 @@ impl Cluster {
     ) -> Self {
         let mut cluster = Self {
             node: node.to_owned(),
-            repository: Repository::new(cidrs),
+            repository: Repository::new(Settings::default(), Numbers { cidrs, ..Numbers::default() }),
             identities,
             new_identities: false,
             new_cidrs: false,

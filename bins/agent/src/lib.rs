@@ -20,6 +20,7 @@ mod readable;
 pub mod server;
 pub mod source;
 mod state_file;
+pub mod tables;
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};

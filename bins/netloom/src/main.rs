@@ -1,6 +1,7 @@
 //! Netloom's command line.
 
 mod agent;
+mod policy;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,6 +47,11 @@ enum Command {
         #[arg(long, short, value_enum, default_value_t)]
         output: Output,
     },
+    /// Check, ask, compare and convert policies: no cluster, no root.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Run other people's policy cases, and compare who reaches whom.
+    Conformance(conformance::cli::ConformanceArgs),
     /// Measure.
     Bench(benches::cli::BenchArgs),
     /// The daemon of a lab, started by `netloom lab up`.
@@ -70,8 +76,10 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Lab(args) => return lab::cli::run(args),
+        Command::Policy(command) => return Ok(policy::run(&command)),
         Command::Status { socket, output } => agent::status(&socket, output)?,
         Command::Flows { socket, follow, last, output } => agent::flows(&socket, follow, last, output)?,
+        Command::Conformance(args) => return conformance::cli::run_cli(&args),
         Command::Bench(args) => benches::cli::run(&args)?,
         Command::LabDaemon { name } => {
             lab::detach::detach()?;

@@ -12,9 +12,10 @@ use crate::{Addr, Be16, CidrSet, EndpointId, Generation, Identity, Peer};
 pub struct CtKey {
     /// The other end's address.
     pub peer: Addr,
-    /// The endpoint's port; the identifier of an ICMP query; zero where the protocol has none.
+    /// The endpoint's port; of an ICMP query its identifier where the endpoint asks, its type where it is asked;
+    /// zero where the protocol has none.
     pub local_port: Be16,
-    /// The other end's port, zero where the protocol has none.
+    /// The other end's port, in the same way.
     pub peer_port: Be16,
     /// The endpoint.
     pub endpoint: EndpointId,

@@ -39,6 +39,8 @@ pub enum DropReason {
     RedirectUnsupported = 180,
     /// A policy rule denies it.
     PolicyDeny = 181,
+    /// The two ends must prove who they are, which is not supported yet.
+    AuthRequired = 189,
     /// The endpoint is not ready.
     EndpointUnknown = 203,
 }
@@ -63,6 +65,7 @@ impl DropReason {
         Self::ForbiddenNdp,
         Self::RedirectUnsupported,
         Self::PolicyDeny,
+        Self::AuthRequired,
         Self::EndpointUnknown,
     ];
 
@@ -93,6 +96,7 @@ impl DropReason {
             Self::ForbiddenNdp => "pods may not send this ICMPv6 message",
             Self::RedirectUnsupported => "proxy redirection not supported",
             Self::PolicyDeny => "a policy rule denies it",
+            Self::AuthRequired => "authentication required, which is not supported yet",
             Self::EndpointUnknown => "the endpoint is not ready",
         }
     }

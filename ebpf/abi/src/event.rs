@@ -41,7 +41,7 @@ pub struct Event {
     pub ifindex: u32,
     /// Source port (or the identifier of an ICMP query).
     pub src_port: Be16,
-    /// Destination port.
+    /// Destination port (or the type of an ICMP message that answers nothing).
     pub dst_port: Be16,
     /// The endpoint.
     pub endpoint: EndpointId,

@@ -19,9 +19,9 @@ pub struct Headers {
     pub src: Addr,
     /// Destination address.
     pub dst: Addr,
-    /// Source port; the identifier of an ICMP query; zero where there is none.
+    /// Source port; what stands for it in an ICMP message; zero where there is none.
     pub src_port: Be16,
-    /// Destination port; the identifier of the ICMP query that this answers; zero where there is none.
+    /// Destination port; what stands for it in an ICMP message; zero where there is none.
     pub dst_port: Be16,
     /// Offset of the transport header from the packet's start, in bytes.
     pub transport: u16,
@@ -321,14 +321,18 @@ impl Headers {
 }
 
 /// What stands for the ports of an ICMP message: who asks has the query's identifier as its port, who is
-/// asked has none. Were both the same, anybody who was asked could ask back as if it answered.
+/// asked has the query's type. Were both the same, anybody who was asked could ask back as if it answered.
+/// Without the type, whoever may ask one thing could ask anything. What is no query has its type as the
+/// destination's port, and nothing answers it.
 #[inline(always)]
 const fn query_ports(protocol: u8, h: [u8; 8]) -> [u8; 4] {
     match (protocol, h[0]) {
         // Echo and timestamp (RFC 792), echo (RFC 4443 §4).
-        (proto::ICMP, 8 | 13) | (proto::ICMPV6, 128) => [h[4], h[5], 0, 0],
-        (proto::ICMP, 0 | 14) | (proto::ICMPV6, 129) => [0, 0, h[4], h[5]],
-        _ => [0; 4],
+        (proto::ICMP, 8 | 13) | (proto::ICMPV6, 128) => [h[4], h[5], 0, h[0]],
+        (proto::ICMP, 0) => [0, 8, h[4], h[5]],
+        (proto::ICMP, 14) => [0, 13, h[4], h[5]],
+        (proto::ICMPV6, 129) => [0, 128, h[4], h[5]],
+        (_, kind) => [0, 0, 0, kind],
     }
 }
 

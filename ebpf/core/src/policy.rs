@@ -29,6 +29,8 @@ impl Judgement {
         const DENY: u8 = CellAction::Deny as u8;
         const REDIRECT: u8 = CellAction::Redirect as u8;
         match self.cell.action {
+            // Whether it would pass or be redirected: first the ends have to prove who they are.
+            ALLOW | REDIRECT if self.cell.auth != 0 => Some(DropReason::AuthRequired),
             ALLOW => None,
             DENY => Some(DropReason::PolicyDeny),
             REDIRECT => Some(DropReason::RedirectUnsupported),

@@ -35,6 +35,8 @@ pub struct CompiledPolicy {
     pub cells: Vec<Cell>,
     /// Columns: port classes.
     pub stride: u32,
+    /// What would be denied is let through and reported.
+    pub audit: bool,
 }
 
 impl CompiledPolicy {
@@ -57,6 +59,7 @@ impl CompiledPolicy {
             (PolicyFlags::PORTS, !self.ports.is_empty()),
             (PolicyFlags::RANGES, !self.ranges.is_empty()),
             (PolicyFlags::SPARSE, self.is_sparse()),
+            (PolicyFlags::AUDIT, self.audit),
         ] {
             if set {
                 flags = flags.with(flag);

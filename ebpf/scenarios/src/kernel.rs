@@ -50,6 +50,10 @@ impl KernelEngine {
         Ok(Self { datapath, events, slots: Vec::new() })
     }
 
+    fn take_events(&mut self) -> Vec<Event> {
+        std::iter::from_fn(|| self.events.next_event()).map(|event| Event { time: 0, ..event }).collect()
+    }
+
     /// The counters that stand otherwise than in `before`, and by how much.
     fn moved(&self, before: &Tally) -> Result<Vec<(Counted, u64)>, EngineError> {
         let now = self.tally()?;
@@ -142,10 +146,7 @@ impl Engine for KernelEngine {
         let before = self.tally()?;
         let result = self.datapath.test_run(program, frame, 1)?;
         let counted: Vec<Counted> = self.moved(&before)?.iter().map(|(counted, _)| *counted).collect();
-        let mut events = Vec::new();
-        while let Some(event) = self.events.next_event() {
-            events.push(Event { time: 0, ..event });
-        }
+        let events = self.take_events();
         let outcome = match result.verdict {
             TC_ACT_OK => Outcome::Pass,
             TC_ACT_REDIRECT => redirected(&self.datapath, &result.packet),
@@ -156,6 +157,11 @@ impl Engine for KernelEngine {
             verdict => return Err(EngineError::Verdict { program: program.name(), verdict }),
         };
         Ok(Run { outcome, events, counted, packet: result.packet })
+    }
+
+    fn report(&mut self, entry: Entry, frame: &[u8]) -> Result<Vec<Event>, EngineError> {
+        self.datapath.test_run(entry.program(), frame, 1)?;
+        Ok(self.take_events())
     }
 
     fn connections(&self) -> Result<Vec<Connection>, EngineError> {

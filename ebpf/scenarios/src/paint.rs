@@ -42,6 +42,7 @@ pub struct Paint {
     lines: Vec<(Who, What, Cell)>,
     /// Rows and columns that nothing is painted on.
     spare: (u32, u32),
+    audit: bool,
 }
 
 impl Paint {
@@ -69,6 +70,23 @@ impl Paint {
     #[must_use]
     pub fn deny(self, who: Who, what: What) -> Self {
         self.line(who, what, CellAction::Deny)
+    }
+
+    /// A line that wants the two ends to prove who they are.
+    #[must_use]
+    pub fn authenticated(mut self, who: Who, what: What, action: CellAction) -> Self {
+        self = self.line(who, what, action);
+        if let Some((_, _, cell)) = self.lines.last_mut() {
+            cell.auth = 1;
+        }
+        self
+    }
+
+    /// In audit mode.
+    #[must_use]
+    pub const fn audited(mut self) -> Self {
+        self.audit = true;
+        self
     }
 
     /// With so many rows and columns more that no line is about. Large matrices with little in them are kept
@@ -110,7 +128,8 @@ impl Paint {
                 }
             }
         }
-        let mut compiled = CompiledPolicy { peers: rows, cells, stride, ..CompiledPolicy::default() };
+        let mut compiled =
+            CompiledPolicy { peers: rows, cells, stride, audit: self.audit, ..CompiledPolicy::default() };
         for (what, class) in columns {
             match what {
                 What::Any => {}

@@ -11,19 +11,38 @@
 //!
 //! What this crate does not do: make inputs. See `fuzz/README.md`.
 
+mod cidr;
 mod frame;
+mod label_filter;
 mod manifest;
+mod name_pattern;
 mod netconf;
 mod packet;
+mod ports;
+mod selector;
 
+pub use cidr::cidr;
 pub use frame::frame;
+pub use label_filter::label_filter;
 pub use manifest::manifest;
+pub use name_pattern::name_pattern;
 pub use netconf::netconf;
 pub use packet::packet;
+pub use ports::ports;
+pub use selector::selector;
 
 /// A target: takes any bytes.
 pub type Target = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: &[(&str, Target)] =
-    &[("packet", packet), ("manifest", manifest), ("frame", frame), ("netconf", netconf)];
+pub const TARGETS: &[(&str, Target)] = &[
+    ("packet", packet),
+    ("manifest", manifest),
+    ("frame", frame),
+    ("netconf", netconf),
+    ("selector", selector),
+    ("cidr", cidr),
+    ("name_pattern", name_pattern),
+    ("label_filter", label_filter),
+    ("ports", ports),
+];

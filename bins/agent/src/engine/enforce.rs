@@ -6,22 +6,21 @@
 //! was is taken out afterwards.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use abi::{
     Addr, AddressRecord, CidrKey, CidrRecord, CidrSet, Direction, Generation, Identity, IfIndex, Peer,
-    PeerClass, PolicySlot,
+    PolicySlot,
 };
 use anyhow::{Context, Result};
-use datapath::{CompiledPolicy, PortPrefix, only_opens};
-use ipnetwork::IpNetwork;
-use policy::{Compiled, Tables};
+use policy::Compiled;
 
 use super::Engine;
 use crate::cluster::Holder;
+use crate::tables::{cidr_key, compiled_policy, peer_changes};
 
 /// A policy in the kernel.
 #[derive(Clone, Debug)]
@@ -282,62 +281,5 @@ impl Engine {
             Some(Holder::Pod(_)) => true,
             None => false,
         }
-    }
-}
-
-/// The key of a CIDR in the trie, where IPv4 lies behind 96 bits.
-fn cidr_key(cidr: IpNetwork) -> CidrKey {
-    let fixed = if cidr.is_ipv4() { 96 } else { 0 };
-    CidrKey { prefix_len: fixed + u32::from(cidr.prefix()), addr: cidr.network().into() }
-}
-
-/// Peers that come and peers that go, where that is all that changes, and those that come are allowed no less
-/// than before.
-fn peer_changes(old: &Tables, new: &Tables) -> Option<(BTreeMap<Peer, PeerClass>, BTreeSet<Peer>)> {
-    let alike = old.allow_all == new.allow_all
-        && old.ports == new.ports
-        && old.ranges == new.ranges
-        && old.other_ports == new.other_ports
-        && old.stride == new.stride
-        && old.cells == new.cells
-        && old.sparse == new.sparse
-        && old.sparse.is_empty();
-    if !alike || new.peers.iter().any(|(peer, class)| old.peers.get(peer).is_some_and(|known| known != class))
-    {
-        return None;
-    }
-    let added: BTreeMap<Peer, PeerClass> = new
-        .peers
-        .iter()
-        .filter(|(peer, _)| !old.peers.contains_key(peer))
-        .map(|(peer, class)| (*peer, *class))
-        .collect();
-    if added.values().any(|class| !only_opens(&new.cells, new.stride, PeerClass(0), *class)) {
-        return None;
-    }
-    let removed = old.peers.keys().filter(|peer| !new.peers.contains_key(peer)).copied().collect();
-    Some((added, removed))
-}
-
-/// Compiled tables in the form that the datapath installs.
-fn compiled_policy(tables: &Tables) -> CompiledPolicy {
-    let mut cells = tables.cells.clone();
-    if cells.is_empty() {
-        cells = vec![abi::Cell::default(); (tables.peer_classes() * tables.stride) as usize];
-        for ((peer, port), cell) in &tables.sparse {
-            cells[(peer.0 * tables.stride + port.0) as usize] = *cell;
-        }
-    }
-    CompiledPolicy {
-        peers: tables.peers.clone(),
-        ports: tables.ports.clone(),
-        ranges: tables
-            .ranges
-            .iter()
-            .map(|range| (PortPrefix { proto: range.proto, port: range.port, bits: range.bits }, range.class))
-            .collect(),
-        other_ports: tables.other_ports,
-        cells,
-        stride: tables.stride,
     }
 }

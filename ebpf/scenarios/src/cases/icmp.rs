@@ -44,7 +44,7 @@ fn closed(name: String) -> Case {
 
 fn echo_out(f: Family) -> Case {
     let ask = Packet::echo_request(f.pod(), f.other(), 9);
-    let id = Conn::established(protocol(f), f.other(), (9, 0));
+    let id = Conn::established(protocol(f), f.other(), (9, f.pick(8, 128)));
     closed(format!("{f}: a pod's echo request is answered"))
         .ingress("nothing")
         .refuses(&Packet::echo_reply(f.other(), f.pod(), 9), DropReason::PolicyDenied)
@@ -63,7 +63,7 @@ fn echo_in(f: Family) -> Case {
         .accepts(&ask)
         .sends(&Packet::echo_reply(f.pod(), f.other(), 9), Outcome::Pass)
         .receives(&ask)
-        .remembers(&[Conn::established(protocol(f), f.other(), (0, 9)).peer_opened()])
+        .remembers(&[Conn::established(protocol(f), f.other(), (f.pick(8, 128), 9)).peer_opened()])
 }
 
 fn echo_back(f: Family) -> Case {

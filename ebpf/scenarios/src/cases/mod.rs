@@ -1,11 +1,13 @@
 //! The cases, by what they are about.
 
+mod audit;
 mod cidrs;
 mod fragments;
 mod headers;
 mod icmp;
 mod link;
 mod policy;
+mod protocols;
 mod revocation;
 mod routing;
 mod source;
@@ -24,6 +26,8 @@ pub fn all() -> Vec<Case> {
         source::cases,
         link::cases,
         policy::cases,
+        protocols::cases,
+        audit::cases,
         tcp::cases,
         udp::cases,
         icmp::cases,

@@ -24,6 +24,7 @@ pub(super) fn cases() -> Vec<Case> {
         icmp_types,
         ingress,
         both_directions,
+        authenticated,
         sparse,
         cidr_sets,
         none,
@@ -178,6 +179,23 @@ fn both_directions(f: Family) -> Case {
         .egress_becomes("nothing")
         .accepts(&Packet::tcp(f.other(), f.pod(), (4001, 80), TCP_SYN))
         .cannot_send(&Packet::tcp(f.pod(), f.other(), (4001, 81), TCP_SYN), DropReason::PolicyDenied)
+}
+
+fn authenticated(f: Family) -> Case {
+    let policy = Paint::nothing()
+        .authenticated(OTHER_PEER, What::Port(TCP, 80), CellAction::Allow)
+        .authenticated(OTHER_PEER, What::Port(TCP, 81), CellAction::Redirect)
+        .authenticated(OTHER_PEER, What::Port(TCP, 82), CellAction::Deny)
+        .authenticated(OTHER_PEER, What::Port(TCP, 83), CellAction::NoRule)
+        .allow(OTHER_PEER, What::Port(TCP, 84));
+    Case::new(format!("{f}: nobody can prove who they are yet, and a denial needs no proof"))
+        .egress("policy")
+        .policy("policy", &policy)
+        .cannot_send(&syn(f, 80), DropReason::AuthRequired)
+        .cannot_send(&syn(f, 81), DropReason::AuthRequired)
+        .cannot_send(&syn(f, 82), DropReason::PolicyDeny)
+        .cannot_send(&syn(f, 83), DropReason::PolicyDenied)
+        .opens(&syn(f, 84), Outcome::Pass)
 }
 
 fn sparse(f: Family) -> Case {

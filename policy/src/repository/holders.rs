@@ -1,0 +1,119 @@
+//! Who has which address.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use abi::{Identity, Peer};
+use ipnetwork::IpNetwork;
+
+use crate::cidr::world;
+use crate::identity::{IdentityAllocator, LocalIdentities, reserved_labels};
+use crate::label::{Label, LabelSet, Source};
+use crate::name_pattern::NamePattern;
+
+/// Who has which address: pods and nodes, which were told, and what lies outside and was learned from DNS.
+#[derive(Clone, Debug)]
+pub(super) struct Holders {
+    told: BTreeMap<IpAddr, (Identity, LabelSet)>,
+    names: BTreeMap<IpAddr, BTreeSet<String>>,
+    /// What each address was last entered as.
+    pub(super) entered: BTreeMap<IpAddr, Peer>,
+    /// Numbers for the sets of patterns that addresses outside were learned by.
+    identities: LocalIdentities,
+    /// How many addresses have such a number.
+    learned: HashMap<Identity, usize>,
+}
+
+impl Holders {
+    pub(super) fn new(identities: LocalIdentities) -> Self {
+        Self {
+            told: BTreeMap::new(),
+            names: BTreeMap::new(),
+            entered: BTreeMap::new(),
+            identities,
+            learned: HashMap::new(),
+        }
+    }
+
+    pub(super) const fn identities(&self) -> &LocalIdentities {
+        &self.identities
+    }
+
+    /// Says who has an address. True where that is new.
+    pub(super) fn tell(&mut self, addr: IpAddr, identity: Identity, labels: LabelSet) -> bool {
+        let known = self.told.get(&addr).is_some_and(|(known, has)| *known == identity && *has == labels);
+        if !known {
+            self.told.insert(addr, (identity, labels));
+        }
+        !known
+    }
+
+    /// Gives all addresses of an identity other labels.
+    pub(super) fn relabel(&mut self, identity: Identity, labels: &LabelSet) {
+        for (known, has) in self.told.values_mut() {
+            if *known == identity {
+                has.clone_from(labels);
+            }
+        }
+    }
+
+    pub(super) fn forget(&mut self, addr: IpAddr) -> bool {
+        self.told.remove(&addr).is_some()
+    }
+
+    /// Says by which names an address was learned. True where that is new.
+    pub(super) fn learn(&mut self, addr: IpAddr, names: BTreeSet<String>) -> bool {
+        if names.is_empty() {
+            return self.names.remove(&addr).is_some();
+        }
+        self.names.insert(addr, names.clone()) != Some(names)
+    }
+
+    /// The addresses that were learned by a name of a pattern.
+    pub(super) fn learned_by(&self, pattern: &NamePattern) -> Vec<IpAddr> {
+        let matching = |names: &BTreeSet<String>| names.iter().any(|name| pattern.matches(name));
+        self.names.iter().filter(|(_, names)| matching(names)).map(|(addr, _)| *addr).collect()
+    }
+
+    /// The known addresses of a CIDR.
+    pub(super) fn within(&self, cidr: IpNetwork) -> Vec<IpAddr> {
+        let range = cidr.network()..=cidr.broadcast();
+        self.entered.range(range).map(|(addr, _)| *addr).collect()
+    }
+
+    /// Who has an address now; none where that is nobody in particular. `patterns` are those in use.
+    pub(super) fn holder<'a>(
+        &mut self,
+        addr: IpAddr,
+        patterns: impl Iterator<Item = &'a NamePattern>,
+    ) -> Option<(Identity, LabelSet)> {
+        if let Some(told) = self.told.get(&addr) {
+            return Some(told.clone());
+        }
+        let names = self.names.get(&addr)?;
+        let matching = patterns.filter(|pattern| names.iter().any(|name| pattern.matches(name)));
+        let learned: Vec<Label> =
+            matching.map(|pattern| Label::new(Source::Fqdn, pattern.as_str(), "")).collect();
+        if learned.is_empty() {
+            return None;
+        }
+        let outside = reserved_labels(world(&addr.into()));
+        let labels: LabelSet = outside.iter().cloned().chain(learned).collect();
+        // Without a number left, it stays an address like any other: what allows it by name does not.
+        let identity = self.identities.allocate(&labels).ok()?;
+        Some((identity, labels))
+    }
+
+    /// Counts an address in or out that has a number of a set of patterns.
+    pub(super) fn count(&mut self, identity: Identity, comes: bool) {
+        if identity.0 & Identity::LOCAL_SCOPE == 0 {
+            return;
+        }
+        let count = self.learned.entry(identity).or_default();
+        *count = if comes { *count + 1 } else { count.saturating_sub(1) };
+        if *count == 0 {
+            self.learned.remove(&identity);
+            self.identities.retain(|_, known| known != identity);
+        }
+    }
+}

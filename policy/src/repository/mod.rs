@@ -1,0 +1,633 @@
+//! All that policy depends on, and what follows from it for a node's datapath.
+
+mod holders;
+mod policies;
+mod subjects;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use abi::{CidrSet, Direction, Identity, Peer};
+use ipnetwork::IpNetwork;
+use serde::{Deserialize, Serialize};
+
+use crate::cidr::{CidrRegistry, world};
+use crate::compile::{Compiled, Live};
+use crate::facts::{Facts, Part, ServiceFacts, ServiceKey};
+use crate::identity::{LocalIdentities, reserved_labels};
+use crate::label::LabelSet;
+use crate::peer_selector::PeerSelector;
+use crate::peers::PeerIndex;
+use crate::pod::named_ports;
+use crate::policy_key::PolicyKey;
+use crate::resolve::{Explanation, Holding, Resolved, explain};
+use crate::rule::Policy;
+use crate::selector_cache::{Context, LiveId, SelectorCache};
+use crate::settings::{Enforcement, Settings};
+use holders::Holders;
+use policies::{Policies, SpecKey, is_node};
+use subjects::{Question, Subjects};
+
+/// Numbers that must stay the same over a restart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbers {
+    /// Of the CIDRs in use.
+    pub cidrs: CidrRegistry,
+    /// Of what lies outside and was learned from DNS.
+    pub names: LocalIdentities,
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self { cidrs: CidrRegistry::default(), names: LocalIdentities::local() }
+    }
+}
+
+/// Policies, known addresses, and the objects that policies refer to.
+///
+/// Each change costs work in proportion to what it touches: compiled policies are kept up to date as peers come and go,
+/// and forgotten only where another rule holds. What was compiled stays as it was for those who have it; ask
+/// [`Repository::compile`] again after changes.
+///
+/// Addresses and CIDRs have peers, which change with the CIDRs that policies name: read [`Repository::addresses`] and
+/// [`Repository::cidrs`] again where a change said so.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    settings: Settings,
+    policies: Policies,
+    facts: Facts,
+    cidrs: CidrRegistry,
+    holders: Holders,
+    peers: PeerIndex,
+    selectors: SelectorCache,
+    subjects: Subjects,
+    revision: u64,
+}
+
+impl Default for Repository {
+    fn default() -> Self {
+        Self::new(Settings::default(), Numbers::default())
+    }
+}
+
+impl Repository {
+    /// Without policies and addresses. The numbers may be from before a restart; once all policies are there, call
+    /// [`Repository::forget_unused_cidrs`].
+    #[must_use]
+    pub fn new(settings: Settings, numbers: Numbers) -> Self {
+        let mut repository = Self {
+            settings,
+            policies: Policies::default(),
+            facts: Facts::default(),
+            cidrs: numbers.cidrs,
+            holders: Holders::new(numbers.names),
+            peers: PeerIndex::default(),
+            selectors: SelectorCache::default(),
+            subjects: Subjects::default(),
+            revision: 1,
+        };
+        for (_, peer) in repository.cidrs.entries() {
+            repository.enter(peer, &reserved_labels(peer.identity));
+        }
+        repository
+    }
+
+    /// Counts changes of what policies say: grows with each. Whoever has taken over what [`Repository::compile`] said
+    /// at a revision has all changes until then.
+    #[must_use]
+    pub const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// What the installation chose.
+    #[must_use]
+    pub const fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// Chooses anew. Everything is compiled anew where that makes a difference.
+    pub fn set_settings(&mut self, settings: Settings) {
+        if settings != self.settings {
+            self.settings = settings;
+            self.subjects.clear();
+            self.selectors.forget_peers();
+            self.revision += 1;
+        }
+    }
+
+    /// The policies.
+    pub fn policies(&self) -> impl Iterator<Item = &Policy> {
+        self.policies.iter()
+    }
+
+    /// A policy by name.
+    #[must_use]
+    pub fn policy(&self, key: &PolicyKey) -> Option<&Policy> {
+        self.policies.get(key).map(AsRef::as_ref)
+    }
+
+    /// Adds a policy, or replaces the one of its name. True where the CIDRs in use changed, and with them
+    /// peers.
+    pub fn set_policy(&mut self, policy: impl Into<Arc<Policy>>) -> bool {
+        let policy: Arc<Policy> = policy.into();
+        if self.policies.get(&policy.key).is_some_and(|old| *old == policy) {
+            return false;
+        }
+        self.revision += 1;
+        // New ones first, so that CIDRs that stay keep their numbers.
+        let mut changed = self.acquire(&policy);
+        let gone = self.subjects.forget(&policy);
+        self.drop_lives(gone);
+        if let Some(old) = self.policies.insert(policy) {
+            let gone = self.subjects.forget(&old);
+            self.drop_lives(gone);
+            changed |= self.release(&old);
+        }
+        changed
+    }
+
+    /// Adds or replaces several policies. True where the CIDRs in use changed, and with them peers.
+    pub fn set_policies(&mut self, policies: impl IntoIterator<Item: Into<Arc<Policy>>>) -> bool {
+        policies.into_iter().fold(false, |changed, policy| self.set_policy(policy) | changed)
+    }
+
+    /// Removes a policy. True where the CIDRs in use changed, and with them peers.
+    pub fn remove_policy(&mut self, key: &PolicyKey) -> bool {
+        let Some(old) = self.policies.remove(key) else { return false };
+        self.revision += 1;
+        let gone = self.subjects.forget(&old);
+        self.drop_lives(gone);
+        self.release(&old)
+    }
+
+    /// Sets a CiliumCIDRGroup. True where the CIDRs in use changed, and with them peers.
+    pub fn set_cidr_group(&mut self, name: &str, labels: LabelSet, cidrs: BTreeSet<IpNetwork>) -> bool {
+        self.facts.set_group(name, labels, cidrs) && self.look_up(is_group)
+    }
+
+    /// Forgets a CiliumCIDRGroup. True where the CIDRs in use changed, and with them peers.
+    pub fn remove_cidr_group(&mut self, name: &str) -> bool {
+        self.facts.remove_group(name) && self.look_up(is_group)
+    }
+
+    /// Sets a service. True where the CIDRs in use changed, and with them peers.
+    pub fn set_service(&mut self, key: ServiceKey, facts: ServiceFacts) -> bool {
+        self.facts.set_service(key, facts) && self.look_up(is_service)
+    }
+
+    /// Forgets a service. True where the CIDRs in use changed, and with them peers.
+    pub fn remove_service(&mut self, key: &ServiceKey) -> bool {
+        self.facts.remove_service(key) && self.look_up(is_service)
+    }
+
+    /// Forgets numbers of CIDRs from before a restart that no policy uses. True where there were any.
+    pub fn forget_unused_cidrs(&mut self) -> bool {
+        let unused = self.cidrs.unused();
+        for cidr in &unused {
+            self.cidr_went(*cidr);
+        }
+        !unused.is_empty()
+    }
+
+    /// The CIDRs in use, to be stored.
+    #[must_use]
+    pub const fn cidr_registry(&self) -> &CidrRegistry {
+        &self.cidrs
+    }
+
+    /// The identities of what lies outside and was learned from DNS, to be stored.
+    #[must_use]
+    pub const fn name_identities(&self) -> &LocalIdentities {
+        self.holders.identities()
+    }
+
+    /// Says who has an address: a pod, or a node. All addresses of an identity have the labels that were said last.
+    pub fn set_address(&mut self, addr: IpAddr, identity: Identity, labels: LabelSet) {
+        self.relabel(identity, &labels);
+        if self.holders.tell(addr, identity, labels) {
+            self.place(addr);
+        }
+    }
+
+    /// Forgets who had an address.
+    pub fn remove_address(&mut self, addr: IpAddr) {
+        if self.holders.forget(addr) {
+            self.place(addr);
+        }
+    }
+
+    /// Adds somebody who has no address: a peer that no CIDR covers.
+    #[expect(clippy::needless_pass_by_value, reason = "as with an address; a label set is cheap to clone")]
+    pub fn add_identity(&mut self, identity: Identity, labels: LabelSet) {
+        self.relabel(identity, &labels);
+        self.enter(Peer { identity, cidrs: CidrSet::EMPTY }, &labels);
+    }
+
+    /// Adds somebody who has an address beside whoever [`Repository::set_address`] says. A node is one thing to its own
+    /// pods and another to all others; who asks for all nodes at once needs both. The peer has the CIDRs that are in use
+    /// now: call it when all policies are there.
+    pub fn add_holder(&mut self, addr: IpAddr, identity: Identity, labels: LabelSet) {
+        self.relabel(identity, &labels);
+        self.enter(Peer { identity, cidrs: self.cidrs.set_of(addr) }, &labels);
+    }
+
+    /// Takes back what [`Repository::add_identity`] added.
+    pub fn remove_identity(&mut self, identity: Identity) {
+        self.leave(Peer { identity, cidrs: CidrSet::EMPTY });
+    }
+
+    /// Says which DNS names an address outside the cluster was learned by: all of them, none to forget it.
+    pub fn set_names(&mut self, addr: IpAddr, names: BTreeSet<String>) {
+        if self.holders.learn(addr, names) {
+            self.place(addr);
+        }
+    }
+
+    /// The known addresses, each with what its owner is to policies.
+    pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, Peer)> + '_ {
+        self.holders.entered.iter().map(|(addr, peer)| (*addr, *peer))
+    }
+
+    /// What all other addresses are to policies: the entries of a longest-prefix table.
+    #[must_use]
+    pub fn cidrs(&self) -> Vec<(IpNetwork, Peer)> {
+        self.cidrs.entries()
+    }
+
+    /// What an address is to policies, known or not.
+    #[must_use]
+    pub fn peer(&self, addr: IpAddr) -> Peer {
+        let outside = || Peer { identity: world(&addr.into()), cidrs: self.cidrs.set_of(addr) };
+        self.holders.entered.get(&addr).copied().unwrap_or_else(outside)
+    }
+
+    /// The CIDRs in use that cover an address, whoever has it.
+    #[must_use]
+    pub fn cidrs_of(&self, addr: IpAddr) -> CidrSet {
+        self.cidrs.set_of(addr)
+    }
+
+    /// The labels of an identity that is known.
+    #[must_use]
+    pub fn labels(&self, identity: Identity) -> Option<&LabelSet> {
+        self.peers.labels(identity)
+    }
+
+    /// The rules that hold for a subject.
+    #[must_use]
+    pub fn resolve(&self, subject: &LabelSet, direction: Direction) -> Resolved<'_> {
+        if let Some(specs) = self.subjects.specs(subject) {
+            return self.resolve_specs(specs, subject, direction);
+        }
+        self.resolve_specs(&self.policies.selecting(subject), subject, direction)
+    }
+
+    /// The tables for a subject. Subjects that the same specs select share them.
+    pub fn compile(&mut self, subject: &LabelSet, direction: Direction) -> Arc<Compiled> {
+        let id = match self.subjects.find(subject, direction) {
+            Some(id) => id,
+            None => self.assign(subject, direction),
+        };
+        if self.subjects.live(id).is_some_and(|live| live.stale) {
+            self.recompile(id, subject);
+        }
+        self.subjects.live(id).map(|live| Arc::clone(live.compiled())).unwrap_or_default()
+    }
+
+    /// Why a packet between a subject and a peer is let through or dropped. `port` is the destination port:
+    /// the subject's for ingress, the peer's for egress; of ICMP the type; it does not count for protocols without ports.
+    #[must_use]
+    pub fn explain(
+        &self,
+        subject: &LabelSet,
+        direction: Direction,
+        peer: Peer,
+        proto: u8,
+        port: u16,
+    ) -> Explanation {
+        self.judge(&self.resolve(subject, direction), subject, peer, proto, port)
+    }
+
+    /// As [`Repository::explain`], for a subject whose rules were resolved before: cheaper for many packets.
+    #[must_use]
+    pub fn judge(
+        &self,
+        resolved: &Resolved<'_>,
+        subject: &LabelSet,
+        peer: Peer,
+        proto: u8,
+        port: u16,
+    ) -> Explanation {
+        let context = self.context();
+        let nobody = LabelSet::default();
+        let labels = self.peers.labels(peer.identity);
+        let selects = |selector: &PeerSelector| {
+            labels.is_some_and(|labels| {
+                self.selectors.parts(selector).iter().any(|part| context.selects(part, peer, labels))
+            })
+        };
+        explain(resolved, subject, labels.unwrap_or(&nobody), selects, (proto, port))
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context { peers: &self.peers, cidrs: &self.cidrs, cidrs_match_nodes: self.settings.cidrs_match_nodes }
+    }
+
+    fn closes(&self, subject: &LabelSet) -> bool {
+        self.settings.enforcement == Enforcement::Always && !is_node(subject)
+    }
+
+    fn resolve_specs<'a>(
+        &'a self,
+        specs: &BTreeSet<SpecKey>,
+        subject: &LabelSet,
+        direction: Direction,
+    ) -> Resolved<'a> {
+        if self.settings.enforcement == Enforcement::Never {
+            return Resolved::default();
+        }
+        let (mut rules, mut closed_by) = (Vec::new(), Vec::new());
+        for spec in specs.iter().filter_map(|key| self.policies.spec(key)) {
+            let of_direction = spec.rules.iter().filter(|rule| rule.direction == direction);
+            rules.extend(of_direction.map(|rule| Holding { rule, tier: spec.tier }));
+            if spec.default_deny(direction) {
+                closed_by.push(&spec.origin);
+            }
+        }
+        Resolved::new(rules, closed_by, self.closes(subject))
+    }
+
+    /// Finds or makes the compiled policy of a subject.
+    fn assign(&mut self, subject: &LabelSet, direction: Direction) -> LiveId {
+        if self.subjects.specs(subject).is_none() {
+            let gone = self.subjects.insert(subject, self.policies.selecting(subject));
+            self.drop_lives(gone);
+        }
+        let specs = self.subjects.specs(subject).cloned().unwrap_or_default();
+        let resolved = self.resolve_specs(&specs, subject, direction);
+        let needs_ports =
+            direction == Direction::Ingress && resolved.rules.iter().any(|held| held.rule.ports.have_names());
+        let ports = if needs_ports { named_ports(subject) } else { BTreeSet::new() };
+        let question = Question { direction, specs, ports, closed: self.closes(subject) };
+        let id = match self.subjects.answer(&question) {
+            Some(id) => id,
+            None => {
+                let live = self.build(&question, subject);
+                let id = self.subjects.add(question, live);
+                self.register(id);
+                id
+            }
+        };
+        self.subjects.assign(subject, direction, id);
+        id
+    }
+
+    fn build(&mut self, question: &Question, subject: &LabelSet) -> Live {
+        // The selectors are filled while policies are read: taken out for as long.
+        let mut selectors = std::mem::take(&mut self.selectors);
+        let resolved = self.resolve_specs(&question.specs, subject, question.direction);
+        let live = Live::new(&resolved, question.direction, &question.ports, &mut selectors, self.context());
+        self.selectors = selectors;
+        live.with_audit(self.settings.audit)
+    }
+
+    fn register(&mut self, id: LiveId) {
+        if let Some(live) = self.subjects.live(id) {
+            for (selector, atom) in live.selectors() {
+                self.selectors.add_user(selector, id, atom);
+            }
+        }
+    }
+
+    fn recompile(&mut self, id: LiveId, subject: &LabelSet) {
+        let Some(question) = self.subjects.question(id).cloned() else { return };
+        let live = self.build(&question, subject);
+        let Some(known) = self.subjects.live_mut(id) else { return };
+        let old = std::mem::replace(known, live);
+        self.selectors.remove_user(id, old.selectors().map(|(selector, _)| selector));
+        self.register(id);
+    }
+
+    fn drop_lives(&mut self, gone: Vec<(LiveId, Live)>) {
+        for (id, live) in gone {
+            self.selectors.remove_user(id, live.selectors().map(|(selector, _)| selector));
+        }
+    }
+
+    /// Adds a policy's use of selectors and CIDRs. True where other CIDRs are in use.
+    fn acquire(&mut self, policy: &Policy) -> bool {
+        let mut changed = false;
+        for selector in policy.peer_selectors() {
+            if self.selectors.acquire(selector, &self.facts) {
+                let parts = self.selectors.parts(selector).to_vec();
+                changed |= self.acquire_cidrs(&parts);
+                self.learn_anew(selector);
+            }
+        }
+        changed
+    }
+
+    /// Takes a policy's use of selectors and CIDRs away. True where other CIDRs are in use.
+    fn release(&mut self, policy: &Policy) -> bool {
+        let mut changed = false;
+        for selector in policy.peer_selectors() {
+            if let Some(parts) = self.selectors.release(selector) {
+                changed |= self.release_cidrs(&parts);
+                self.learn_anew(selector);
+            }
+        }
+        changed
+    }
+
+    /// Places the addresses anew that were learned by a name that a selector selects.
+    fn learn_anew(&mut self, selector: &PeerSelector) {
+        if let PeerSelector::Name(pattern) = selector {
+            for addr in self.holders.learned_by(pattern) {
+                self.place(addr);
+            }
+        }
+    }
+
+    fn acquire_cidrs(&mut self, parts: &[Part]) -> bool {
+        let mut changed = false;
+        for cidr in parts.iter().flat_map(Part::cidrs) {
+            if self.cidrs.acquire(cidr) {
+                self.cidr_came(cidr);
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    fn release_cidrs(&mut self, parts: &[Part]) -> bool {
+        let mut changed = false;
+        for cidr in parts.iter().flat_map(Part::cidrs) {
+            if self.cidrs.is_last_use(cidr) {
+                self.cidr_went(cidr);
+                changed = true;
+            } else {
+                self.cidrs.release(cidr);
+            }
+        }
+        changed
+    }
+
+    /// Looks groups or services up anew. True where other CIDRs are in use.
+    fn look_up(&mut self, affected: fn(&PeerSelector) -> bool) -> bool {
+        let looked_up = self.selectors.look_up(&self.facts, affected);
+        if looked_up.is_empty() {
+            return false;
+        }
+        self.revision += 1;
+        let mut changed = false;
+        for (_, _, after) in &looked_up {
+            changed |= self.acquire_cidrs(after);
+        }
+        for (id, ..) in &looked_up {
+            self.refresh(*id);
+        }
+        for (_, before, _) in &looked_up {
+            changed |= self.release_cidrs(before);
+        }
+        changed
+    }
+
+    /// Asks a selector anew that comes down to something else than before.
+    fn refresh(&mut self, id: crate::selector_cache::SelectorId) {
+        let mut selectors = std::mem::take(&mut self.selectors);
+        let refreshed = selectors.refresh(id, self.context());
+        self.selectors = selectors;
+        let Some(refreshed) = refreshed else { return };
+        for user in refreshed.users {
+            let Some(live) = self.subjects.live_mut(user) else { continue };
+            for slot in &refreshed.changed {
+                let Some(peer) = self.peers.peer(slot) else { continue };
+                let naming = live.naming(slot, &self.selectors);
+                if let Some(labels) = self.peers.labels(peer.identity) {
+                    live.enter(peer, labels, naming);
+                }
+            }
+        }
+    }
+
+    /// A CIDR came into use: it is a peer of its own, and who lies in it is another one.
+    fn cidr_came(&mut self, cidr: IpNetwork) {
+        if let Some(peer) = self.cidrs.entry(cidr) {
+            self.enter(peer, &reserved_labels(peer.identity));
+            if cidr.prefix() == 0 {
+                self.leave(Peer { cidrs: CidrSet::EMPTY, ..peer });
+            }
+        }
+        for addr in self.holders.within(cidr) {
+            self.place(addr);
+        }
+    }
+
+    /// A CIDR goes out of use: who lies in it is another peer.
+    fn cidr_went(&mut self, cidr: IpNetwork) {
+        let peer = self.cidrs.retire(cidr);
+        for addr in self.holders.within(cidr) {
+            self.place(addr);
+        }
+        if let Some(peer) = peer {
+            if cidr.prefix() == 0 {
+                self.enter(Peer { cidrs: CidrSet::EMPTY, ..peer }, &reserved_labels(peer.identity));
+            }
+            self.leave(peer);
+            self.cidrs.forget_set(peer.cidrs);
+        }
+    }
+
+    /// Enters an address as what it is now.
+    fn place(&mut self, addr: IpAddr) {
+        let holder = self.holders.holder(addr, self.selectors.names());
+        let before = self.holders.entered.get(&addr).copied();
+        let after =
+            holder.as_ref().map(|(identity, _)| Peer { identity: *identity, cidrs: self.cidrs.set_of(addr) });
+        if before == after {
+            return;
+        }
+        // The new one first: an identity that stays is never unknown in between.
+        if let (Some(peer), Some((_, labels))) = (after, holder) {
+            self.enter(peer, &labels);
+            self.holders.count(peer.identity, true);
+            self.holders.entered.insert(addr, peer);
+        } else {
+            self.holders.entered.remove(&addr);
+        }
+        if let Some(peer) = before {
+            self.leave(peer);
+            self.holders.count(peer.identity, false);
+        }
+    }
+
+    fn enter(&mut self, peer: Peer, labels: &LabelSet) {
+        let Some(slot) = self.peers.add(peer, labels) else { return };
+        self.revision += 1;
+        self.offer(slot, peer, labels);
+    }
+
+    /// Offers a peer to the selectors, and to the compiled policies that name it.
+    fn offer(&mut self, slot: u32, peer: Peer, labels: &LabelSet) {
+        let mut selectors = std::mem::take(&mut self.selectors);
+        let naming = selectors.peer_came(slot, peer, labels, self.context());
+        self.selectors = selectors;
+        for (id, atoms) in naming {
+            if let Some(live) = self.subjects.live_mut(id) {
+                live.enter(peer, labels, atoms);
+            }
+        }
+        // Rules about everyone may name its ports.
+        for id in self.subjects.asking_everyone() {
+            if let Some(live) = self.subjects.live_mut(id) {
+                let naming = live.naming(slot, &self.selectors);
+                live.enter(peer, labels, naming);
+            }
+        }
+    }
+
+    fn leave(&mut self, peer: Peer) {
+        let Some((slot, labels)) = self.peers.remove(peer) else { return };
+        self.revision += 1;
+        self.withdraw(slot, peer, &labels);
+    }
+
+    fn withdraw(&mut self, slot: u32, peer: Peer, labels: &LabelSet) {
+        for id in self.selectors.peer_went(slot, peer, labels, &self.cidrs) {
+            if let Some(live) = self.subjects.live_mut(id) {
+                live.remove(peer);
+            }
+        }
+        for id in self.subjects.asking_everyone() {
+            if let Some(live) = self.subjects.live_mut(id) {
+                live.remove(peer);
+            }
+        }
+    }
+
+    /// Gives an identity other labels than it has.
+    fn relabel(&mut self, identity: Identity, labels: &LabelSet) {
+        let Some(before) = self.peers.labels(identity).filter(|known| *known != labels).cloned() else {
+            return;
+        };
+        let all: Vec<(Peer, u32)> = self.peers.of_identity(identity).collect();
+        for (peer, slot) in &all {
+            self.withdraw(*slot, *peer, &before);
+        }
+        self.peers.relabel(identity, labels);
+        self.holders.relabel(identity, labels);
+        self.revision += 1;
+        for (peer, slot) in all {
+            self.offer(slot, peer, labels);
+        }
+    }
+}
+
+const fn is_group(selector: &PeerSelector) -> bool {
+    matches!(selector, PeerSelector::CidrGroup(_))
+}
+
+const fn is_service(selector: &PeerSelector) -> bool {
+    matches!(selector, PeerSelector::Service(_))
+}

@@ -1,0 +1,4 @@
+//! Probes, and the answers of every engine.
+
+mod probes;
+mod support;
