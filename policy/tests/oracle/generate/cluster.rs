@@ -170,9 +170,9 @@ pub(crate) fn group(number: usize) -> BoxedStrategy<Value> {
 pub(crate) fn policy() -> BoxedStrategy<Value> {
     prop_oneof![
         3 => network_policy(),
-        5 => cilium::about_pods(),
+        6 => cilium::about_pods(),
         1 => cilium::about_nodes(),
-        2 => cluster_network_policy(),
+        4 => cluster_network_policy(),
     ]
     .boxed()
 }
@@ -194,7 +194,7 @@ pub(crate) fn names() -> BoxedStrategy<BTreeMap<IpAddr, BTreeSet<String>>> {
 
 pub(crate) fn settings() -> BoxedStrategy<Settings> {
     let enforcement = prop_oneof![
-        10 => Just(Enforcement::Default),
+        20 => Just(Enforcement::Default),
         1 => Just(Enforcement::Always),
         1 => Just(Enforcement::Never),
     ];
@@ -220,7 +220,7 @@ pub(crate) fn case() -> BoxedStrategy<Case> {
         .prop_map(|(apiserver, one, two, g1, g2)| {
             [apiserver, one.unwrap_or_default(), two.unwrap_or_default(), g1, g2].concat()
         });
-    (fixed, pods, lists, vec(policy(), 1..6), names(), settings())
+    (fixed, pods, lists, vec(policy(), 2..8), names(), settings())
         .prop_map(|(fixed, pods, lists, mut policies, names, settings)| {
             for (number, policy) in policies.iter_mut().enumerate() {
                 policy["metadata"]["name"] = format!("policy-{number}").into();
