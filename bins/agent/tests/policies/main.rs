@@ -3,8 +3,6 @@
 //!
 //! That tables say what the objects mean is for the policy crate's tests, over the same clusters.
 
-#[path = "../../../../policy/tests/oracle/clusters.rs"]
-mod clusters;
 mod node;
 mod probe;
 
@@ -30,7 +28,7 @@ const ROUND: u32 = 25;
 type Scene = (Vec<Value>, Settings, Vec<Probe>);
 
 fn scene() -> impl Strategy<Value = Scene> {
-    (clusters::cluster(), settings(), vec(probe::probe(), 1..=600))
+    (policy_arbitrary::case().prop_map(|case| case.objects), settings(), vec(probe::probe(), 1..=600))
 }
 
 fn settings() -> impl Strategy<Value = Settings> {

@@ -103,7 +103,8 @@ impl Cluster {
         let mut pods = Vec::new();
         for object in &objects {
             if let Object::Pod(pod) = object {
-                let labels = pod_labels(pod, &namespaces[pod.meta.namespace()]);
+                let labels =
+                    pod_labels(pod, namespaces.get(pod.meta.namespace()).unwrap_or(&BTreeMap::new()));
                 peers.push(pod.ips[0]);
                 repository.set_address(pod.ips[0], identities.allocate(&labels).unwrap(), labels.clone());
                 pods.push((pod.clone(), labels));
