@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::Value;
 
-use crate::generate::{self, Case};
+use policy_arbitrary::{self as generate, Case};
 
 /// One step.
 #[derive(Clone, Debug)]

@@ -9,10 +9,6 @@ mod cluster;
 mod compare;
 #[path = "../oracle/facts.rs"]
 mod facts;
-#[path = "../oracle/generate/mod.rs"]
-mod generate;
-#[path = "../oracle/minimise.rs"]
-mod minimise;
 #[path = "../oracle/tally.rs"]
 mod tally;
 
@@ -40,8 +36,8 @@ fn changes_lead_where_a_fresh_start_leads() {
     // Sequences are cut down by ourselves.
     let config =
         Config { cases: sequences, max_shrink_iters: 0, source_file: Some(file!()), ..Config::default() };
-    let strategy =
-        (generate::case(), vec(change(), 1..12)).prop_map(|(start, changes)| Sequence { start, changes });
+    let strategy = (policy_arbitrary::case(), vec(change(), 1..12))
+        .prop_map(|(start, changes)| Sequence { start, changes });
     let outcome = TestRunner::new(config).run(&strategy, |sequence| {
         check(&sequence, &mut tally.borrow_mut()).map_err(|_| TestCaseError::fail(report(&sequence)))
     });

@@ -6,12 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use abi::Direction;
 use netloom_policy::{Compiled, Verdict};
 
+use policy_arbitrary::{Case, minimise, yaml};
+
 use crate::change::Change;
-use crate::cluster::{Cluster, yaml};
+use crate::cluster::Cluster;
 use crate::compare::{PROBES, compare};
 use crate::facts::Agent;
-use crate::generate::Case;
-use crate::minimise::minimise;
 use crate::tally::Tally;
 
 /// A cluster, and what becomes of it.

@@ -6,8 +6,6 @@
 mod cluster;
 mod compare;
 mod facts;
-mod generate;
-mod minimise;
 mod report;
 mod tally;
 
@@ -31,7 +29,7 @@ fn tables_and_explanations_agree_with_the_oracle() {
     // Cases are cut down by ourselves.
     let config =
         Config { cases: clusters, max_shrink_iters: 0, source_file: Some(file!()), ..Config::default() };
-    let outcome = TestRunner::new(config).run(&generate::case(), |case| {
+    let outcome = TestRunner::new(config).run(&policy_arbitrary::case(), |case| {
         if !distinct.borrow_mut().insert(format!("{case:?}")) {
             repeated.set(repeated.get() + 1);
             return Ok(());

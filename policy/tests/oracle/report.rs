@@ -2,11 +2,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::cluster::{Cluster, yaml};
+use policy_arbitrary::{Case, minimise, yaml};
+
+use crate::cluster::Cluster;
 use crate::compare::compare;
 use crate::facts::Agent;
-use crate::generate::Case;
-use crate::minimise::minimise;
 use crate::tally::Tally;
 
 /// What is wrong with a case.
