@@ -75,7 +75,9 @@
 pub mod cidr;
 pub mod cluster;
 mod compile;
+pub mod convert;
 mod diagnostic;
+pub mod diff;
 mod facts;
 pub mod identity;
 pub mod judge;
@@ -121,5 +123,5 @@ pub use resolve::{Explanation, Holding, Resolved};
 pub use rule::{Action, Authentication, Policy, Rule, Spec, Subject, Tier};
 pub use selector::Selector;
 pub use settings::{Enforcement, Settings, UnknownEnforcement};
-pub use tables::{PortRange, Tables};
+pub use tables::{PortRange, Tables, prefixes};
 pub use verdict::Verdict;

@@ -11,6 +11,10 @@ use clap::{Parser, Subcommand};
 use lab::cli::{LabArgs, Output};
 use lab::name::LabName;
 
+/// The benchmark of policies tells how much memory they hold.
+#[global_allocator]
+static ALLOCATOR: benches::policy::heap::Counting = benches::policy::heap::Counting;
+
 /// A Kubernetes pod network.
 #[derive(Debug, Parser)]
 #[command(name = "netloom", version, about)]

@@ -32,11 +32,9 @@ impl Span {
             Self::Range(one, other) => (one.min(other), one.max(other)),
             Self::Edge(low, high) => (u16::from(low), u16::MAX - u16::from(high)),
         };
-        match protocol {
-            _ if protocol.has_ports() => PortMatch::Range(first, last),
-            // Types are bytes.
-            Protocol::Icmp | Protocol::Icmpv6 => PortMatch::Range(first.min(255), last.min(255)),
-            _ => PortMatch::All,
+        match most(protocol.number()) {
+            0 => PortMatch::All,
+            most => PortMatch::Range(first.min(most), last.min(most)),
         }
     }
 }
@@ -63,22 +61,18 @@ pub fn ports(input: &[u8]) {
     let compiled = repository.compile(&labels, Direction::Ingress);
     let peer = Peer { identity: Identity::WORLD_IPV4, ..Peer::default() };
 
-    let mut probes: Vec<(u8, u16)> = input.probes.iter().copied().take(16).collect();
+    let mut probes: Vec<(u8, u16)> =
+        input.probes.iter().take(16).map(|(proto, port)| (*proto, (*port).min(most(*proto)))).collect();
     for selector in rules.iter().flat_map(|(_, ports)| ports) {
         let (first, last) = match selector.port {
             PortMatch::Range(first, last) => (first, last),
             _ => (0, u16::MAX),
         };
-        let around =
-            [first.saturating_sub(1), first, first / 2 + last / 2, last, last.saturating_add(1), 0, u16::MAX];
+        let middle = first / 2 + last / 2;
+        let around = [first.saturating_sub(1), first, middle, last, last.saturating_add(1), 0, u16::MAX];
         for protocol in &selector.protocols {
-            // Packets of other protocols have port 0, of ICMP a byte.
-            let most = match protocol {
-                _ if protocol.has_ports() => u16::MAX,
-                Protocol::Icmp | Protocol::Icmpv6 => 255,
-                _ => 0,
-            };
-            probes.extend(around.map(|port| (protocol.number(), port.min(most))));
+            let number = protocol.number();
+            probes.extend(around.map(|port| (number, port.min(most(number)))));
         }
     }
     for (proto, port) in probes {
@@ -86,6 +80,15 @@ pub fn ports(input: &[u8]) {
         let (cell, ..) = compiled.tables.lookup(peer, proto, port);
         let found = if compiled.tables.allow_all { CellAction::Allow as u8 } else { cell.action };
         assert_eq!(found, expected as u8, "{proto}/{port} {rules:?} {:#?}", compiled.tables);
+    }
+}
+
+/// The greatest "port" of a protocol's packets: ICMP's types are bytes, and most protocols have nothing of the kind.
+fn most(proto: u8) -> u16 {
+    match Protocol::from_number(proto) {
+        Some(protocol) if protocol.has_ports() => u16::MAX,
+        Some(Protocol::Icmp | Protocol::Icmpv6) => 255,
+        _ => 0,
     }
 }
 

@@ -46,8 +46,8 @@ fn policy(namespace: Option<&str>, mut policy: Value) -> Value {
 
 /// A spec, but for its subject.
 fn spec(subject: &'static str, ingress_layer7: Layer7, egress_layer7: Layer7) -> BoxedStrategy<Value> {
-    let rules = |prefix, layer7| perhaps(list(rule(prefix, layer7), 1, 2));
-    let deny = |prefix| prop_oneof![3 => Just(None), 2 => list(denial(prefix), 1, 2).prop_map(Some)];
+    let rules = |prefix, layer7| perhaps(list(rule(prefix, layer7), 1, 3));
+    let deny = |prefix| prop_oneof![5 => Just(None), 1 => list(denial(prefix), 1, 2).prop_map(Some)];
     let default_deny = prop_oneof![
         3 => Just(None),
         1 => (of(any::<bool>()), of(any::<bool>())).prop_map(|(ingress, egress)| {

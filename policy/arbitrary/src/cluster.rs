@@ -179,9 +179,9 @@ pub fn group(number: usize) -> BoxedStrategy<Value> {
 pub fn policy() -> BoxedStrategy<Value> {
     prop_oneof![
         3 => network_policy(),
-        5 => cilium::about_pods(),
+        6 => cilium::about_pods(),
         1 => cilium::about_nodes(),
-        2 => cluster_network_policy(),
+        4 => cluster_network_policy(),
     ]
     .boxed()
 }
@@ -206,7 +206,7 @@ pub fn names() -> BoxedStrategy<BTreeMap<IpAddr, BTreeSet<String>>> {
 #[must_use]
 pub fn settings() -> BoxedStrategy<Settings> {
     let enforcement = prop_oneof![
-        10 => Just(Enforcement::Default),
+        20 => Just(Enforcement::Default),
         1 => Just(Enforcement::Always),
         1 => Just(Enforcement::Never),
     ];
@@ -233,7 +233,7 @@ pub fn case() -> BoxedStrategy<Case> {
         .prop_map(|(apiserver, one, two, g1, g2)| {
             [apiserver, one.unwrap_or_default(), two.unwrap_or_default(), g1, g2].concat()
         });
-    (fixed, pods, lists, vec(policy(), 1..6), names(), settings())
+    (fixed, pods, lists, vec(policy(), 2..8), names(), settings())
         .prop_map(|(fixed, pods, lists, mut policies, names, settings)| {
             for (number, policy) in policies.iter_mut().enumerate() {
                 policy["metadata"]["name"] = format!("policy-{number}").into();

@@ -23,8 +23,8 @@ pub(super) fn selector(keys: &[&'static str], values: &[&'static str]) -> BoxedS
             ])
         });
     prop_oneof![
-        2 => Just(json!({})),
-        3 => (label, vec(expression, 0..2)).prop_map(|(label, expressions)| {
+        1 => Just(json!({})),
+        1 => (label, vec(expression, 0..2)).prop_map(|(label, expressions)| {
             object([
                 ("matchLabels", label.map(|(key, value)| json!({key: value}))),
                 ("matchExpressions", (!expressions.is_empty()).then(|| expressions.into())),

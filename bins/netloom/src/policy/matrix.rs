@@ -152,7 +152,7 @@ fn everything(args: &MatrixArgs, from: Option<&Place>, judge: &mut Judge<'_>) ->
 /// Prints a JSON array, one item a line.
 fn array(items: impl Iterator<Item = Value>) -> Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
-    let mut write = || -> io::Result<()> {
+    let write = || -> io::Result<()> {
         out.write_all(b"[")?;
         for (number, item) in items.enumerate() {
             out.write_all(if number == 0 { b"\n" } else { b",\n" })?;

@@ -1,4 +1,4 @@
-//! What can go wrong with the benchmark.
+//! What can go wrong with a benchmark.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use aya::EbpfError;
 use aya::maps::MapError;
 use aya::programs::ProgramError;
 
-use super::report::Layout;
+use crate::datapath::Layout;
 
 /// A step of the benchmark that failed.
 #[derive(Debug, thiserror::Error)]

@@ -1,9 +1,12 @@
-//! Prints the benchmark of the datapath: `datapath [--quick] [--output json]`.
+//! Prints a benchmark: `bench datapath|policy [--quick] [--output json]`.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use netloom_benches::cli::{BenchArgs, run};
+
+#[global_allocator]
+static ALLOCATOR: netloom_benches::policy::heap::Counting = netloom_benches::policy::heap::Counting;
 
 #[derive(Parser)]
 struct Cli {
