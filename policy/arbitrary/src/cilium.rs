@@ -4,13 +4,13 @@ use proptest::option::of;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::cilium_peers::cilium_peers;
-use super::cilium_ports::{Layer7, cilium_ports};
-use super::field::{list, object, one_of, perhaps};
-use super::selector::selector;
+use crate::cilium_peers::cilium_peers;
+use crate::cilium_ports::{Layer7, cilium_ports};
+use crate::field::{list, object, one_of, perhaps};
+use crate::selector::selector;
 
 /// A policy about pods.
-pub(super) fn about_pods() -> BoxedStrategy<Value> {
+pub(crate) fn about_pods() -> BoxedStrategy<Value> {
     let subject = || selector(&["app", "k8s:tier", "any:app"], &["web", "db"]);
     let spec = || {
         (subject(), spec("endpointSelector", Layer7::Http, Layer7::All)).prop_map(|(subject, mut spec)| {
@@ -26,7 +26,7 @@ pub(super) fn about_pods() -> BoxedStrategy<Value> {
 }
 
 /// A policy about nodes.
-pub(super) fn about_nodes() -> BoxedStrategy<Value> {
+pub(crate) fn about_nodes() -> BoxedStrategy<Value> {
     let subject = selector(&["zone", "k8s:app"], &["web", "db"]);
     (subject, spec("nodeSelector", Layer7::None, Layer7::Dns))
         .prop_map(|(subject, mut spec)| {

@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::field::{list, object, one_of};
-use super::selector::{block, cidr, selector};
+use crate::field::{list, object, one_of};
+use crate::selector::{block, cidr, selector};
 
 /// One field with peers, or none. `prefix` is `from` or `to`; `names`: whether `toFQDNs` may be used.
-pub(super) fn cilium_peers(prefix: &'static str, names: bool) -> BoxedStrategy<(String, Option<Value>)> {
+pub(crate) fn cilium_peers(prefix: &'static str, names: bool) -> BoxedStrategy<(String, Option<Value>)> {
     let field = |name: &'static str, items: BoxedStrategy<Value>| {
         items.prop_map(move |items| (format!("{prefix}{name}"), Some(items)))
     };

@@ -4,11 +4,11 @@ use proptest::option::of;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::field::{list, object, one_of};
+use crate::field::{list, object, one_of};
 
 /// Which rules of layer 7 a rule may have.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Layer7 {
+pub(crate) enum Layer7 {
     None,
     /// Of a node's egress.
     Dns,
@@ -19,7 +19,7 @@ pub(super) enum Layer7 {
 }
 
 /// The field with ports or ICMP types, or none.
-pub(super) fn cilium_ports(layer7: Layer7) -> BoxedStrategy<Option<(&'static str, Value)>> {
+pub(crate) fn cilium_ports(layer7: Layer7) -> BoxedStrategy<Option<(&'static str, Value)>> {
     let plain = list(item(port()), 0, 2);
     let proxied = match layer7 {
         Layer7::None => plain.clone(),

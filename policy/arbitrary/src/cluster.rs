@@ -9,11 +9,11 @@ use proptest::option::of;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::cilium;
-use super::cluster_network_policy::cluster_network_policy;
-use super::field::{list, object, one_of};
-use super::network_policy::network_policy;
-use super::selector::cidr;
+use crate::cilium;
+use crate::cluster_network_policy::cluster_network_policy;
+use crate::field::{list, object, one_of};
+use crate::network_policy::network_policy;
+use crate::selector::cidr;
 
 /// All that verdicts depend on.
 #[derive(Clone, Debug)]
@@ -40,8 +40,7 @@ fn labels<const N: usize>(keys: [&'static str; N], values: [&'static str; 2]) ->
         .boxed()
 }
 
-/// A namespace of this name.
-#[must_use]
+/// Namespace `name`, with labels.
 pub fn namespace(name: &'static str) -> BoxedStrategy<Value> {
     labels(["team"], ["web", "db"])
         .prop_map(move |labels| {
@@ -51,7 +50,6 @@ pub fn namespace(name: &'static str) -> BoxedStrategy<Value> {
 }
 
 /// Node `n1`, `n2`…, with an address of each family.
-#[must_use]
 pub fn node(number: usize) -> BoxedStrategy<Value> {
     labels(["zone", "app"], ["web", "db"])
         .prop_map(move |labels| {
@@ -68,7 +66,6 @@ pub fn node(number: usize) -> BoxedStrategy<Value> {
 }
 
 /// A pod of a number of its own, mostly on node `n1`, perhaps on its network.
-#[must_use]
 pub fn pod(number: usize) -> BoxedStrategy<Value> {
     let port =
         (of(one_of(["http", "dns", "alt"])), one_of([53, 80, 443, 8080]), one_of(["TCP", "UDP", "SCTP"]))
@@ -108,7 +105,6 @@ pub fn pod(number: usize) -> BoxedStrategy<Value> {
 const BACKENDS: [&str; 5] = ["192.0.2.1", "192.0.2.200", "10.0.9.2", "10.0.0.1", "2001:db8::1"];
 
 /// Service `s1`, `s2`…, with the EndpointSlice of one without a selector.
-#[must_use]
 pub fn service(number: usize) -> BoxedStrategy<Vec<Value>> {
     let selector = of(one_of([("app", "web"), ("tier", "db")]));
     (one_of(["x", "y"]), labels(["svc"], ["web", "db"]), selector, one_of(BACKENDS))
@@ -144,7 +140,6 @@ fn slice(namespace: &str, service: &str, addr: &str) -> Value {
 }
 
 /// The Kubernetes API server: on a node, or outside.
-#[must_use]
 pub fn apiserver() -> BoxedStrategy<Vec<Value>> {
     prop_oneof![
         Just(Vec::new()),
@@ -161,7 +156,6 @@ pub fn apiserver() -> BoxedStrategy<Vec<Value>> {
 }
 
 /// CIDR group `g1`, `g2`….
-#[must_use]
 pub fn group(number: usize) -> BoxedStrategy<Value> {
     (labels(["env", CLOUD_GROUP], ["web", "db"]), list(cidr(), 0, 2))
         .prop_map(move |(labels, cidrs)| {
@@ -175,7 +169,6 @@ pub fn group(number: usize) -> BoxedStrategy<Value> {
 }
 
 /// A policy of any kind. All of a kind have the same name.
-#[must_use]
 pub fn policy() -> BoxedStrategy<Value> {
     prop_oneof![
         3 => network_policy(),
@@ -187,7 +180,6 @@ pub fn policy() -> BoxedStrategy<Value> {
 }
 
 /// Names that addresses are known by. That pods and nodes have names does not count.
-#[must_use]
 pub fn names() -> BoxedStrategy<BTreeMap<IpAddr, BTreeSet<String>>> {
     let addr = one_of(["192.0.2.1", "192.0.2.200", "2001:db8::1", "10.0.0.1", "10.0.9.2"]);
     let name = one_of(["a.example.com", "example.com", "b.a.example.com", "example.org"]);
@@ -202,8 +194,7 @@ pub fn names() -> BoxedStrategy<BTreeMap<IpAddr, BTreeSet<String>>> {
         .boxed()
 }
 
-/// What an installation may choose; not audit mode, which no verdict depends on.
-#[must_use]
+/// What an installation may choose.
 pub fn settings() -> BoxedStrategy<Settings> {
     let enforcement = prop_oneof![
         20 => Just(Enforcement::Default),
@@ -220,7 +211,6 @@ pub fn settings() -> BoxedStrategy<Settings> {
 }
 
 /// A cluster with some policies.
-#[must_use]
 pub fn case() -> BoxedStrategy<Case> {
     let pods: Vec<_> = (0..5).map(pod).collect();
     let pods = (pods, 1..=5usize).prop_map(|(mut pods, count)| {

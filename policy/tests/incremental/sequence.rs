@@ -6,13 +6,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use abi::Direction;
 use netloom_policy::{Compiled, Verdict};
 
-use policy_arbitrary::{Case, minimise, yaml};
-
 use crate::change::Change;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, yaml};
 use crate::compare::{PROBES, compare};
 use crate::facts::Agent;
+use crate::minimise::minimise;
 use crate::tally::Tally;
+use policy_arbitrary::Case;
 
 /// A cluster, and what becomes of it.
 #[derive(Clone, Debug)]

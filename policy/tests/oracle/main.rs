@@ -6,6 +6,7 @@
 mod cluster;
 mod compare;
 mod facts;
+mod minimise;
 mod report;
 mod tally;
 

@@ -2,12 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use policy_arbitrary::{Case, minimise, yaml};
-
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, yaml};
 use crate::compare::compare;
 use crate::facts::Agent;
+use crate::minimise::minimise;
 use crate::tally::Tally;
+use policy_arbitrary::Case;
 
 /// What is wrong with a case.
 #[derive(Debug)]

@@ -2,11 +2,10 @@
 
 use serde_json::Value;
 
-use crate::cluster::Case;
+use policy_arbitrary::Case;
 
 /// Leaves out whatever the failure does not need: objects, then fields and items within them.
-#[must_use]
-pub fn minimise(mut case: Case, fails: impl Fn(&Case) -> bool) -> Case {
+pub(crate) fn minimise(mut case: Case, fails: impl Fn(&Case) -> bool) -> Case {
     loop {
         let before = case.clone();
         for number in (0..case.objects.len()).rev() {
