@@ -1,9 +1,8 @@
 //! The first level: the reference evaluator, over the objects.
 
 use abi::Direction;
-use policy::Settings;
-use policy::Verdict;
 use policy::oracle::{Oracle as Evaluator, Party};
+use policy::{Settings, Verdict};
 
 use super::{Answer, Halt, Judgement, Level, rule_name};
 use crate::error::Error;
