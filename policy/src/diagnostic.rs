@@ -15,6 +15,10 @@ pub struct Diagnostic {
     pub line: u32,
     /// Column in the line, from 1, in characters.
     pub column: u32,
+    /// The line where what is wrong ends, from 1.
+    pub end_line: u32,
+    /// The column after its last character, from 1; the same place as the beginning where only that is known.
+    pub end_column: u32,
     /// The field, such as `spec.ingress[0].ports[1].endPort`; empty where the document as a whole is meant.
     pub path: String,
     /// What is wrong.
@@ -50,6 +54,8 @@ mod tests {
             file: "web.yaml".into(),
             line: 7,
             column: 3,
+            end_line: 7,
+            end_column: 7,
             path: "spec.ingress[0]".into(),
             message: "unknown field \"form\"".into(),
             help: Some("did you mean \"from\"?".into()),

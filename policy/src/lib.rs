@@ -75,7 +75,9 @@
 pub mod cidr;
 pub mod cluster;
 mod compile;
+pub mod convert;
 mod diagnostic;
+pub mod diff;
 mod facts;
 pub mod identity;
 pub mod judge;

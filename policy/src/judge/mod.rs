@@ -26,6 +26,7 @@ pub use engine::{Endpoint, Engine, Other, Question};
 pub use matrix::Matrix;
 pub use oracle::OracleEngine;
 pub use place::Place;
+pub(crate) use place::outsider;
 pub use probe::{Probe, Wanted, WantedPort};
 pub use tables::{Explaining, Peers, TablesEngine};
 pub use trouble::Trouble;

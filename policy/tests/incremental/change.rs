@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::Value;
 
-use crate::generate::{self, Case};
+use policy_arbitrary::Case;
 
 /// One step.
 #[derive(Clone, Debug)]
@@ -29,21 +29,21 @@ pub(crate) fn change() -> BoxedStrategy<Change> {
     let numbered = |make: fn(usize) -> BoxedStrategy<Value>, numbers: std::ops::Range<usize>| {
         one(numbers.prop_flat_map(make).boxed())
     };
-    let policy = (generate::policy(), 0..4usize).prop_map(|(mut policy, number)| {
+    let policy = (policy_arbitrary::policy(), 0..4usize).prop_map(|(mut policy, number)| {
         policy["metadata"]["name"] = format!("policy-{number}").into();
         policy
     });
     prop_oneof![
         4 => one(policy.boxed()).prop_map(Change::Set),
-        4 => numbered(generate::pod, 0..6).prop_map(Change::Set),
-        2 => numbered(generate::node, 1..4).prop_map(Change::Set),
-        1 => prop_oneof![generate::namespace("x"), generate::namespace("y")].prop_map(|object| Change::Set(vec![object])),
-        1 => numbered(generate::group, 1..3).prop_map(Change::Set),
-        1 => (1..3usize).prop_flat_map(generate::service).prop_map(Change::Set),
-        1 => generate::apiserver().prop_map(Change::Set),
+        4 => numbered(policy_arbitrary::pod, 0..6).prop_map(Change::Set),
+        2 => numbered(policy_arbitrary::node, 1..4).prop_map(Change::Set),
+        1 => prop_oneof![policy_arbitrary::namespace("x"), policy_arbitrary::namespace("y")].prop_map(|object| Change::Set(vec![object])),
+        1 => numbered(policy_arbitrary::group, 1..3).prop_map(Change::Set),
+        1 => (1..3usize).prop_flat_map(policy_arbitrary::service).prop_map(Change::Set),
+        1 => policy_arbitrary::apiserver().prop_map(Change::Set),
         4 => any::<Index>().prop_map(Change::Remove),
-        1 => generate::names().prop_map(Change::Names),
-        1 => generate::settings().prop_map(Change::Settings),
+        1 => policy_arbitrary::names().prop_map(Change::Names),
+        1 => policy_arbitrary::settings().prop_map(Change::Settings),
     ]
     .boxed()
 }

@@ -10,9 +10,9 @@ use crate::change::Change;
 use crate::cluster::{Cluster, yaml};
 use crate::compare::{PROBES, compare};
 use crate::facts::Agent;
-use crate::generate::Case;
 use crate::minimise::minimise;
 use crate::tally::Tally;
+use policy_arbitrary::Case;
 
 /// A cluster, and what becomes of it.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use netloom_policy::oracle::{Oracle, Party};
 use netloom_policy::{LabelSet, host_labels, pod_labels, reserved_labels};
 
 use crate::facts::{Agent, FIXED, Facts, OWN_NODE, is_endpoint, namespace_labels};
-use crate::generate::Case;
+use policy_arbitrary::Case;
 
 /// Addresses that no pod and no node has.
 const OUTSIDE: [&str; 6] =

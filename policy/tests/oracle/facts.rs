@@ -11,7 +11,7 @@ use netloom_policy::{
     ServiceKey, Settings, node_labels, pod_labels, reserved_labels,
 };
 
-use crate::generate::Case;
+use policy_arbitrary::Case;
 
 /// The node whose agent it is.
 pub(crate) const OWN_NODE: &str = "n1";

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::generate::Case;
+use policy_arbitrary::Case;
 
 /// Leaves out whatever the failure does not need: objects, then fields and items within them.
 pub(crate) fn minimise(mut case: Case, fails: impl Fn(&Case) -> bool) -> Case {

@@ -5,9 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::cluster::{Cluster, yaml};
 use crate::compare::compare;
 use crate::facts::Agent;
-use crate::generate::Case;
 use crate::minimise::minimise;
 use crate::tally::Tally;
+use policy_arbitrary::Case;
 
 /// What is wrong with a case.
 #[derive(Debug)]

@@ -3,14 +3,13 @@
 //!
 //! That tables say what the objects mean is for the policy crate's tests, over the same clusters.
 
-#[path = "../../../../policy/tests/oracle/clusters.rs"]
-mod clusters;
 mod node;
 mod probe;
 
 use std::time::Instant;
 
 use nix::unistd::Uid;
+use policy::{Enforcement, Settings};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestError, TestRunner};
@@ -25,11 +24,18 @@ const PAIRS: usize = 100_000;
 /// Clusters between two looks at how many pairs there were.
 const ROUND: u32 = 25;
 
-/// A cluster, whether its policies are in audit mode, and packets.
-type Scene = (Vec<Value>, bool, Vec<Probe>);
+/// A cluster, what its installation chose, and packets.
+type Scene = (Vec<Value>, Settings, Vec<Probe>);
 
 fn scene() -> impl Strategy<Value = Scene> {
-    (clusters::cluster(), prop::bool::weighted(0.2), vec(probe::probe(), 1..=600))
+    (policy_arbitrary::case().prop_map(|case| case.objects), settings(), vec(probe::probe(), 1..=600))
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    let enforcement = prop_oneof![8 => Just(Enforcement::Default), 1 => Just(Enforcement::Always)];
+    (enforcement, any::<bool>(), prop::bool::weighted(0.2)).prop_map(
+        |(enforcement, cidrs_match_nodes, audit)| Settings { enforcement, cidrs_match_nodes, audit },
+    )
 }
 
 /// Judges scenes until there were enough pairs.
@@ -41,19 +47,18 @@ fn compare(engine: &mut dyn Engine) {
     let mut clusters = 0;
     while counted.get().pairs < wanted {
         let config = Config { cases: ROUND, failure_persistence: None, ..Config::default() };
-        let outcome = TestRunner::new(config).run(&scene(), |(objects, audit, probes)| {
-            let mut cluster = Cluster::new(&objects);
-            let counts =
-                cluster.judge(&mut **engine.borrow_mut(), audit, &probes).map_err(TestCaseError::fail)?;
+        let outcome = TestRunner::new(config).run(&scene(), |(objects, settings, probes)| {
+            let mut cluster = Cluster::new(&objects, settings);
+            let counts = cluster.judge(&mut **engine.borrow_mut(), &probes).map_err(TestCaseError::fail)?;
             counted.set(counted.get().plus(counts));
             Ok(())
         });
         match outcome {
             Ok(()) => clusters += ROUND,
-            Err(TestError::Fail(why, (objects, audit, _))) => {
+            Err(TestError::Fail(why, (objects, settings, _))) => {
                 let objects: Vec<String> =
                     objects.iter().map(|object| serde_json::to_string(object).unwrap()).collect();
-                panic!("{why}\naudit mode: {audit}\n{}", objects.join("\n"));
+                panic!("{why}\n{settings:?}\n{}", objects.join("\n"));
             }
             Err(error) => panic!("{error}"),
         }

@@ -10,7 +10,8 @@ use abi::{
 use netloom_agent::tables::{cidr_key, compiled_policy};
 use policy::manifest::{Object, Pod, parse};
 use policy::{
-    Compiled, IdentityAllocator, LabelSet, LocalIdentities, Repository, pod_labels, reserved_labels,
+    Compiled, IdentityAllocator, LabelSet, LocalIdentities, Numbers, Repository, Settings, pod_labels,
+    reserved_labels,
 };
 use scenarios::{Engine, Entry};
 use serde_json::{Value, json};
@@ -77,13 +78,13 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(crate) fn new(objects: &[Value]) -> Self {
+    pub(crate) fn new(objects: &[Value], settings: Settings) -> Self {
         let text = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
         let objects: Vec<Object> = parse(&text, "cluster.yaml", 1)
             .into_iter()
             .map(|o| o.unwrap_or_else(|e| panic!("{e}")))
             .collect();
-        let mut repository = Repository::default();
+        let mut repository = Repository::new(settings, Numbers::default());
         let mut identities = LocalIdentities::cluster();
         let mut namespaces = BTreeMap::new();
         for object in &objects {
@@ -102,7 +103,8 @@ impl Cluster {
         let mut pods = Vec::new();
         for object in &objects {
             if let Object::Pod(pod) = object {
-                let labels = pod_labels(pod, &namespaces[pod.meta.namespace()]);
+                let labels =
+                    pod_labels(pod, namespaces.get(pod.meta.namespace()).unwrap_or(&BTreeMap::new()));
                 peers.push(pod.ips[0]);
                 repository.set_address(pod.ips[0], identities.allocate(&labels).unwrap(), labels.clone());
                 pods.push((pod.clone(), labels));
@@ -113,12 +115,7 @@ impl Cluster {
     }
 
     /// Asks an engine about every packet. Says which one it decides otherwise.
-    pub(crate) fn judge(
-        &mut self,
-        engine: &mut dyn Engine,
-        audit: bool,
-        probes: &[Probe],
-    ) -> Result<Counts, String> {
+    pub(crate) fn judge(&mut self, engine: &mut dyn Engine, probes: &[Probe]) -> Result<Counts, String> {
         engine.reset().unwrap();
         engine.set_config(&Config { events_per_tick: u32::MAX, ..Config::default() }).unwrap();
         for (network, peer) in self.repository.cidrs() {
@@ -130,7 +127,7 @@ impl Cluster {
         }
         let mut counts = Counts::default();
         for (id, ((pod, egress), probes)) in (1..).zip(subjects) {
-            counts = counts.plus(self.judge_pod(engine, id, pod, egress, audit, &probes)?);
+            counts = counts.plus(self.judge_pod(engine, id, pod, egress, &probes)?);
         }
         Ok(counts)
     }
@@ -143,7 +140,6 @@ impl Cluster {
         id: u16,
         pod: usize,
         egress: bool,
-        audit: bool,
         probes: &[&Probe],
     ) -> Result<Counts, String> {
         let (name, labels) = (self.pods[pod].0.meta.name.clone(), self.pods[pod].1.clone());
@@ -157,7 +153,7 @@ impl Cluster {
         let slot = if compiled.tables.allow_all {
             PolicySlot::ALLOW_ALL
         } else {
-            engine.install(&compiled_policy(&policy::Tables { audit, ..compiled.tables.clone() })).unwrap()
+            engine.install(&compiled_policy(&compiled.tables)).unwrap()
         };
         let (v4, v6) =
             if own.is_ipv4() { (own.into(), Addr::UNSPECIFIED) } else { (Addr::UNSPECIFIED, own.into()) };
@@ -190,7 +186,7 @@ impl Cluster {
             if probe.what.is_only_one(own.is_ipv4()) && !asked.insert((peer, probe.what)) {
                 continue;
             }
-            let expected = self.expected(&compiled, direction, peer, probe.what, audit);
+            let expected = self.expected(&compiled, direction, peer, probe.what);
             let (src, dst) = if egress { (own, peer) } else { (peer, own) };
             let frame = probe.what.packet(src, dst, number).frame();
             let is_host = self.repository.peer(peer).identity == Identity::HOST;
@@ -221,14 +217,7 @@ impl Cluster {
     }
 
     /// What compiled tables say.
-    fn expected(
-        &self,
-        compiled: &Compiled,
-        direction: Direction,
-        peer: IpAddr,
-        what: What,
-        audit: bool,
-    ) -> Said {
+    fn expected(&self, compiled: &Compiled, direction: Direction, peer: IpAddr, what: What) -> Said {
         let v4 = peer.is_ipv4();
         let peer = self.repository.peer(peer);
         let allowed = Said { kind: EventKind::Allowed, reason: None, classes: (0, 0), peer };
@@ -242,7 +231,7 @@ impl Cluster {
         let said = Said { classes: (peer_class.0, port_class.0), ..allowed };
         match denied(cell) {
             None => said,
-            Some(_) if audit => Said { kind: EventKind::Audited, ..said },
+            Some(_) if compiled.tables.audit => Said { kind: EventKind::Audited, ..said },
             reason => Said { kind: EventKind::Dropped, reason, ..said },
         }
     }

@@ -2,6 +2,9 @@
 //!
 //! It takes [`Change`]s and keeps the policy repository up to date with them. It does no I/O.
 
+mod nodes;
+mod services;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -9,12 +12,15 @@ use abi::Identity;
 use api::{PodRef, PolicyStatus};
 use ipnetwork::IpNetwork;
 use policy::manifest::{Node, Object, ObjectKey, Pod, Rejected};
+use policy::pod::pod_labels_with;
 use policy::{
-    CidrRegistry, IdentityAllocator, LabelSet, LocalIdentities, Numbers, PolicyKey, Repository, Settings,
-    pod_labels, reserved_labels,
+    CidrRegistry, IdentityAllocator, Label, LabelFilter, LabelSet, LocalIdentities, Numbers, PolicyKey,
+    Repository, Settings, reserved_labels,
 };
 
+use crate::limits;
 use crate::source::Change;
+use services::Services;
 
 /// Who has an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +29,23 @@ pub enum Holder {
     Pod(PodRef),
     /// A node, this one included.
     Node(String),
+    /// The Kubernetes API server, where it is no node of the cluster.
+    ApiServer,
+}
+
+/// What the agent was told of policy, and the numbers that it gave out before.
+#[derive(Clone, Debug, Default)]
+pub struct Beginnings {
+    /// What holds for all policies.
+    pub settings: Settings,
+    /// Which labels of pods count.
+    pub filter: LabelFilter,
+    /// Numbers given to the label sets of pods.
+    pub identities: LocalIdentities,
+    /// Numbers given to the label sets of other nodes.
+    pub node_identities: Option<LocalIdentities>,
+    /// Numbers given to CIDRs.
+    pub cidrs: CidrRegistry,
 }
 
 /// The cluster, seen from one node.
@@ -33,12 +56,15 @@ pub struct Cluster {
     pub repository: Repository,
     /// Numbers given to label sets; to be stored when [`Cluster::take_new_identities`] says so.
     pub identities: LocalIdentities,
+    /// Numbers given to the label sets of other nodes; to be stored with them.
+    pub node_identities: LocalIdentities,
     new_identities: bool,
     new_cidrs: bool,
+    filter: LabelFilter,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
     nodes: BTreeMap<String, Node>,
     pods: BTreeMap<PodRef, Pod>,
-    cluster_ips: BTreeSet<ObjectKey>,
+    services: Services,
     holders: BTreeMap<IpAddr, Holder>,
     /// The addresses that each pod was last found to have.
     placed: BTreeMap<PodRef, Vec<IpAddr>>,
@@ -54,22 +80,20 @@ pub struct Cluster {
 impl Cluster {
     /// A cluster of which nothing is known yet, seen from `node`.
     #[must_use]
-    pub fn new(
-        node: &str,
-        identities: LocalIdentities,
-        cidrs: CidrRegistry,
-        own_addresses: Vec<IpAddr>,
-    ) -> Self {
+    pub fn new(node: &str, beginnings: Beginnings, own_addresses: Vec<IpAddr>) -> Self {
+        let Beginnings { settings, filter, identities, node_identities, cidrs } = beginnings;
         let mut cluster = Self {
             node: node.to_owned(),
-            repository: Repository::new(Settings::default(), Numbers { cidrs, ..Numbers::default() }),
+            repository: Repository::new(settings, Numbers { cidrs, ..Numbers::default() }),
             identities,
+            node_identities: node_identities.unwrap_or_else(LocalIdentities::remote_nodes),
+            filter,
             new_identities: false,
             new_cidrs: false,
             namespaces: BTreeMap::new(),
             nodes: BTreeMap::new(),
             pods: BTreeMap::new(),
-            cluster_ips: BTreeSet::new(),
+            services: Services::default(),
             holders: BTreeMap::new(),
             placed: BTreeMap::new(),
             local: BTreeMap::new(),
@@ -77,16 +101,14 @@ impl Cluster {
             rejected: BTreeMap::new(),
             closing: BTreeSet::new(),
         };
-        for address in cluster.own_addresses.clone() {
-            cluster.set_node_address(address, node);
-        }
+        cluster.place_nodes();
         cluster
     }
 
     /// Takes note of a change.
     pub fn apply(&mut self, change: Change) {
         match change {
-            Change::Set(object) => self.set(object),
+            Change::Set(object) => self.set(*object),
             Change::Rejected(rejected) => self.reject(rejected),
             Change::Removed(key) => self.remove(&key),
             Change::Observed(_) => {}
@@ -142,7 +164,8 @@ impl Cluster {
     #[must_use]
     pub fn labels(&self, pod: &PodRef) -> Option<LabelSet> {
         let pod = self.pods.get(pod)?;
-        Some(pod_labels(pod, self.namespaces.get(pod.meta.namespace()).unwrap_or(&BTreeMap::new())))
+        let of_namespace = self.namespaces.get(pod.meta.namespace());
+        Some(pod_labels_with(pod, of_namespace.unwrap_or(&BTreeMap::new()), &self.filter))
     }
 
     /// The identity of the pod that has an address; [`Identity::UNKNOWN`] where nobody is known to have it.
@@ -167,13 +190,15 @@ impl Cluster {
         let valid = self.repository.policies().filter(|policy| !self.closing.contains(&policy.key));
         let mut all: BTreeMap<String, PolicyStatus> = valid
             .map(|policy| {
-                let name = policy.key.to_string();
-                (name.clone(), PolicyStatus { policy: name, valid: true, message: None })
+                let (name, warnings) = (policy.key.to_string(), limits::sentences(policy));
+                (name.clone(), PolicyStatus { policy: name, valid: true, message: None, warnings })
             })
             .collect();
         for (key, message) in &self.rejected {
             let (policy, message) = (key.to_string(), Some(message.clone()));
-            all.insert(policy.clone(), PolicyStatus { policy, valid: false, message });
+            // What is in force in its place has limits too.
+            let warnings = all.remove(&policy).map(|before| before.warnings).unwrap_or_default();
+            all.insert(policy.clone(), PolicyStatus { policy, valid: false, message, warnings });
         }
         all.into_values().collect()
     }
@@ -181,14 +206,15 @@ impl Cluster {
     /// What a person should know of the cluster's objects.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let services = self.cluster_ips.iter().map(|key| {
-            format!("{key}: cluster IPs are not translated yet; under an egress policy they are judged as addresses outside")
+        let services = self.services.with_cluster_ips().map(|key| {
+            format!("Service {key}: cluster IPs are not translated yet; under an egress policy they are judged as addresses outside")
         });
         let closing = self
             .closing
             .iter()
             .map(|key| format!("{key} is invalid: the pods that it selects are in default deny"));
-        services.chain(closing).collect()
+        let limits = self.repository.policies().flat_map(limits::sentences);
+        services.chain(closing).chain(limits).collect()
     }
 
     /// Notes that addresses were handed to a pod of this node.
@@ -248,12 +274,12 @@ impl Cluster {
                 self.pods.insert(name.clone(), pod);
                 self.place_pod(&name);
             }
-            Object::Service(service) => {
-                if service.cluster_ips.is_empty() {
-                    self.cluster_ips.remove(&key);
-                } else {
-                    self.cluster_ips.insert(key);
-                }
+            Object::Service(service) => self.set_service(service),
+            Object::EndpointSlice(slice) => self.set_slice(slice),
+            Object::CidrGroup(group) => {
+                let labels = group.meta.labels.iter().map(|(key, value)| Label::k8s(key, value)).collect();
+                let cidrs = group.cidrs.into_iter().collect();
+                self.new_cidrs |= self.repository.set_cidr_group(&group.meta.name, labels, cidrs);
             }
             _ => {}
         }
@@ -287,6 +313,7 @@ impl Cluster {
                     for address in node.addresses {
                         self.release(address, &Holder::Node(key.name.clone()));
                     }
+                    self.place_nodes();
                 }
             }
             "Pod" => {
@@ -295,9 +322,9 @@ impl Cluster {
                 self.pods.remove(&name);
                 self.place_pod(&name);
             }
-            "Service" => {
-                self.cluster_ips.remove(key);
-            }
+            "Service" => self.remove_service(key),
+            "EndpointSlice" => self.remove_slice(key),
+            "CiliumCIDRGroup" => self.new_cidrs |= self.repository.remove_cidr_group(&key.name),
             _ => {
                 let policy = self
                     .repository
@@ -310,30 +337,6 @@ impl Cluster {
                 }
             }
         }
-    }
-
-    fn set_node(&mut self, node: Node) {
-        let name = node.meta.name.clone();
-        if let Some(before) = self.nodes.get(&name) {
-            let gone: Vec<IpAddr> = before
-                .addresses
-                .iter()
-                .copied()
-                .filter(|address| !node.addresses.contains(address))
-                .collect();
-            for address in gone {
-                self.release(address, &Holder::Node(name.clone()));
-            }
-        }
-        for address in &node.addresses {
-            self.set_node_address(*address, &name);
-        }
-        self.nodes.insert(name, node);
-    }
-
-    fn set_node_address(&mut self, address: IpAddr, node: &str) {
-        let identity = if node == self.node { Identity::HOST } else { Identity::REMOTE_NODE };
-        self.hold(address, Holder::Node(node.to_owned()), identity, reserved_labels(identity));
     }
 
     fn place_namespace(&mut self, namespace: &str) {
@@ -390,6 +393,7 @@ impl Cluster {
         if self.holders.get(&address) == Some(holder) {
             self.holders.remove(&address);
             self.repository.remove_address(address);
+            self.place_api_server(address);
         }
     }
 }

@@ -4,13 +4,13 @@ use proptest::option::of;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::cilium_peers::cilium_peers;
-use super::cilium_ports::{Layer7, cilium_ports};
-use super::field::{list, object, one_of, perhaps};
-use super::selector::selector;
+use crate::cilium_peers::cilium_peers;
+use crate::cilium_ports::{Layer7, cilium_ports};
+use crate::field::{list, object, one_of, perhaps};
+use crate::selector::selector;
 
 /// A policy about pods.
-pub(super) fn about_pods() -> BoxedStrategy<Value> {
+pub(crate) fn about_pods() -> BoxedStrategy<Value> {
     let subject = || selector(&["app", "k8s:tier", "any:app"], &["web", "db"]);
     let spec = || {
         (subject(), spec("endpointSelector", Layer7::Http, Layer7::All)).prop_map(|(subject, mut spec)| {
@@ -26,7 +26,7 @@ pub(super) fn about_pods() -> BoxedStrategy<Value> {
 }
 
 /// A policy about nodes.
-pub(super) fn about_nodes() -> BoxedStrategy<Value> {
+pub(crate) fn about_nodes() -> BoxedStrategy<Value> {
     let subject = selector(&["zone", "k8s:app"], &["web", "db"]);
     (subject, spec("nodeSelector", Layer7::None, Layer7::Dns))
         .prop_map(|(subject, mut spec)| {
@@ -46,8 +46,8 @@ fn policy(namespace: Option<&str>, mut policy: Value) -> Value {
 
 /// A spec, but for its subject.
 fn spec(subject: &'static str, ingress_layer7: Layer7, egress_layer7: Layer7) -> BoxedStrategy<Value> {
-    let rules = |prefix, layer7| perhaps(list(rule(prefix, layer7), 1, 2));
-    let deny = |prefix| prop_oneof![3 => Just(None), 2 => list(denial(prefix), 1, 2).prop_map(Some)];
+    let rules = |prefix, layer7| perhaps(list(rule(prefix, layer7), 1, 3));
+    let deny = |prefix| prop_oneof![5 => Just(None), 1 => list(denial(prefix), 1, 2).prop_map(Some)];
     let default_deny = prop_oneof![
         3 => Just(None),
         1 => (of(any::<bool>()), of(any::<bool>())).prop_map(|(ingress, egress)| {

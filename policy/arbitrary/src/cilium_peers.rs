@@ -3,18 +3,18 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::field::{list, object, one_of};
-use super::selector::{block, cidr, selector};
+use crate::field::{list, object, one_of};
+use crate::selector::{block, cidr, selector};
 
 /// One field with peers, or none. `prefix` is `from` or `to`; `names`: whether `toFQDNs` may be used.
-pub(super) fn cilium_peers(prefix: &'static str, names: bool) -> BoxedStrategy<(String, Option<Value>)> {
+pub(crate) fn cilium_peers(prefix: &'static str, names: bool) -> BoxedStrategy<(String, Option<Value>)> {
     let field = |name: &'static str, items: BoxedStrategy<Value>| {
         items.prop_map(move |items| (format!("{prefix}{name}"), Some(items)))
     };
     let of_both = prop_oneof![
-        2 => Just((format!("{prefix}Endpoints"), None)),
-        4 => field("Endpoints", list(endpoint(), 0, 2)),
-        3 => field("Entities", list(entity(), 0, 2)),
+        3 => Just((format!("{prefix}Endpoints"), None)),
+        5 => field("Endpoints", list(endpoint(), 0, 2)),
+        4 => field("Entities", list(entity(), 0, 2)),
         1 => field("CIDR", list(prop_oneof![5 => cidr(), 1 => Just(json!("192.0.2.1"))], 0, 2)),
         2 => field("CIDRSet", list(cidr_rule(), 0, 2)),
         1 => field("Nodes", list(selector(&["zone", "app"], &["web", "db"]), 0, 2)),
@@ -53,9 +53,12 @@ fn endpoint() -> BoxedStrategy<Value> {
 fn entity() -> BoxedStrategy<Value> {
     one_of([
         "all",
+        "all",
+        "world",
         "world",
         "world-ipv4",
         "world-ipv6",
+        "cluster",
         "cluster",
         "host",
         "remote-node",

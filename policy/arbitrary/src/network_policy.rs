@@ -5,10 +5,10 @@ use proptest::prelude::*;
 use proptest::sample::subsequence;
 use serde_json::{Value, json};
 
-use super::field::{list, object, one_of, perhaps};
-use super::selector::{block, namespaces, pods};
+use crate::field::{list, object, one_of, perhaps};
+use crate::selector::{block, namespaces, pods};
 
-pub(super) fn network_policy() -> BoxedStrategy<Value> {
+pub(crate) fn network_policy() -> BoxedStrategy<Value> {
     let types = of(subsequence(vec!["Ingress", "Egress"], 1..=2));
     (one_of(["x", "y"]), pods(), types, perhaps(rules("from")), perhaps(rules("to")))
         .prop_map(|(namespace, pods, types, ingress, egress)| {

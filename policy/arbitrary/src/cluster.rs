@@ -3,26 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use netloom_policy::{Enforcement, Settings};
+use policy::{Enforcement, Settings};
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::cilium;
-use super::cluster_network_policy::cluster_network_policy;
-use super::field::{list, object, one_of};
-use super::network_policy::network_policy;
-use super::selector::cidr;
+use crate::cilium;
+use crate::cluster_network_policy::cluster_network_policy;
+use crate::field::{list, object, one_of};
+use crate::network_policy::network_policy;
+use crate::selector::cidr;
 
 /// All that verdicts depend on.
 #[derive(Clone, Debug)]
-pub(crate) struct Case {
+pub struct Case {
     /// Manifests.
-    pub(crate) objects: Vec<Value>,
-    pub(crate) settings: Settings,
+    pub objects: Vec<Value>,
+    /// What the installation chose.
+    pub settings: Settings,
     /// DNS names of addresses.
-    pub(crate) names: BTreeMap<IpAddr, BTreeSet<String>>,
+    pub names: BTreeMap<IpAddr, BTreeSet<String>>,
 }
 
 /// The key of the label by which CIDRs of the security group `sg-1` are found.
@@ -39,7 +40,8 @@ fn labels<const N: usize>(keys: [&'static str; N], values: [&'static str; 2]) ->
         .boxed()
 }
 
-pub(crate) fn namespace(name: &'static str) -> BoxedStrategy<Value> {
+/// Namespace `name`, with labels.
+pub fn namespace(name: &'static str) -> BoxedStrategy<Value> {
     labels(["team"], ["web", "db"])
         .prop_map(move |labels| {
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
@@ -48,7 +50,7 @@ pub(crate) fn namespace(name: &'static str) -> BoxedStrategy<Value> {
 }
 
 /// Node `n1`, `n2`…, with an address of each family.
-pub(crate) fn node(number: usize) -> BoxedStrategy<Value> {
+pub fn node(number: usize) -> BoxedStrategy<Value> {
     labels(["zone", "app"], ["web", "db"])
         .prop_map(move |labels| {
             let address = |addr| json!({"type": "InternalIP", "address": addr});
@@ -64,7 +66,7 @@ pub(crate) fn node(number: usize) -> BoxedStrategy<Value> {
 }
 
 /// A pod of a number of its own, mostly on node `n1`, perhaps on its network.
-pub(crate) fn pod(number: usize) -> BoxedStrategy<Value> {
+pub fn pod(number: usize) -> BoxedStrategy<Value> {
     let port =
         (of(one_of(["http", "dns", "alt"])), one_of([53, 80, 443, 8080]), one_of(["TCP", "UDP", "SCTP"]))
             .prop_map(|(name, port, protocol)| {
@@ -103,7 +105,7 @@ pub(crate) fn pod(number: usize) -> BoxedStrategy<Value> {
 const BACKENDS: [&str; 5] = ["192.0.2.1", "192.0.2.200", "10.0.9.2", "10.0.0.1", "2001:db8::1"];
 
 /// Service `s1`, `s2`…, with the EndpointSlice of one without a selector.
-pub(crate) fn service(number: usize) -> BoxedStrategy<Vec<Value>> {
+pub fn service(number: usize) -> BoxedStrategy<Vec<Value>> {
     let selector = of(one_of([("app", "web"), ("tier", "db")]));
     (one_of(["x", "y"]), labels(["svc"], ["web", "db"]), selector, one_of(BACKENDS))
         .prop_map(move |(namespace, labels, selector, addr)| {
@@ -138,7 +140,7 @@ fn slice(namespace: &str, service: &str, addr: &str) -> Value {
 }
 
 /// The Kubernetes API server: on a node, or outside.
-pub(crate) fn apiserver() -> BoxedStrategy<Vec<Value>> {
+pub fn apiserver() -> BoxedStrategy<Vec<Value>> {
     prop_oneof![
         Just(Vec::new()),
         one_of(["10.0.9.1", "10.0.9.2", "10.0.9.3", "192.0.2.200"]).prop_map(|addr| {
@@ -154,7 +156,7 @@ pub(crate) fn apiserver() -> BoxedStrategy<Vec<Value>> {
 }
 
 /// CIDR group `g1`, `g2`….
-pub(crate) fn group(number: usize) -> BoxedStrategy<Value> {
+pub fn group(number: usize) -> BoxedStrategy<Value> {
     (labels(["env", CLOUD_GROUP], ["web", "db"]), list(cidr(), 0, 2))
         .prop_map(move |(labels, cidrs)| {
             json!({
@@ -167,18 +169,18 @@ pub(crate) fn group(number: usize) -> BoxedStrategy<Value> {
 }
 
 /// A policy of any kind. All of a kind have the same name.
-pub(crate) fn policy() -> BoxedStrategy<Value> {
+pub fn policy() -> BoxedStrategy<Value> {
     prop_oneof![
         3 => network_policy(),
-        5 => cilium::about_pods(),
+        6 => cilium::about_pods(),
         1 => cilium::about_nodes(),
-        2 => cluster_network_policy(),
+        4 => cluster_network_policy(),
     ]
     .boxed()
 }
 
 /// Names that addresses are known by. That pods and nodes have names does not count.
-pub(crate) fn names() -> BoxedStrategy<BTreeMap<IpAddr, BTreeSet<String>>> {
+pub fn names() -> BoxedStrategy<BTreeMap<IpAddr, BTreeSet<String>>> {
     let addr = one_of(["192.0.2.1", "192.0.2.200", "2001:db8::1", "10.0.0.1", "10.0.9.2"]);
     let name = one_of(["a.example.com", "example.com", "b.a.example.com", "example.org"]);
     vec((addr, name), 0..4)
@@ -192,9 +194,10 @@ pub(crate) fn names() -> BoxedStrategy<BTreeMap<IpAddr, BTreeSet<String>>> {
         .boxed()
 }
 
-pub(crate) fn settings() -> BoxedStrategy<Settings> {
+/// What an installation may choose.
+pub fn settings() -> BoxedStrategy<Settings> {
     let enforcement = prop_oneof![
-        10 => Just(Enforcement::Default),
+        20 => Just(Enforcement::Default),
         1 => Just(Enforcement::Always),
         1 => Just(Enforcement::Never),
     ];
@@ -208,7 +211,7 @@ pub(crate) fn settings() -> BoxedStrategy<Settings> {
 }
 
 /// A cluster with some policies.
-pub(crate) fn case() -> BoxedStrategy<Case> {
+pub fn case() -> BoxedStrategy<Case> {
     let pods: Vec<_> = (0..5).map(pod).collect();
     let pods = (pods, 1..=5usize).prop_map(|(mut pods, count)| {
         pods.truncate(count);
@@ -220,7 +223,7 @@ pub(crate) fn case() -> BoxedStrategy<Case> {
         .prop_map(|(apiserver, one, two, g1, g2)| {
             [apiserver, one.unwrap_or_default(), two.unwrap_or_default(), g1, g2].concat()
         });
-    (fixed, pods, lists, vec(policy(), 1..6), names(), settings())
+    (fixed, pods, lists, vec(policy(), 2..8), names(), settings())
         .prop_map(|(fixed, pods, lists, mut policies, names, settings)| {
             for (number, policy) in policies.iter_mut().enumerate() {
                 policy["metadata"]["name"] = format!("policy-{number}").into();

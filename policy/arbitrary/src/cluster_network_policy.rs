@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::field::{list, object, one_of, perhaps};
-use super::selector::{cidr, namespaces, pods, selector};
+use crate::field::{list, object, one_of, perhaps};
+use crate::selector::{cidr, namespaces, pods, selector};
 
-pub(super) fn cluster_network_policy() -> BoxedStrategy<Value> {
+pub(crate) fn cluster_network_policy() -> BoxedStrategy<Value> {
     let tier = one_of(["Admin", "Admin", "Baseline"]);
     // Few priorities, so that names have to decide too.
     let priority = one_of([0, 5, 1000]);

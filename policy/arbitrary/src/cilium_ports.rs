@@ -4,11 +4,11 @@ use proptest::option::of;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::field::{list, object, one_of};
+use crate::field::{list, object, one_of};
 
 /// Which rules of layer 7 a rule may have.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Layer7 {
+pub(crate) enum Layer7 {
     None,
     /// Of a node's egress.
     Dns,
@@ -19,7 +19,7 @@ pub(super) enum Layer7 {
 }
 
 /// The field with ports or ICMP types, or none.
-pub(super) fn cilium_ports(layer7: Layer7) -> BoxedStrategy<Option<(&'static str, Value)>> {
+pub(crate) fn cilium_ports(layer7: Layer7) -> BoxedStrategy<Option<(&'static str, Value)>> {
     let plain = list(item(port()), 0, 2);
     let proxied = match layer7 {
         Layer7::None => plain.clone(),
@@ -30,9 +30,9 @@ pub(super) fn cilium_ports(layer7: Layer7) -> BoxedStrategy<Option<(&'static str
         }
     };
     prop_oneof![
-        3 => Just(None),
-        3 => plain.prop_map(|items| Some(("toPorts", items))),
-        3 => proxied.prop_map(|items| Some(("toPorts", items))),
+        2 => Just(None),
+        2 => plain.prop_map(|items| Some(("toPorts", items))),
+        5 => proxied.prop_map(|items| Some(("toPorts", items))),
         1 => icmps().prop_map(|items| Some(("icmps", items))),
     ]
     .boxed()
@@ -66,18 +66,23 @@ fn http() -> BoxedStrategy<Value> {
 fn tcp_ports() -> BoxedStrategy<Value> {
     let port = prop_oneof![
         3 => one_of(["80", "8080", "http"]).prop_map(|port| json!({"port": port, "protocol": "TCP"})),
-        1 => Just(json!({"port": "80", "endPort": 90, "protocol": "TCP"})),
+        2 => one_of([("80", 90), ("1", 65535)])
+            .prop_map(|(port, end)| json!({"port": port, "endPort": end, "protocol": "TCP"})),
     ];
     list(port, 1, 2)
 }
 
 fn dns() -> BoxedStrategy<Value> {
-    let port = (one_of(["53", "dns"]), one_of(["TCP", "UDP", "ANY"]))
-        .prop_map(|(port, protocol)| json!({"port": port, "protocol": protocol}));
-    let rule = one_of(["*", "*.example.com"]).prop_map(|pattern| json!({"matchPattern": pattern}));
-    (list(port, 1, 1), list(rule, 0, 1))
-        .prop_map(|(ports, rules)| json!({"ports": ports, "rules": {"dns": rules}}))
-        .boxed()
+    let rule = || one_of(["*", "*.example.com"]).prop_map(|pattern| json!({"matchPattern": pattern}));
+    // A list without a rule is none for DNS, and what is not for DNS stands on TCP only.
+    prop_oneof![
+        1 => (one_of(["53", "dns"]), Just("TCP"), Just(json!([]))),
+        4 => (one_of(["53", "dns"]), one_of(["TCP", "UDP", "ANY"]), list(rule(), 1, 1)),
+    ]
+    .prop_map(|(port, protocol, rules)| {
+        json!({"ports": [{"port": port, "protocol": protocol}], "rules": {"dns": rules}})
+    })
+    .boxed()
 }
 
 fn tls() -> BoxedStrategy<Value> {

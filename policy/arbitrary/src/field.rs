@@ -4,19 +4,19 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 /// An object of the fields that are there.
-pub(super) fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
+pub(crate) fn object<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
     Value::Object(fields.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect())
 }
 
 /// One of these.
-pub(super) fn one_of<T: Clone + std::fmt::Debug + 'static, const N: usize>(
+pub(crate) fn one_of<T: Clone + std::fmt::Debug + 'static, const N: usize>(
     items: [T; N],
 ) -> BoxedStrategy<T> {
     proptest::sample::select(Vec::from(items)).boxed()
 }
 
 /// A list of `least` to `most` items.
-pub(super) fn list(
+pub(crate) fn list(
     item: impl Strategy<Value = Value> + 'static,
     least: usize,
     most: usize,
@@ -25,6 +25,6 @@ pub(super) fn list(
 }
 
 /// The same, or no list at all.
-pub(super) fn perhaps(value: impl Strategy<Value = Value> + 'static) -> BoxedStrategy<Option<Value>> {
+pub(crate) fn perhaps(value: impl Strategy<Value = Value> + 'static) -> BoxedStrategy<Option<Value>> {
     proptest::option::of(value).boxed()
 }
