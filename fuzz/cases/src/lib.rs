@@ -44,8 +44,6 @@ mod cluster;
 mod compare;
 #[path = "../../../policy/tests/oracle/facts.rs"]
 mod facts;
-#[path = "../../../policy/tests/oracle/generate/mod.rs"]
-mod generate;
 #[path = "../../../policy/tests/oracle/minimise.rs"]
 mod minimise;
 #[path = "../../../policy/tests/incremental/sequence.rs"]

@@ -5,7 +5,6 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::change::change;
-use crate::generate;
 use crate::sequence::{Sequence, check, report};
 use crate::tally::Tally;
 
@@ -17,7 +16,7 @@ pub fn policies(input: &[u8]) {
     seed.push(0);
     let chance = TestRng::from_seed(RngAlgorithm::PassThrough, &seed);
     let mut runner = TestRunner::new_with_rng(Config::default(), chance);
-    let drawn = (generate::case(), vec(change(), 0..4)).new_tree(&mut runner);
+    let drawn = (policy_arbitrary::case(), vec(change(), 0..4)).new_tree(&mut runner);
     let Ok((start, changes)) = drawn.map(|tree| tree.current()) else { return };
     let sequence = Sequence { start, changes };
     if check(&sequence, &mut Tally::default()).is_err() {
