@@ -70,6 +70,7 @@ impl Lab {
             name: name.clone(),
             nodes,
             ipv4_only: false,
+            agent_arguments: Vec::new(),
             manifests: Batch::default(),
             patience: PATIENCE,
         };

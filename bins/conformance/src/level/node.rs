@@ -8,12 +8,12 @@ use abi::{
     Addr, AddressRecord, CidrRecord, CidrSet, Config, Direction, DropReason, Endpoint, EndpointId, Identity,
     IfIndex, PolicySlot,
 };
-use agent::cluster::{Cluster, Holder};
+use agent::cluster::{Beginnings, Cluster, Holder};
 use agent::source::Change;
 use agent::tables::{cidr_key, compiled_policy};
 use api::PodRef;
+use policy::Compiled;
 use policy::manifest::{Object, ObjectKey, Pod};
-use policy::{CidrRegistry, Compiled, LocalIdentities};
 use scenarios::{Counted, Engine as _, EngineError, Entry, HostEngine, Outcome};
 
 use super::rule_name;
@@ -53,7 +53,7 @@ impl Node {
     pub(super) fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            cluster: Cluster::new(name, LocalIdentities::cluster(), CidrRegistry::new(), Vec::new()),
+            cluster: Cluster::new(name, Beginnings::default(), Vec::new()),
             engine: HostEngine::default(),
             pods: BTreeMap::new(),
             next: 1,
@@ -78,7 +78,7 @@ impl Node {
             {
                 self.connect(pod);
             }
-            self.cluster.apply(Change::Set(thing.object.clone()));
+            self.cluster.apply(Change::Set(Box::new(thing.object.clone())));
         }
     }
 
@@ -115,7 +115,7 @@ impl Node {
             let elsewhere = match self.cluster.holder(address) {
                 Some(Holder::Node(node)) => *node != self.name,
                 Some(Holder::Pod(_)) => here == IfIndex(0),
-                None => false,
+                Some(Holder::ApiServer) | None => false,
             };
             let forward = if elsewhere { UPLINK } else { IfIndex(0) };
             self.engine.set_address(Addr::from(address), AddressRecord { peer, local: here, forward })?;
