@@ -28,7 +28,7 @@ use sequence::{Sequence, check, report};
 use tally::Tally;
 
 /// Sequences, where nobody asks for more.
-const SEQUENCES: u32 = 120;
+const SEQUENCES: u32 = 100;
 
 #[test]
 fn changes_lead_where_a_fresh_start_leads() {
@@ -41,7 +41,8 @@ fn changes_lead_where_a_fresh_start_leads() {
     let strategy = (policy_arbitrary::case(), vec(change(), 1..12))
         .prop_map(|(start, changes)| Sequence { start, changes });
     let outcome = TestRunner::new(config).run(&strategy, |sequence| {
-        check(&sequence, &mut tally.borrow_mut()).map_err(|_| TestCaseError::fail(report(&sequence)))
+        check(&sequence, &mut tally.borrow_mut())
+            .map_err(|failure| TestCaseError::fail(report(&sequence, failure)))
     });
     match outcome {
         Ok(()) => {}
@@ -51,6 +52,8 @@ fn changes_lead_where_a_fresh_start_leads() {
     }
     let tally = tally.into_inner();
     eprintln!("{sequences} sequences, {tally}");
-    assert!(tally.pairs >= 100_000 || sequences < SEQUENCES, "only {} pairs", tally.pairs);
-    tally.assert_varied();
+    if sequences >= SEQUENCES {
+        assert!(tally.pairs >= 100_000, "only {} pairs", tally.pairs);
+        tally.assert_varied();
+    }
 }

@@ -10,7 +10,7 @@ use crate::change::Change;
 use crate::cluster::{Cluster, yaml};
 use crate::compare::{PROBES, compare};
 use crate::facts::Agent;
-use crate::minimise::minimise;
+use crate::minimise::{Failure, minimise};
 use crate::tally::Tally;
 use policy_arbitrary::Case;
 
@@ -23,28 +23,28 @@ pub(crate) struct Sequence {
 
 /// Makes the changes one by one. After each, the repository that lived through them is compared with the oracle and
 /// with a fresh one.
-pub(crate) fn check(sequence: &Sequence, tally: &mut Tally) -> Result<(), String> {
+pub(crate) fn check(sequence: &Sequence, tally: &mut Tally) -> Result<(), Failure> {
     let mut agent = Agent::default();
     let mut case = sequence.start.clone();
     for step in 0..=sequence.changes.len() {
         if let Some(change) = step.checked_sub(1).and_then(|number| sequence.changes.get(number)) {
             change.apply(&mut case);
         }
-        let compared = catch_unwind(AssertUnwindSafe(|| check_step(&mut agent, &case, tally)));
+        let cluster = Cluster::new(&case).map_err(Failure::Rejected)?;
+        let compared = catch_unwind(AssertUnwindSafe(|| check_step(&mut agent, &case, &cluster, tally)));
         let words = compared.unwrap_or_else(|_| Err("a panic, of which the message is above".to_owned()));
-        words.map_err(|words| format!("after {step} changes: {words}"))?;
+        words.map_err(|words| Failure::Differs(format!("after {step} changes: {words}")))?;
     }
     Ok(())
 }
 
-fn check_step(agent: &mut Agent, case: &Case, tally: &mut Tally) -> Result<(), String> {
-    let cluster = Cluster::new(case)?;
+fn check_step(agent: &mut Agent, case: &Case, cluster: &Cluster, tally: &mut Tally) -> Result<(), String> {
     let revision = agent.repository.revision();
     agent.tell(&cluster.facts(case));
     if agent.repository.revision() < revision {
         return Err("the revision went back".to_owned());
     }
-    compare(&cluster, agent, tally)?;
+    compare(cluster, agent, tally)?;
     let mut fresh = Agent::default();
     fresh.tell(&cluster.facts(case));
     for asked in cluster.asked() {
@@ -111,27 +111,33 @@ fn compare_size(old: &Compiled, new: &Compiled) -> Result<(), String> {
 }
 
 /// The smallest sequence that fails, with what differs in it.
-pub(crate) fn report(sequence: &Sequence) -> String {
-    let fails = |sequence: &Sequence| check(sequence, &mut Tally::default()).is_err();
+pub(crate) fn report(sequence: &Sequence, failure: Failure) -> String {
+    let mut text = match failure {
+        Failure::Rejected(words) => return words,
+        Failure::Differs(words) => words,
+    };
+    let check = |sequence: &Sequence| check(sequence, &mut Tally::default());
     let mut small = sequence.clone();
     loop {
         let before = small.changes.len();
         for number in (0..small.changes.len()).rev() {
             let mut smaller = small.clone();
             smaller.changes.remove(number);
-            if fails(&smaller) {
+            if matches!(check(&smaller), Err(Failure::Differs(_))) {
                 small = smaller;
             }
         }
         let changes = small.changes.clone();
         small.start = minimise(small.start, |start| {
-            fails(&Sequence { start: start.clone(), changes: changes.clone() })
+            check(&Sequence { start: start.clone(), changes: changes.clone() })
         });
         if small.changes.len() == before {
             break;
         }
     }
-    let mut text = check(&small, &mut Tally::default()).err().unwrap_or_default();
+    if let Err(Failure::Differs(words)) = check(&small) {
+        text = words;
+    }
     let Case { settings, names, objects } = &small.start;
     let objects: Vec<String> = objects.iter().map(yaml).collect();
     let _ = write!(text, "\n  {settings:?}\n  names: {names:?}\n{}", objects.join("---\n"));

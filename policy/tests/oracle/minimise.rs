@@ -4,30 +4,40 @@ use serde_json::Value;
 
 use policy_arbitrary::Case;
 
-/// Leaves out whatever the failure does not need: objects, then fields and items within them.
-pub(crate) fn minimise(mut case: Case, fails: impl Fn(&Case) -> bool) -> Case {
+/// What is wrong with a case.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It is not valid: the generator's mistake, or the parser's.
+    Rejected(String),
+    /// Two answers differ, or somebody panicked.
+    Differs(String),
+}
+
+/// Leaves out whatever a difference does not need: objects, then fields and items within them.
+pub(crate) fn minimise(mut case: Case, check: impl Fn(&Case) -> Result<(), Failure>) -> Case {
+    let fails = |case: &Case| matches!(check(case), Err(Failure::Differs(_)));
     loop {
         let before = case.clone();
         for number in (0..case.objects.len()).rev() {
             let mut smaller = case.clone();
             smaller.objects.remove(number);
-            keep_if(&mut case, smaller, &fails);
+            keep_if(&mut case, smaller, fails);
         }
         for number in 0..case.objects.len() {
             let mut at = 0;
             while let Some(smaller) = without(&case.objects[number], &mut at.clone()) {
                 let candidate = Case { objects: replaced(&case.objects, number, smaller), ..case.clone() };
                 // Where something went, another thing is in its place.
-                if !keep_if(&mut case, candidate, &fails) {
+                if !keep_if(&mut case, candidate, fails) {
                     at += 1;
                 }
             }
         }
         let (no_names, settings) = (Default::default(), Default::default());
         let smaller = Case { names: no_names, ..case.clone() };
-        keep_if(&mut case, smaller, &fails);
+        keep_if(&mut case, smaller, fails);
         let smaller = Case { settings, ..case.clone() };
-        keep_if(&mut case, smaller, &fails);
+        keep_if(&mut case, smaller, fails);
         if case.objects == before.objects {
             return case;
         }

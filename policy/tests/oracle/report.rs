@@ -5,18 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::cluster::{Cluster, yaml};
 use crate::compare::compare;
 use crate::facts::Agent;
-use crate::minimise::minimise;
+use crate::minimise::{Failure, minimise};
 use crate::tally::Tally;
 use policy_arbitrary::Case;
-
-/// What is wrong with a case.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// It is not valid: the generator's mistake, or the parser's.
-    Rejected(String),
-    /// Two answers differ, or somebody panicked.
-    Differs(String),
-}
 
 /// Compares all answers of a cluster that is built from scratch.
 pub(crate) fn check(case: &Case, tally: &mut Tally) -> Result<(), Failure> {
@@ -37,7 +28,7 @@ pub(crate) fn report(case: &Case, failure: Failure, check: impl Fn(&Case) -> Res
         Failure::Rejected(words) => return words,
         Failure::Differs(words) => words,
     };
-    let small = minimise(case.clone(), |case| matches!(check(case), Err(Failure::Differs(_))));
+    let small = minimise(case.clone(), &check);
     if let Err(Failure::Differs(of_small)) = check(&small) {
         words = of_small;
     }
