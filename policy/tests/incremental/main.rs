@@ -38,7 +38,7 @@ fn changes_lead_where_a_fresh_start_leads() {
     // Sequences are cut down by ourselves.
     let config =
         Config { cases: sequences, max_shrink_iters: 0, failure_persistence: None, ..Config::default() };
-    let strategy = (policy_arbitrary::case(), vec(change(), 1..12))
+    let strategy = (policy_arbitrary::case(), vec((change(), any::<bool>()), 1..16))
         .prop_map(|(start, changes)| Sequence { start, changes });
     let outcome = TestRunner::new(config).run(&strategy, |sequence| {
         check(&sequence, &mut tally.borrow_mut())

@@ -18,32 +18,43 @@ use policy_arbitrary::Case;
 #[derive(Clone, Debug)]
 pub(crate) struct Sequence {
     pub(crate) start: Case,
-    pub(crate) changes: Vec<Change>,
+    /// Each with whether the repository is asked before the next.
+    pub(crate) changes: Vec<(Change, bool)>,
 }
 
-/// Makes the changes one by one. After each, the repository that lived through them is compared with the oracle and
+/// Makes the changes one by one. Where it is asked, the repository that lived through them is compared with the oracle and
 /// with a fresh one.
 pub(crate) fn check(sequence: &Sequence, tally: &mut Tally) -> Result<(), Failure> {
     let mut agent = Agent::default();
     let mut case = sequence.start.clone();
     for step in 0..=sequence.changes.len() {
-        if let Some(change) = step.checked_sub(1).and_then(|number| sequence.changes.get(number)) {
+        let change = step.checked_sub(1).and_then(|number| sequence.changes.get(number));
+        if let Some((change, _)) = change {
             change.apply(&mut case);
         }
+        let asked = step == sequence.changes.len() || change.is_none_or(|(_, asked)| *asked);
         let cluster = Cluster::new(&case).map_err(Failure::Rejected)?;
-        let compared = catch_unwind(AssertUnwindSafe(|| check_step(&mut agent, &case, &cluster, tally)));
+        let compared = catch_unwind(AssertUnwindSafe(|| {
+            check_step(&mut agent, &case, &cluster, asked.then_some(&mut *tally))
+        }));
         let words = compared.unwrap_or_else(|_| Err("a panic, of which the message is above".to_owned()));
         words.map_err(|words| Failure::Differs(format!("after {step} changes: {words}")))?;
     }
     Ok(())
 }
 
-fn check_step(agent: &mut Agent, case: &Case, cluster: &Cluster, tally: &mut Tally) -> Result<(), String> {
+fn check_step(
+    agent: &mut Agent,
+    case: &Case,
+    cluster: &Cluster,
+    asked: Option<&mut Tally>,
+) -> Result<(), String> {
     let revision = agent.repository.revision();
     agent.tell(&cluster.facts(case));
     if agent.repository.revision() < revision {
         return Err("the revision went back".to_owned());
     }
+    let Some(tally) = asked else { return Ok(()) };
     compare(cluster, agent, tally)?;
     let mut fresh = Agent::default();
     fresh.tell(&cluster.facts(case));
@@ -141,7 +152,7 @@ pub(crate) fn report(sequence: &Sequence, failure: Failure) -> String {
     let Case { settings, names, objects } = &small.start;
     let objects: Vec<String> = objects.iter().map(yaml).collect();
     let _ = write!(text, "\n  {settings:?}\n  names: {names:?}\n{}", objects.join("---\n"));
-    for change in &small.changes {
+    for (change, _) in &small.changes {
         let _ = match change {
             Change::Set(objects) => {
                 let objects: Vec<String> = objects.iter().map(yaml).collect();
