@@ -1,17 +1,21 @@
-//! Benchmarks of the datapath.
+//! Benchmarks of the datapath and of policies.
 //!
 //! [`datapath`] measures what a packet costs in the programs of a node, beside the same programs with another
-//! layout of policies. [`cli`] is its command line.
+//! layout of policies. [`policy`] measures what it costs to resolve and compile policies. [`cli`] is their command line.
 //!
 //! ```no_run
 //! use netloom_benches::datapath::{Options, run};
 //!
 //! let report = run(&Options::quick())?;
 //! println!("{report}");
-//! # Ok::<(), netloom_benches::datapath::Error>(())
+//! # Ok::<(), netloom_benches::Error>(())
 //! ```
 //!
 //! What this crate does not do: measure throughput, latency or anything else that needs links and hosts.
 
 pub mod cli;
 pub mod datapath;
+mod error;
+pub mod policy;
+
+pub use error::Error;

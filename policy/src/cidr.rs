@@ -60,14 +60,10 @@ pub fn canonical(cidr: IpNetwork) -> IpNetwork {
     IpNetwork::new(cidr.network(), cidr.prefix()).unwrap_or(cidr)
 }
 
-/// Whether all of `inner` lies in `outer`.
+/// Whether all of `inner` lies in `outer`, whatever their host bits.
 #[must_use]
 pub fn contains(outer: IpNetwork, inner: IpNetwork) -> bool {
-    match (outer, inner) {
-        (IpNetwork::V4(outer), IpNetwork::V4(inner)) => inner.is_subnet_of(outer),
-        (IpNetwork::V6(outer), IpNetwork::V6(inner)) => inner.is_subnet_of(outer),
-        _ => false,
-    }
+    outer.prefix() <= inner.prefix() && outer.contains(inner.ip())
 }
 
 /// `0.0.0.0/0` and `::/0`, each with the identity of what lies outside the cluster.
@@ -254,6 +250,7 @@ mod tests {
         assert_eq!(registry.set_of("10.1.2.3".parse().unwrap()), narrow);
         assert!(registry.covers(net("10.0.0.0/8"), narrow));
         let wide = registry.set_of("10.2.0.1".parse().unwrap());
+        assert!(registry.covers(net("10.9.9.9/8"), narrow), "host bits do not count");
         assert!(registry.covers(net("10.0.0.0/8"), wide) && !registry.covers(net("10.1.0.0/16"), wide));
         // Users are counted; numbers are not used again.
         assert!(!registry.acquire(net("10.1.0.0/16")));

@@ -157,8 +157,7 @@ pub fn convert(policy: &NetworkPolicy, ranges: &Ranges) -> Result<Converted, Vec
             writer.notes.extend(ignored.map(|place| Remark { place, kind: RemarkKind::NoEffect }));
             continue;
         }
-        let mut items: Vec<Value> =
-            rules.iter().flat_map(|rule| writer.rule(rule, direction)).collect();
+        let mut items: Vec<Value> = rules.iter().flat_map(|rule| writer.rule(rule, direction)).collect();
         // An empty rule names nobody, and closes the direction all the same.
         if items.is_empty() {
             items.push(json!({}));
@@ -179,7 +178,8 @@ pub fn convert(policy: &NetworkPolicy, ranges: &Ranges) -> Result<Converted, Vec
     });
     let Writer { notes, mut errors, .. } = writer;
     if errors.is_empty() {
-        let invalid = manifest::parse(&object.to_string(), "converted", 1).into_iter().filter_map(Result::err);
+        let invalid =
+            manifest::parse(&object.to_string(), "converted", 1).into_iter().filter_map(Result::err);
         errors.extend(invalid.flat_map(|rejected| rejected.diagnostics).map(|diagnostic| Remark {
             place: policy.origin.clone(),
             kind: RemarkKind::Invalid { message: format!("{}: {}", diagnostic.path, diagnostic.message) },
@@ -387,7 +387,10 @@ fn ports(ports: &[NetworkPolicyPort]) -> Vec<Value> {
         fields.insert("port".into(), text.into());
         Value::Object(fields)
     };
-    ports.chunks(MAX_PORTS).map(|ports| json!({"ports": ports.iter().map(port).collect::<Vec<_>>()})).collect()
+    ports
+        .chunks(MAX_PORTS)
+        .map(|ports| json!({"ports": ports.iter().map(port).collect::<Vec<_>>()}))
+        .collect()
 }
 
 fn block((cidr, except): &Block<'_>) -> Value {
@@ -407,9 +410,7 @@ fn text((cidr, except): &Block<'_>) -> String {
 /// Whether blocks match every address of both families.
 fn is_everything(blocks: &[Block<'_>]) -> bool {
     let all = |ipv4: bool| {
-        blocks.iter().any(|(cidr, except)| {
-            cidr.prefix() == 0 && cidr.is_ipv4() == ipv4 && except.is_empty()
-        })
+        blocks.iter().any(|(cidr, except)| cidr.prefix() == 0 && cidr.is_ipv4() == ipv4 && except.is_empty())
     };
     all(true) && all(false)
 }

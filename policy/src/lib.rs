@@ -105,7 +105,7 @@ mod verdict;
 
 pub use cidr::CidrRegistry;
 pub use compile::Compiled;
-pub use diagnostic::Diagnostic;
+pub use diagnostic::{Diagnostic, Renderer};
 pub use facts::{ServiceFacts, ServiceKey};
 pub use identity::{IdentityAllocator, LocalIdentities, reserved_labels};
 pub use label::{Label, LabelSet, Source};
@@ -123,5 +123,5 @@ pub use resolve::{Explanation, Holding, Resolved};
 pub use rule::{Action, Authentication, Policy, Rule, Spec, Subject, Tier};
 pub use selector::Selector;
 pub use settings::{Enforcement, Settings, UnknownEnforcement};
-pub use tables::{PortRange, Tables};
+pub use tables::{PortRange, Tables, prefixes};
 pub use verdict::Verdict;

@@ -6,7 +6,8 @@ use std::str::FromStr;
 /// A pattern of DNS names, or one name: Cilium's `matchPattern` and `matchName` (`pkg/fqdn/matchpattern`).
 ///
 /// A `*` stands for any number of letters, digits, `-` and `_`, but no dot; a leading `**.` for one or more whole
-/// labels; a pattern of stars alone for every name. Lower case, without the dot at the end.
+/// labels; a pattern of stars alone for every name, a dot alone for the root. Lower case, without the dot at
+/// the end.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NamePattern(String);
 
@@ -36,7 +37,7 @@ impl NamePattern {
     pub fn matches(&self, name: &str) -> bool {
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let pattern = self.0.as_str();
-        if pattern.bytes().all(|byte| byte == b'*') {
+        if !pattern.is_empty() && pattern.bytes().all(|byte| byte == b'*') {
             return name.split('.').all(|label| !label.is_empty() && label.bytes().all(in_label))
                 || name.is_empty();
         }
@@ -121,6 +122,8 @@ mod tests {
         assert!(matches("a*b*c.com", "a-x-b-y-c.com"));
         assert!(matches("*", "example.com"));
         assert!(matches("*", "localhost"));
+        assert!(matches("*", ".") && matches(".", "."));
+        assert!(!matches(".", "example.com"));
     }
 
     #[test]

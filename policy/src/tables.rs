@@ -135,7 +135,8 @@ pub(crate) const fn other_index(proto: u8) -> usize {
 }
 
 /// The prefixes that make up the ports from `first` to `last`: first port and bits.
-pub(crate) fn prefixes(first: u16, last: u16) -> Vec<(u16, u8)> {
+#[must_use]
+pub fn prefixes(first: u16, last: u16) -> Vec<(u16, u8)> {
     let (mut next, end) = (u32::from(first), u32::from(last) + 1);
     let mut found = Vec::new();
     while next < end {

@@ -29,7 +29,6 @@
 //! pushes out an old one, as on a busy node.
 
 mod case;
-mod error;
 mod frame;
 mod measure;
 mod report;
@@ -42,7 +41,7 @@ use std::io;
 
 use nix::unistd::geteuid;
 
-pub use error::Error;
+pub use crate::error::Error;
 pub use report::{CaseTime, Direction, Kind, Layout, Order, ProgramSize, Report, TableSize, VerdictTime};
 
 /// How much to measure.

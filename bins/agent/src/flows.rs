@@ -53,6 +53,7 @@ impl FlowLog {
 pub fn side(cluster: &Cluster, side: &flow::Side) -> FlowSide {
     let (pod, entity) = match cluster.holder(side.address) {
         Some(Holder::Pod(pod)) => (Some(pod.clone()), None),
+        Some(Holder::ApiServer) => (None, Some("kube-apiserver".into())),
         _ => (None, Some(entity(side.peer.identity, side.address))),
     };
     FlowSide { address: side.address, port: side.port, identity: side.peer.identity.0, pod, entity }
@@ -66,6 +67,7 @@ fn entity(identity: Identity, address: IpAddr) -> String {
         Identity::KUBE_APISERVER => "kube-apiserver".into(),
         Identity::WORLD | Identity::WORLD_IPV4 | Identity::WORLD_IPV6 => "world".into(),
         Identity::UNKNOWN => "unknown".into(),
+        Identity(number) if number & Identity::REMOTE_NODE_SCOPE != 0 => "remote-node".into(),
         // It was a pod's when the packet passed.
         other => format!("identity {} at {address}", other.0),
     }
@@ -91,6 +93,7 @@ mod tests {
             reason: None,
             reason_code: None,
             rules: Vec::new(),
+            log: None,
             length: 60,
         };
         (0..KEPT as u64 + 10).for_each(|time| log.push(flow(time)));

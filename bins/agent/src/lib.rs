@@ -16,6 +16,7 @@ pub mod cluster;
 pub mod endpoint;
 pub mod engine;
 pub mod flows;
+pub mod limits;
 mod readable;
 pub mod server;
 pub mod source;
@@ -24,12 +25,12 @@ pub mod tables;
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use args::Args;
 use engine::Engine;
 use flows::FlowLog;
-use server::Server;
+use server::{Enforced, Server};
 use source::Manifests;
 
 /// Runs the agent until it is told to stop. What it enforces stays in force.
@@ -40,13 +41,13 @@ pub async fn run(args: Args) -> Result<()> {
     std::fs::create_dir_all(&args.state_dir)
         .with_context(|| format!("creating {}", args.state_dir.display()))?;
     let flows = FlowLog::default();
-    let (revision, enforced) = watch::channel(0);
+    let (publish, enforced) = Enforced::channel();
     let (changes, changed) = mpsc::channel(1024);
     let (calls, called) = mpsc::channel(64);
 
-    let engine = Engine::new(args.clone(), flows.clone(), revision).await?;
+    let engine = Engine::new(args.clone(), flows.clone(), publish).await?;
     let listener = Server::listen(&args.socket)?;
-    let server = Server { calls, revision: enforced, flows };
+    let server = Server { calls, enforced, flows };
     let mut terminate = signal(SignalKind::terminate()).context("waiting for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("waiting for signals")?;
     tracing::info!(node = args.node, socket = %args.socket.display(), "started");

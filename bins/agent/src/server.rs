@@ -17,13 +17,31 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::engine::Call;
 use crate::flows::FlowLog;
 
+/// The revisions that are enforced: each one's sender, or receiver.
+#[derive(Clone, Debug)]
+pub struct Enforced<T> {
+    /// Of the source's objects.
+    pub objects: T,
+    /// Of all that policy depends on.
+    pub policy: T,
+}
+
+impl Enforced<watch::Sender<u64>> {
+    /// Nothing is enforced yet: where to say what is, and where to hear of it.
+    #[must_use]
+    pub fn channel() -> (Self, Enforced<watch::Receiver<u64>>) {
+        let ((objects, objects_heard), (policy, policy_heard)) = (watch::channel(0), watch::channel(0));
+        (Self { objects, policy }, Enforced { objects: objects_heard, policy: policy_heard })
+    }
+}
+
 /// What a connection needs to answer.
 #[derive(Clone, Debug)]
 pub struct Server {
     /// Where calls for the engine go.
     pub calls: mpsc::Sender<Call>,
-    /// The revision that is enforced.
-    pub revision: watch::Receiver<u64>,
+    /// The revisions that are enforced.
+    pub enforced: Enforced<watch::Receiver<u64>>,
     /// Flows.
     pub flows: FlowLog,
 }
@@ -82,7 +100,13 @@ impl Server {
             match request {
                 Request::Flows { last, follow } => self.send_flows(&mut stream, last, follow).await?,
                 Request::Wait { revision, timeout_ms } => {
-                    let reply = self.wait(revision, Duration::from_millis(timeout_ms)).await;
+                    let timeout = Duration::from_millis(timeout_ms);
+                    let reply = wait("revision", &self.enforced.objects, revision, timeout).await;
+                    send(&mut stream, &reply).await?;
+                }
+                Request::WaitPolicy { revision, timeout_ms } => {
+                    let timeout = Duration::from_millis(timeout_ms);
+                    let reply = wait("policy revision", &self.enforced.policy, revision, timeout).await;
                     send(&mut stream, &reply).await?;
                 }
                 request => {
@@ -103,22 +127,6 @@ impl Server {
             return gone();
         }
         answered.await.unwrap_or_else(|_| gone())
-    }
-
-    async fn wait(&self, revision: u64, timeout: Duration) -> Reply {
-        let mut enforced = self.revision.clone();
-        let reached =
-            tokio::time::timeout(timeout, enforced.wait_for(|enforced| *enforced >= revision)).await;
-        match reached {
-            Ok(Ok(_)) => Reply::Done,
-            _ => Reply::Error(ErrorReply {
-                code: ErrorCode::Timeout,
-                message: format!(
-                    "revision {revision} is not enforced yet: the node is at {}",
-                    *self.revision.borrow()
-                ),
-            }),
-        }
     }
 
     async fn send_flows(&self, stream: &mut UnixStream, last: usize, follow: bool) -> Result<()> {
@@ -143,6 +151,18 @@ impl Server {
                 }
             }
         }
+    }
+}
+
+/// Waits until a revision is enforced.
+async fn wait(kind: &str, enforced: &watch::Receiver<u64>, revision: u64, timeout: Duration) -> Reply {
+    let mut heard = enforced.clone();
+    match tokio::time::timeout(timeout, heard.wait_for(|enforced| *enforced >= revision)).await {
+        Ok(Ok(_)) => Reply::Done,
+        _ => Reply::Error(ErrorReply {
+            code: ErrorCode::Timeout,
+            message: format!("{kind} {revision} is not enforced yet: the node is at {}", *enforced.borrow()),
+        }),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use abi::{CidrKey, Peer, PeerClass};
+use abi::{CidrKey, Peer, PeerClass, PortClass};
 use datapath::{CompiledPolicy, PortPrefix, only_opens};
 use imbl::ordmap::DiffItem;
 use ipnetwork::IpNetwork;
@@ -18,8 +18,8 @@ pub fn compiled_policy(tables: &Tables) -> CompiledPolicy {
             cells[(peer.0 * tables.stride + port.0) as usize] = *cell;
         }
     }
+    // No proxy is there to be named.
     for cell in &mut cells {
-        // The number of a proxy; none of them exists yet, so there is no port to send anything to.
         cell.proxy_port = 0;
     }
     CompiledPolicy {
@@ -37,11 +37,19 @@ pub fn compiled_policy(tables: &Tables) -> CompiledPolicy {
     }
 }
 
+/// What the rule that decides about a pair of classes wants reported.
+#[must_use]
+pub fn log(tables: &Tables, peer: PeerClass, port: PortClass) -> Option<&str> {
+    let number = tables.cell(peer, port).cookie.checked_sub(1)?;
+    tables.logs.get(number as usize).map(AsRef::as_ref)
+}
+
 /// Peers that come and peers that go, where that is all that changes, and those that come are allowed no less
 /// than before.
 #[must_use]
 pub fn peer_changes(old: &Tables, new: &Tables) -> Option<(BTreeMap<Peer, PeerClass>, BTreeSet<Peer>)> {
     let alike = old.allow_all == new.allow_all
+        && old.audit == new.audit
         && old.ports == new.ports
         && old.ranges == new.ranges
         && old.other_ports == new.other_ports

@@ -87,6 +87,13 @@ pub enum Request {
         /// How long to wait at most, in milliseconds.
         timeout_ms: u64,
     },
+    /// Waits until all pods of the node have realised this revision of the policies or a later one.
+    WaitPolicy {
+        /// The revision: [`Status::policy_revision`].
+        revision: u64,
+        /// How long to wait at most, in milliseconds.
+        timeout_ms: u64,
+    },
     /// Asks for flows: the newest `last` that are still kept, oldest first, then new ones if `follow`.
     Flows {
         /// How many kept flows to send first.
@@ -181,6 +188,16 @@ pub struct Status {
     pub ready: bool,
     /// The revision of the source that is enforced.
     pub revision: u64,
+    /// The revision of all that policy depends on, as the agent knows it: it grows with each change. Pods may have
+    /// realised an earlier one.
+    #[serde(default)]
+    pub policy_revision: u64,
+    /// What holds where policies say nothing else: `default`, `always` or `never`.
+    #[serde(default)]
+    pub policy_enforcement: String,
+    /// Whether what policies would drop is let through and reported.
+    #[serde(default)]
+    pub policy_audit: bool,
     /// The node's ranges of pod addresses.
     pub pod_cidrs: Vec<IpNetwork>,
     /// Addresses in use.
@@ -235,6 +252,9 @@ pub struct EndpointStatus {
     pub ingress_enforced: bool,
     /// Whether policy is enforced on packets from it.
     pub egress_enforced: bool,
+    /// The revision of the policies that its tables have realised; zero where none is known for it yet.
+    #[serde(default)]
+    pub policy_revision: u64,
 }
 
 /// A policy that the agent knows.
@@ -246,6 +266,9 @@ pub struct PolicyStatus {
     pub valid: bool,
     /// Why not.
     pub message: Option<String>,
+    /// What of it the datapath does not do yet, as sentences with its name.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// What the datapath did with a packet.
@@ -309,6 +332,9 @@ pub struct FlowRecord {
     pub reason_code: Option<u8>,
     /// The rules that decided, or for a packet that no rule allowed the policies that closed the direction.
     pub rules: Vec<RuleRef>,
+    /// What the deciding rule wants reported (Cilium's `log.value`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
     /// The packet's length in bytes.
     pub length: u32,
 }

@@ -14,7 +14,8 @@ use crate::store::Store;
 use crate::wait;
 
 /// Kinds without a namespace that a lab's user may delete.
-const CLUSTER_SCOPED: [&str; 2] = ["Namespace", "CiliumClusterwideNetworkPolicy"];
+const CLUSTER_SCOPED: [&str; 4] =
+    ["Namespace", "CiliumClusterwideNetworkPolicy", "ClusterNetworkPolicy", "CiliumCIDRGroup"];
 
 /// Writes a batch to the store; with `patience`, waits until it is enforced. Says the revision.
 ///
@@ -73,7 +74,7 @@ pub fn delete(name: &LabName, keys: &[ObjectKey], patience: Option<Duration>) ->
 /// # Errors
 /// When the kind is not known.
 pub fn key(kind: &str, name: &str) -> Result<ObjectKey> {
-    const KINDS: [(&str, &str); 14] = [
+    const KINDS: [(&str, &str); 18] = [
         ("pod", "Pod"),
         ("pods", "Pod"),
         ("po", "Pod"),
@@ -85,6 +86,10 @@ pub fn key(kind: &str, name: &str) -> Result<ObjectKey> {
         ("cnp", "CiliumNetworkPolicy"),
         ("ciliumclusterwidenetworkpolicy", "CiliumClusterwideNetworkPolicy"),
         ("ccnp", "CiliumClusterwideNetworkPolicy"),
+        ("clusternetworkpolicy", "ClusterNetworkPolicy"),
+        ("ciliumcidrgroup", "CiliumCIDRGroup"),
+        ("ccg", "CiliumCIDRGroup"),
+        ("endpointslice", "EndpointSlice"),
         ("service", "Service"),
         ("svc", "Service"),
         ("node", "Node"),

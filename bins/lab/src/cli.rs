@@ -72,6 +72,38 @@ impl Patience {
     }
 }
 
+/// What all agents are told of policy, in the words of their own options.
+#[derive(Debug, Args)]
+struct PolicyFlags {
+    /// When pods are closed to what no policy allows: default, always or never.
+    #[arg(long, value_name = "MODE")]
+    policy_enforcement_mode: Option<policy::Enforcement>,
+    /// Let through what policies would drop, and report it.
+    #[arg(long)]
+    policy_audit_mode: bool,
+    /// What CIDR rules of Cilium's policies match beside what lies outside the cluster: nodes.
+    #[arg(long, value_name = "WHAT", value_parser = ["nodes"])]
+    policy_cidr_match_mode: Option<String>,
+    /// Which labels make identities, beside the usual ones: [SOURCE:][!]EXPRESSION, apart by spaces.
+    #[arg(long, value_name = "PATTERNS")]
+    labels: Option<String>,
+}
+
+impl PolicyFlags {
+    /// The agents' arguments. The labels are checked here: an agent that refuses them would not start.
+    fn arguments(&self) -> Result<Vec<String>> {
+        if let Some(labels) = &self.labels {
+            labels.parse::<policy::LabelFilter>().context("--labels")?;
+        }
+        let mode = self.policy_enforcement_mode.map(|mode| format!("--policy-enforcement-mode={mode}"));
+        let audit = self.policy_audit_mode.then(|| "--policy-audit-mode".to_owned());
+        let cidrs =
+            self.policy_cidr_match_mode.as_ref().map(|mode| format!("--policy-cidr-match-mode={mode}"));
+        let labels = self.labels.as_ref().map(|labels| format!("--labels={labels}"));
+        Ok([mode, audit, cidrs, labels].into_iter().flatten().collect())
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make a cluster on this machine: nodes and pods are network namespaces.
@@ -87,6 +119,8 @@ enum Command {
         /// Leave IPv6 out.
         #[arg(long)]
         ipv4_only: bool,
+        #[command(flatten)]
+        policy: PolicyFlags,
         /// How long agents and pods may take, in seconds.
         #[arg(long, default_value_t = 30)]
         timeout: u64,
@@ -202,10 +236,15 @@ enum Command {
 /// When it fails; the error is for a person.
 pub fn run(args: LabArgs) -> Result<ExitCode> {
     match args.command {
-        Command::Up { which, nodes, apply, ipv4_only, timeout, how } => {
-            let manifests = Batch::read(&apply)?;
-            let up =
-                Up { name: which.name, nodes, ipv4_only, manifests, patience: Duration::from_secs(timeout) };
+        Command::Up { which, nodes, apply, ipv4_only, policy, timeout, how } => {
+            let up = Up {
+                name: which.name,
+                nodes,
+                ipv4_only,
+                agent_arguments: policy.arguments()?,
+                manifests: Batch::read(&apply)?,
+                patience: Duration::from_secs(timeout),
+            };
             up.run(&Progress::new())?;
             print_status(&up.name, &how)?;
         }
@@ -213,7 +252,12 @@ pub fn run(args: LabArgs) -> Result<ExitCode> {
             let batch = Batch::read(&file)?;
             let revision = change::apply(&which.name, &batch, patience.duration())?;
             let applied: Vec<_> = batch.items.iter().map(|item| item.key.to_string()).collect();
-            print_change("applied", &applied, revision, &how)?;
+            // Agents know what they can do; before they enforce the change they know nothing of it.
+            let warnings = match patience.duration() {
+                Some(_) => status::warnings(&which.name, &applied)?,
+                None => Vec::new(),
+            };
+            print_change("applied", &applied, &warnings, revision, &how)?;
         }
         Command::Delete { which, file, kind, object, patience, how } => {
             let keys = match (kind, object) {
@@ -225,7 +269,7 @@ pub fn run(args: LabArgs) -> Result<ExitCode> {
             ensure!(named || !removed.is_empty(), "there is no {}", keys[0]);
             let removed: Vec<_> = removed.iter().map(ToString::to_string).collect();
             let revision = status::status(&which.name)?.revision;
-            print_change("deleted", &removed, revision, &how)?;
+            print_change("deleted", &removed, &[], revision, &how)?;
         }
         Command::Exec { which, place, program } => exec::exec(&State::load(&which.name)?, &place, &program)?,
         Command::Probe { which, from, to, port, family, timeout, how } => {
@@ -277,13 +321,18 @@ fn print_status(name: &LabName, how: &How) -> Result<()> {
     if how.output == Output::Text { say(&status::text(&status, Colours::of_stdout())) } else { json(&status) }
 }
 
-fn print_change(verb: &str, objects: &[String], revision: u64, how: &How) -> Result<()> {
+fn print_change(verb: &str, objects: &[String], warnings: &[String], revision: u64, how: &How) -> Result<()> {
     if how.output == Output::Text {
-        let lines: Vec<_> = objects.iter().map(|object| format!("{object} {verb}")).collect();
-        say(&lines.join("\n"))
-    } else {
-        json(&serde_json::json!({verb: objects, "revision": revision}))
+        let colours = Colours::of_stdout();
+        let lines = objects.iter().map(|object| format!("{object} {verb}"));
+        let warnings = warnings.iter().map(|warning| format!("{} {warning}", colours.notable("warning:")));
+        return say(&lines.chain(warnings).collect::<Vec<_>>().join("\n"));
     }
+    let mut document = serde_json::json!({verb: objects, "revision": revision});
+    if !warnings.is_empty() {
+        document["warnings"] = warnings.into();
+    }
+    json(&document)
 }
 
 fn print_flows(state: &State, follow: bool, last: usize, output: Output) -> Result<()> {

@@ -123,6 +123,9 @@ pub fn line(flow: &FlowRecord, colours: Colours) -> String {
     if !flow.rules.is_empty() {
         let _ = write!(line, "  [{}]", rules(&flow.rules));
     }
+    if let Some(log) = &flow.log {
+        let _ = write!(line, "  log: {log}");
+    }
     line
 }
 

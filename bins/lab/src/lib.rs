@@ -25,6 +25,7 @@
 //!     name: "mine".parse().map_err(anyhow::Error::msg)?,
 //!     nodes: 2,
 //!     ipv4_only: false,
+//!     agent_arguments: Vec::new(),
 //!     manifests: Batch::read(&["manifests/"])?,
 //!     patience: Duration::from_secs(30),
 //! };

@@ -26,6 +26,9 @@ pub struct State {
     pub programs: PathBuf,
     /// Whether there is no IPv6.
     pub ipv4_only: bool,
+    /// What all agents are told beside what they need.
+    #[serde(default)]
+    pub agent_arguments: Vec<String>,
 }
 
 impl State {

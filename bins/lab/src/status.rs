@@ -119,6 +119,19 @@ pub fn status(name: &LabName) -> Result<LabStatus> {
     })
 }
 
+/// What agents say that they do not do yet of these policies, by their names.
+///
+/// # Errors
+/// As [`status`].
+pub fn warnings(name: &LabName, policies: &[String]) -> Result<Vec<String>> {
+    let known = status(name)?.policies;
+    Ok(known
+        .into_iter()
+        .filter(|known| policies.contains(&known.policy))
+        .flat_map(|known| known.warnings)
+        .collect())
+}
+
 fn node_status(paths: &Paths, node: &crate::plan::Node) -> NodeStatus {
     let files = paths.node(&node.name);
     let asked =

@@ -34,6 +34,8 @@ pub struct Up {
     pub nodes: u8,
     /// Without IPv6.
     pub ipv4_only: bool,
+    /// What all agents are told beside what they need.
+    pub agent_arguments: Vec<String>,
     /// Manifests to begin with.
     pub manifests: Batch,
     /// How long agents and pods may take.
@@ -90,6 +92,7 @@ impl Up {
             nodes: nodes.to_vec(),
             programs: programs.to_owned(),
             ipv4_only: self.ipv4_only,
+            agent_arguments: self.agent_arguments.clone(),
         };
         write_json(&paths.state(), &state)?;
         progress.step("starting the agents");

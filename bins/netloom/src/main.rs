@@ -11,6 +11,10 @@ use clap::{Parser, Subcommand};
 use lab::cli::{LabArgs, Output};
 use lab::name::LabName;
 
+/// The benchmark of policies tells how much memory they hold.
+#[global_allocator]
+static ALLOCATOR: benches::policy::heap::Counting = benches::policy::heap::Counting;
+
 /// A Kubernetes pod network.
 #[derive(Debug, Parser)]
 #[command(name = "netloom", version, about)]
@@ -50,6 +54,8 @@ enum Command {
     /// Check, ask, compare and convert policies: no cluster, no root.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Run other people's policy cases, and compare who reaches whom.
+    Conformance(conformance::cli::ConformanceArgs),
     /// Measure.
     Bench(benches::cli::BenchArgs),
     /// The daemon of a lab, started by `netloom lab up`.
@@ -77,6 +83,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Policy(command) => return Ok(policy::run(&command)),
         Command::Status { socket, output } => agent::status(&socket, output)?,
         Command::Flows { socket, follow, last, output } => agent::flows(&socket, follow, last, output)?,
+        Command::Conformance(args) => return conformance::cli::run_cli(&args),
         Command::Bench(args) => benches::cli::run(&args)?,
         Command::LabDaemon { name } => {
             lab::detach::detach()?;

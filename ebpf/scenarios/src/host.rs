@@ -33,13 +33,56 @@ impl Default for HostEngine {
 
 impl HostEngine {
     /// The first of the stages that a frame passes.
-    fn enter(&self, entry: Entry, packet: &Bytes<'_>, scratch: &mut Scratch) -> Action {
+    fn enter(&self, link: IfIndex, entry: Entry, packet: &Bytes<'_>, scratch: &mut Scratch) -> Action {
         scratch.begin();
         match entry {
-            Entry::FromPod => from_pod(&self.tables, packet, LINK, self.now, scratch),
-            Entry::ToPod => to_pod(&self.tables, packet, LINK, scratch),
+            Entry::FromPod => from_pod(&self.tables, packet, link, self.now, scratch),
+            Entry::ToPod => to_pod(&self.tables, packet, link, scratch),
             Entry::FromNetdev => from_netdev(&self.tables, packet, scratch),
         }
+    }
+
+    /// Runs a frame at the link of any pod of the node.
+    ///
+    /// # Errors
+    /// None on the host.
+    pub fn run_at(&mut self, link: IfIndex, entry: Entry, frame: &[u8]) -> Result<Run, EngineError> {
+        let mut scratch = Scratch::default();
+        let mut action = self.enter(link, entry, &Bytes(frame), &mut scratch);
+        let (mut events, mut counted) = (Vec::new(), Vec::new());
+        if action == Action::ToEndpoint {
+            // What has left its sender is reported and counted before it goes on.
+            if scratch.report.kind != 0 {
+                events.push(event(link, &scratch, frame.len(), scratch.report.kind, 0));
+                scratch.report.kind = 0;
+            }
+            let left = entry == Entry::FromPod;
+            action = to_endpoint(&self.tables, &Bytes(frame), self.now, &mut scratch);
+            counted.extend(left.then_some(Counted::Forwarded(Direction::Egress)));
+        }
+        let mut packet = frame.to_vec();
+        let result = self.carry_out(&mut packet, &mut scratch, action);
+        let direction = if scratch.report.direction == Direction::Egress as u8 {
+            Direction::Egress
+        } else {
+            Direction::Ingress
+        };
+        // The program that answers ARP reports nothing.
+        let reports = action != Action::Arp;
+        let (outcome, kind, reason) = match result {
+            Ok(outcome) => (outcome, scratch.report.kind, 0),
+            Err(reason) => (Outcome::Drop(reason), EventKind::Dropped as u8, reason as u8),
+        };
+        if reports && kind != 0 {
+            events.push(event(link, &scratch, packet.len(), kind, reason));
+        }
+        match outcome {
+            Outcome::Drop(reason) => counted.push(Counted::Dropped(reason, direction)),
+            // In the order of the counters.
+            _ if direction == Direction::Ingress => counted.insert(0, Counted::Forwarded(direction)),
+            _ => counted.push(Counted::Forwarded(direction)),
+        }
+        Ok(Run { outcome, events, counted, packet })
     }
 
     /// What the programs do to a frame that is neither dropped nor left alone.
@@ -90,7 +133,7 @@ fn write(frame: &mut [u8], offset: usize, bytes: &[u8]) -> Result<(), DropReason
 }
 
 /// The event that the programs report.
-fn event(scratch: &Scratch, len: usize, kind: u8, reason: u8) -> Event {
+fn event(link: IfIndex, scratch: &Scratch, len: usize, kind: u8, reason: u8) -> Event {
     let (headers, report) = (&scratch.headers, &scratch.report);
     Event {
         time: 0,
@@ -102,7 +145,7 @@ fn event(scratch: &Scratch, len: usize, kind: u8, reason: u8) -> Event {
         peer_class: report.peer_class,
         port_class: report.port_class,
         len: len as u32,
-        ifindex: LINK.0,
+        ifindex: link.0,
         src_port: headers.src_port,
         dst_port: headers.dst_port,
         endpoint: report.endpoint,
@@ -160,42 +203,7 @@ impl Engine for HostEngine {
     }
 
     fn run(&mut self, entry: Entry, frame: &[u8]) -> Result<Run, EngineError> {
-        let mut scratch = Scratch::default();
-        let mut action = self.enter(entry, &Bytes(frame), &mut scratch);
-        let (mut events, mut counted) = (Vec::new(), Vec::new());
-        if action == Action::ToEndpoint {
-            // What has left its sender is reported and counted before it goes on.
-            if scratch.report.kind != 0 {
-                events.push(event(&scratch, frame.len(), scratch.report.kind, 0));
-                scratch.report.kind = 0;
-            }
-            let left = entry == Entry::FromPod;
-            action = to_endpoint(&self.tables, &Bytes(frame), self.now, &mut scratch);
-            counted.extend(left.then_some(Counted::Forwarded(Direction::Egress)));
-        }
-        let mut packet = frame.to_vec();
-        let result = self.carry_out(&mut packet, &mut scratch, action);
-        let direction = if scratch.report.direction == Direction::Egress as u8 {
-            Direction::Egress
-        } else {
-            Direction::Ingress
-        };
-        // The program that answers ARP reports nothing.
-        let reports = action != Action::Arp;
-        let (outcome, kind, reason) = match result {
-            Ok(outcome) => (outcome, scratch.report.kind, 0),
-            Err(reason) => (Outcome::Drop(reason), EventKind::Dropped as u8, reason as u8),
-        };
-        if reports && kind != 0 {
-            events.push(event(&scratch, packet.len(), kind, reason));
-        }
-        match outcome {
-            Outcome::Drop(reason) => counted.push(Counted::Dropped(reason, direction)),
-            // In the order of the counters.
-            _ if direction == Direction::Ingress => counted.insert(0, Counted::Forwarded(direction)),
-            _ => counted.push(Counted::Forwarded(direction)),
-        }
-        Ok(Run { outcome, events, counted, packet })
+        self.run_at(LINK, entry, frame)
     }
 
     fn connections(&self) -> Result<Vec<Connection>, EngineError> {

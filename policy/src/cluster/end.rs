@@ -89,9 +89,9 @@ impl Cluster {
     #[must_use]
     pub fn describe(&self, end: End) -> String {
         match end {
-            End::Pod(pod) => self.pod_object(pod).map_or_else(String::new, |pod| {
-                format!("{}/{}", pod.meta.namespace(), pod.meta.name)
-            }),
+            End::Pod(pod) => self
+                .pod_object(pod)
+                .map_or_else(String::new, |pod| format!("{}/{}", pod.meta.namespace(), pod.meta.name)),
             End::Node(node) => {
                 self.node_object(node).map_or_else(String::new, |node| format!("node {}", node.meta.name))
             }

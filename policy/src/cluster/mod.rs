@@ -253,11 +253,5 @@ const fn is_cluster_scoped(object: &Object) -> bool {
 
 /// What an object that nobody wrote says of itself.
 fn made_up(name: &str, file: &Arc<str>) -> Meta {
-    Meta {
-        namespace: None,
-        name: name.to_owned(),
-        labels: BTreeMap::new(),
-        file: Arc::clone(file),
-        line: 1,
-    }
+    Meta { namespace: None, name: name.to_owned(), labels: BTreeMap::new(), file: Arc::clone(file), line: 1 }
 }

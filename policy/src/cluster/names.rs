@@ -91,8 +91,11 @@ mod tests {
 
     #[test]
     fn reads_yaml_and_json() {
-        let yaml = Names::parse("API.example.com.: 192.0.2.7\nwww.example.com: [192.0.2.7, '2001:db8::7']\n").unwrap();
-        let json = Names::parse(r#"{"api.example.com":["192.0.2.7"],"www.example.com":["192.0.2.7","2001:db8::7"]}"#);
+        let yaml = Names::parse("API.example.com.: 192.0.2.7\nwww.example.com: [192.0.2.7, '2001:db8::7']\n")
+            .unwrap();
+        let json = Names::parse(
+            r#"{"api.example.com":["192.0.2.7"],"www.example.com":["192.0.2.7","2001:db8::7"]}"#,
+        );
         assert_eq!(yaml, json.unwrap());
         assert_eq!(yaml.addresses("api.example.com").unwrap().len(), 1);
         let (_, names) = yaml.iter().next().unwrap();

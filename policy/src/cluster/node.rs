@@ -67,8 +67,7 @@ pub(super) fn missing(objects: &[Object]) -> Vec<Node> {
             None => continue,
         };
         let own = if unnamed { pod.ips.clone() } else { Vec::new() };
-        let node =
-            Node { meta: made_up(&name, &pod.meta.file), pod_cidrs: Vec::new(), addresses: own };
+        let node = Node { meta: made_up(&name, &pod.meta.file), pod_cidrs: Vec::new(), addresses: own };
         found.entry(name).or_insert(node);
     }
     found.into_values().collect()

@@ -54,7 +54,8 @@ impl Cluster {
             has_slices = true;
             let same = |of_slice: &&ServicePort| {
                 of_slice.protocol == port.protocol
-                    && of_slice.name.as_deref().unwrap_or_default() == port.name.as_deref().unwrap_or_default()
+                    && of_slice.name.as_deref().unwrap_or_default()
+                        == port.name.as_deref().unwrap_or_default()
             };
             for of_slice in slice.ports.iter().filter(same) {
                 for addr in slice.addresses.iter().filter(|addr| addr.is_ipv4() == vip.is_ipv4()) {

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use abi::{PeerClass, PortClass};
+use abi::{CellAction, PeerClass, PortClass};
 
 use crate::policy_key::RuleRef;
 use crate::resolve::Resolved;
+use crate::rule::Action;
 use crate::tables::Tables;
-use crate::verdict::{Opinion, Opinions};
+use crate::verdict::Opinion;
 
 /// A policy's tables, and what is needed to explain them. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,6 +51,9 @@ impl Compiled {
 
     /// The rules behind a cell: those that give some peer of the one class, on some port of the other, the
     /// cell's verdict. Where no rule does, the specs that close the direction.
+    ///
+    /// Peers and ports that are treated alike may be so by different rules, of different tiers even: all of them are
+    /// told. Only [`Repository::explain`](crate::Repository::explain) knows which of them it is for one packet.
     #[must_use]
     pub fn reasons(&self, peer: PeerClass, port: PortClass) -> Vec<&RuleRef> {
         let (Some(by_peer), Some(by_port)) =
@@ -57,11 +61,12 @@ impl Compiled {
         else {
             return Vec::new();
         };
-        let both = || by_peer.intersection(by_port).filter_map(|rule| self.rules.get(*rule as usize));
-        let mut opinions = Opinions::default();
-        both().for_each(|(opinion, _)| opinions.merge(&(*opinion).into()));
-        let decisive = both().filter(|(opinion, _)| opinions.is_decisive(self.closed, opinion));
-        let rules: Vec<&RuleRef> = decisive.map(|(_, origin)| origin).collect();
-        if rules.is_empty() { self.closed_by.iter().collect() } else { rules }
+        let wanted = match self.tables.cell(peer, port).action {
+            action if action == CellAction::Deny as u8 => Action::Deny,
+            action if action == CellAction::NoRule as u8 => return self.closed_by.iter().collect(),
+            _ => Action::Allow,
+        };
+        let both = by_peer.intersection(by_port).filter_map(|rule| self.rules.get(*rule as usize));
+        both.filter(|(opinion, _)| opinion.action == wanted).map(|(_, origin)| origin).collect()
     }
 }

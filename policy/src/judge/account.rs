@@ -7,12 +7,12 @@ use ipnetwork::IpNetwork;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::Judge;
 use super::answer::{Answer, Deciding, Open, Path, Side, direction_name};
 use super::place::Place;
 use super::probe::Wanted;
 use super::suggestion::suggestion;
 use super::trouble::Trouble;
-use super::Judge;
 use crate::cluster::{Cluster, Party};
 use crate::l7::Proxy;
 use crate::manifest::{Entity, Object};

@@ -33,7 +33,8 @@ impl Matrix {
             if ports.is_empty() {
                 matrix.without_ports.push(name);
             }
-            let targets = ports.iter().map(|(port, protocol)| (place.clone(), Wanted::port(*protocol, *port)));
+            let targets =
+                ports.iter().map(|(port, protocol)| (place.clone(), Wanted::port(*protocol, *port)));
             matrix.targets.extend(targets);
             if from.is_none_or(|from| from == index) {
                 matrix.sources.push(place);
@@ -44,8 +45,6 @@ impl Matrix {
 
     /// The questions: sources in their order, and for each the targets.
     pub fn questions(&self) -> impl Iterator<Item = (&Place, &Place, &Wanted)> {
-        self.sources
-            .iter()
-            .flat_map(|from| self.targets.iter().map(move |(to, wanted)| (from, to, wanted)))
+        self.sources.iter().flat_map(|from| self.targets.iter().map(move |(to, wanted)| (from, to, wanted)))
     }
 }

@@ -32,10 +32,9 @@ impl Place {
             return Ok(Self { service, ..place(vec![cluster.party_at(addr)]) });
         }
         if let Some((namespace, name)) = text.split_once('/') {
-            let pod = cluster.pod(namespace, name).ok_or_else(|| Trouble::NoPod {
-                namespace: namespace.to_owned(),
-                name: name.to_owned(),
-            })?;
+            let pod = cluster
+                .pod(namespace, name)
+                .ok_or_else(|| Trouble::NoPod { namespace: namespace.to_owned(), name: name.to_owned() })?;
             return Ok(place(vec![cluster.party_of_pod(pod)]));
         }
         match cluster.names().addresses(text) {
@@ -186,7 +185,9 @@ pub(crate) fn outsider(ipv4: bool, cluster: &Cluster, cidrs: &[IpNetwork]) -> Op
     let mut taken = reserved(ipv4);
     taken.extend(cidrs.iter().copied().filter(|cidr| cidr.prefix() > 0));
     taken.extend(cluster.owned().map(|(addr, _)| IpNetwork::from(addr)));
-    taken.extend(cluster.services().flat_map(|service| &service.cluster_ips).map(|addr| IpNetwork::from(*addr)));
+    taken.extend(
+        cluster.services().flat_map(|service| &service.cluster_ips).map(|addr| IpNetwork::from(*addr)),
+    );
     taken.extend(cluster.names().iter().map(|(addr, _)| IpNetwork::from(addr)));
     free_address(everything, &taken)
 }

@@ -69,7 +69,11 @@ impl Wanted {
     }
 
     /// From the fields of a probe. Without a protocol it is TCP; without a type, an echo request.
-    fn from_fields(protocol: Option<&Value>, port: Option<&Value>, kind: Option<&Value>) -> Result<Self, Trouble> {
+    fn from_fields(
+        protocol: Option<&Value>,
+        port: Option<&Value>,
+        kind: Option<&Value>,
+    ) -> Result<Self, Trouble> {
         let proto = match protocol {
             None | Some(Value::Null) => Protocol::Tcp.number(),
             Some(Value::String(text)) => {
@@ -119,7 +123,11 @@ impl Wanted {
         let protocol = protocol.map(Value::from);
         let value = port.map(Value::from);
         let without_ports = matches!(
-            protocol.as_ref().and_then(Value::as_str).and_then(protocol_number).and_then(Protocol::from_number),
+            protocol
+                .as_ref()
+                .and_then(Value::as_str)
+                .and_then(protocol_number)
+                .and_then(Protocol::from_number),
             Some(Protocol::Icmp | Protocol::Icmpv6)
         );
         if without_ports {
@@ -211,7 +219,6 @@ impl fmt::Display for Wanted {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,12 +245,16 @@ mod tests {
 
     #[test]
     fn probes_as_programs_write_them() {
-        let read = |text: &str| Probe::read(serde_json::from_str::<Value>(text).unwrap().as_object().unwrap());
+        let read =
+            |text: &str| Probe::read(serde_json::from_str::<Value>(text).unwrap().as_object().unwrap());
         let probe = read(r#"{"from":"x/a","to":"10.0.0.1","port":"443","why":"asked"}"#).unwrap();
         assert_eq!(probe.service, Wanted::port(Protocol::Tcp, 443));
         let probe = read(r#"{"from":"x/a","to":"x/b","protocol":"ICMP","type":3}"#).unwrap();
         assert_eq!(probe.service.to_string(), "3/ICMP");
-        assert_eq!(Value::from(probe.to_json()), serde_json::json!({"from":"x/a","to":"x/b","protocol":"ICMP","type":3}));
+        assert_eq!(
+            Value::from(probe.to_json()),
+            serde_json::json!({"from":"x/a","to":"x/b","protocol":"ICMP","type":3})
+        );
         let cases = [
             (r#"{"to":"x/b","port":80}"#, "\"from\" is missing"),
             (r#"{"from":"x/a","to":["x/b"],"port":80}"#, "\"to\" is [\"x/b\"], not a text"),

@@ -62,8 +62,13 @@ impl Peers {
         for object in cluster.objects() {
             match object {
                 Object::CidrGroup(group) => {
-                    let labels = group.meta.labels.iter().map(|(key, value)| Label::k8s(key, value)).collect();
-                    repository.set_cidr_group(&group.meta.name, labels, group.cidrs.iter().copied().collect());
+                    let labels =
+                        group.meta.labels.iter().map(|(key, value)| Label::k8s(key, value)).collect();
+                    repository.set_cidr_group(
+                        &group.meta.name,
+                        labels,
+                        group.cidrs.iter().copied().collect(),
+                    );
                 }
                 Object::Service(service) => {
                     let (namespace, name) = (service.meta.namespace().to_owned(), service.meta.name.clone());
@@ -217,14 +222,7 @@ impl<'a> TablesEngine<'a> {
     /// Asks the policies of a cluster.
     #[must_use]
     pub fn new(cluster: &'a Cluster, peers: &'a Peers, explaining: Explaining) -> Self {
-        Self {
-            cluster,
-            peers,
-            explaining,
-            compiling: None,
-            subjects: HashMap::new(),
-            known: HashMap::new(),
-        }
+        Self { cluster, peers, explaining, compiling: None, subjects: HashMap::new(), known: HashMap::new() }
     }
 
     fn labels(&self, kind: Kind, subject: Endpoint) -> &'a LabelSet {

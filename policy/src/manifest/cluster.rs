@@ -259,7 +259,7 @@ pub(super) fn service(meta: Meta, fields: &mut Fields<'_>) -> Option<Service> {
         selector: Default::default(),
     };
     if let Some(mut spec) = section(fields, "spec") {
-        let is_address = |field: &Field<'_>| field.node.as_str() != Some("None");
+        let is_address = |field: &Field<'_>| field.value().as_str() != Some("None");
         let mut items = spec.get("clusterIPs").and_then(|field| field.list()).unwrap_or_default();
         if items.is_empty() {
             items.extend(spec.get("clusterIP"));
@@ -281,7 +281,7 @@ fn service_port(field: &Field<'_>) -> Option<ServicePort> {
     let mut fields = field.object()?;
     let name = fields.get("name").and_then(|field| field.string()).filter(|name| !name.is_empty());
     let port = fields.require("port", "such as 80")?.port()?;
-    let target_port = fields.get("targetPort").and_then(|field| match field.node.as_str() {
+    let target_port = fields.get("targetPort").and_then(|field| match field.value().as_str() {
         Some(name) => Some(name.to_owned()),
         None => field.port().map(|port| port.to_string()),
     });

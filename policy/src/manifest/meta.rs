@@ -126,7 +126,7 @@ pub(super) fn read(fields: &mut Fields<'_>, api_version: &str, kind: &str, stric
         namespace: (!cluster_scoped).then(|| namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned())),
         name: name?,
         labels: labels.unwrap_or_default(),
-        file: Arc::clone(&fields.field.report.file),
+        file: Arc::clone(&fields.field.report.source.file),
         line: fields.field.line(),
     })
 }

@@ -37,8 +37,8 @@ pub use network_policy::{NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, Ne
 use crate::diagnostic::Diagnostic;
 use crate::policy_key::PolicyKey;
 use crate::rule::Policy;
-use reader::{Field, Report};
-use tree::Value;
+use reader::{Field, Report, Source};
+use tree::{Tree, Value};
 
 /// An object of a manifest.
 #[derive(Clone, Debug, PartialEq)]
@@ -148,16 +148,20 @@ impl Object {
 }
 
 /// A document that is not a valid object.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+///
+/// For machines: `object` and `diagnostics`.
+#[derive(Clone, Debug, PartialEq, Serialize, thiserror::Error)]
 #[error("{}", lines(diagnostics))]
 pub struct Rejected {
     /// Which object it is, where that can be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<ObjectKey>,
     /// All that is wrong; never empty.
     pub diagnostics: Vec<Diagnostic>,
     /// For a policy whose subject selector is valid: the policy that puts its subjects in default deny for the
     /// directions that it names. To be enforced where no valid revision of it is in force, so that a mistake
     /// never opens what was meant to be closed.
+    #[serde(skip)]
     pub fail_closed: Option<Box<Policy>>,
 }
 
@@ -188,15 +192,17 @@ pub fn parse(text: &str, file: &str, first_line: u32) -> Vec<Result<Object, Reje
     let file: Arc<str> = file.into();
     let mut objects = Vec::new();
     for document in documents(text) {
-        let line_offset = (first_line + document.line).saturating_sub(2);
-        let report = Report::new(Arc::clone(&file), line_offset);
+        let lines = (first_line + document.line).saturating_sub(2);
+        let source = Source { file: Arc::clone(&file), lines, columns: document.column - 1 };
         match tree::parse(document.text) {
             Err(error) => {
-                report.add((error.line, error.column), "", error.message, None);
+                let report = Report::new(source);
+                let place = (error.line, error.column);
+                report.add((place, place), String::new(), error.message, None);
                 objects.push(Err(rejected(None, report, None)));
             }
-            Ok(root) if matches!(root.value, Value::Null) => {}
-            Ok(root) => read(&Field::root(&report, &root), &mut objects),
+            Ok(tree) if *tree.value(tree.root()) == Value::Null => {}
+            Ok(tree) => read(&tree, &source, &mut objects),
         }
     }
     objects
@@ -220,20 +226,24 @@ fn rejected(object: Option<ObjectKey>, report: Report, fail_closed: Option<Polic
     Rejected { object, diagnostics: report.into_diagnostics(), fail_closed: fail_closed.map(Box::new) }
 }
 
-/// Reads the object at `root`, or those of the list that it is.
-fn read(root: &Field<'_>, objects: &mut Vec<Result<Object, Rejected>>) {
-    let is_list =
-        root.node.get("kind").and_then(tree::Node::as_str).is_some_and(|kind| kind.ends_with("List"));
-    let items = root.node.get("items").filter(|_| is_list).map(|items| &items.value);
-    let mut read = |node| {
-        let report = Report::new(Arc::clone(&root.report.file), root.report.line_offset);
-        let outcome = object(&Field::root(&report, node));
+/// Reads the object that a document is, or those of the list that it is.
+fn read(tree: &Tree<'_>, source: &Source, objects: &mut Vec<Result<Object, Rejected>>) {
+    let text = |key| tree.get(tree.root(), key).and_then(|id| tree.value(id).as_str());
+    let mut read = |id, of_list| {
+        let report = Report::new(source.clone());
+        let outcome = object(&Field::root(&report, tree, id), of_list);
         objects.push(outcome.map_err(|invalid| rejected(invalid.object, report, invalid.fail_closed)));
     };
-    match items {
-        Some(Value::List(items)) => items.iter().for_each(read),
+    let item_kind = text("kind").and_then(|kind| kind.strip_suffix("List"));
+    let items = tree.get(tree.root(), "items").filter(|items| matches!(tree.value(*items), Value::List(_)));
+    match (item_kind, items) {
+        // The items of a list of one kind may leave out what the list says.
+        (Some(kind), Some(items)) => {
+            let of_list = text("apiVersion").filter(|_| !kind.is_empty()).map(|version| (version, kind));
+            tree.children(items).for_each(|id| read(id, of_list));
+        }
         // Something else that happens to be called a list.
-        _ => read(root.node),
+        _ => read(tree.root(), None),
     }
 }
 
@@ -253,10 +263,15 @@ struct Invalid {
     fail_closed: Option<Policy>,
 }
 
-fn object(root: &Field<'_>) -> Result<Object, Box<Invalid>> {
+/// Reads an object; `of_list` are the API version and kind that it has where it does not say so.
+fn object(root: &Field<'_>, of_list: Option<(&str, &str)>) -> Result<Object, Box<Invalid>> {
     let Some(mut fields) = root.object() else { return Err(Box::default()) };
-    let api_version = fields.require("apiVersion", "such as v1").and_then(|field| field.string());
-    let kind = fields.require("kind", "such as Pod").and_then(|field| field.string());
+    let mut named = |key, help, default: Option<&str>| match default {
+        Some(default) => fields.get(key).map_or_else(|| Some(default.to_owned()), |field| field.string()),
+        None => fields.require(key, help).and_then(|field| field.string()),
+    };
+    let api_version = named("apiVersion", "such as v1", of_list.map(|(version, _)| version));
+    let kind = named("kind", "such as Pod", of_list.map(|(_, kind)| kind));
     let (Some(api_version), Some(kind)) = (api_version, kind) else { return Err(Box::default()) };
     let strict = VERSIONS.iter().any(|(known, _)| *known == kind);
     let meta = meta::read(&mut fields, &api_version, &kind, strict);

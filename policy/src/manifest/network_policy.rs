@@ -323,7 +323,7 @@ fn port(field: &Field<'_>) -> Option<NetworkPolicyPort> {
     fields.finish();
     let first = match &port {
         None => Some(PortMatch::All),
-        Some(field) => match field.node.as_str() {
+        Some(field) => match field.value().as_str() {
             Some(name) if is_port_name(name) => Some(PortMatch::Named(name.to_owned())),
             Some(name) => {
                 let help = "a number without quotes, or at most 15 lower-case letters, digits and '-', with a letter";

@@ -2,31 +2,57 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::tree::{Node, Value};
+use super::tree::{NodeId, Tree, Value};
 use crate::diagnostic::Diagnostic;
 use crate::policy_key::{PolicyKey, RuleRef};
 
+/// Where a document begins in the user's file.
+#[derive(Clone)]
+pub(super) struct Source {
+    pub(super) file: Arc<str>,
+    /// Added to the lines of the document.
+    pub(super) lines: u32,
+    /// Added to the columns of its first line.
+    pub(super) columns: u32,
+}
+
+impl Source {
+    /// A place in the document as one in the file.
+    fn place(&self, (line, column): (u32, u32)) -> (u32, u32) {
+        (self.lines + line, if line == 1 { self.columns + column } else { column })
+    }
+}
+
 /// Collects what is wrong with one object.
 pub(super) struct Report {
-    pub(super) file: Arc<str>,
-    /// Added to the lines of nodes.
-    pub(super) line_offset: u32,
+    pub(super) source: Source,
     diagnostics: RefCell<Vec<Diagnostic>>,
 }
 
 impl Report {
-    pub(super) const fn new(file: Arc<str>, line_offset: u32) -> Self {
-        Self { file, line_offset, diagnostics: RefCell::new(Vec::new()) }
+    pub(super) const fn new(source: Source) -> Self {
+        Self { source, diagnostics: RefCell::new(Vec::new()) }
     }
 
-    pub(super) fn add(&self, place: (u32, u32), path: &str, message: String, help: Option<String>) {
+    /// Notes a mistake from one place of the document to another.
+    pub(super) fn add(
+        &self,
+        (start, end): ((u32, u32), (u32, u32)),
+        path: String,
+        message: String,
+        help: Option<String>,
+    ) {
+        let ((line, column), (end_line, end_column)) = (self.source.place(start), self.source.place(end));
         self.diagnostics.borrow_mut().push(Diagnostic {
-            file: self.file.to_string(),
-            line: self.line_offset + place.0.max(1),
-            column: place.1.max(1),
-            path: path.to_owned(),
+            file: self.source.file.to_string(),
+            line,
+            column,
+            end_line,
+            end_column,
+            path,
             message,
             help,
         });
@@ -42,91 +68,122 @@ impl Report {
     }
 }
 
-/// A node with its path from the root.
-#[derive(Clone)]
+/// A node, as part of an object.
+#[derive(Clone, Copy)]
 pub(super) struct Field<'a> {
     pub(super) report: &'a Report,
-    pub(super) node: &'a Node,
-    pub(super) path: String,
-    /// The line of its key within the document, where it has one.
-    key_line: Option<u32>,
+    tree: &'a Tree<'a>,
+    id: NodeId,
+    /// Where its path begins.
+    root: NodeId,
 }
 
 impl<'a> Field<'a> {
-    pub(super) const fn root(report: &'a Report, node: &'a Node) -> Self {
-        Self { report, node, path: String::new(), key_line: None }
+    pub(super) const fn root(report: &'a Report, tree: &'a Tree<'a>, id: NodeId) -> Self {
+        Self { report, tree, id, root: id }
+    }
+
+    pub(super) fn value(&self) -> &'a Value<'a> {
+        self.tree.value(self.id)
+    }
+
+    /// The path from the root, such as `spec.ingress[0]`.
+    pub(super) fn path(&self) -> String {
+        let mut steps = Vec::new();
+        let mut id = self.id;
+        while id != self.root {
+            let (parent, index) = self.tree.parent(id);
+            steps.push((id, index));
+            id = parent;
+        }
+        let mut path = String::new();
+        for (id, index) in steps.into_iter().rev() {
+            if !self.tree.has_key(id) {
+                // Writing to a string does not fail.
+                let _ = write!(path, "[{index}]");
+                continue;
+            }
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(self.tree.key(id));
+        }
+        path
     }
 
     /// The line in the user's file where the field begins.
     pub(super) fn line(&self) -> u32 {
-        self.report.line_offset + self.key_line.unwrap_or(self.node.line).max(1)
-    }
-
-    /// The path from the root, such as `spec.ingress[0]`.
-    pub(super) fn path(&self) -> &str {
-        &self.path
-    }
-
-    pub(super) const fn value(&self) -> &'a Value {
-        &self.node.value
+        let start = match self.tree.has_key(self.id) {
+            true => self.tree.key_span(self.id).0,
+            false => self.tree.span(self.id).0,
+        };
+        self.report.source.lines + self.tree.line(start)
     }
 
     /// The place as part of a policy.
     pub(super) fn origin(&self, policy: PolicyKey) -> RuleRef {
-        RuleRef { policy, path: self.path.clone(), file: Arc::clone(&self.report.file), line: self.line() }
+        let file = Arc::clone(&self.report.source.file);
+        RuleRef { policy, path: self.path(), file, line: self.line() }
     }
 
     /// Notes a mistake here, and what would be right.
     pub(super) fn error(&self, message: impl Into<String>, help: impl Into<String>) {
-        let help = Some(help.into()).filter(|help| !help.is_empty());
-        self.report.add((self.node.line, self.node.column), &self.path, message.into(), help);
+        self.note(self.tree.span(self.id), message.into(), help.into());
+    }
+
+    /// Notes a mistake in the field's key.
+    pub(super) fn key_error(&self, message: impl Into<String>, help: impl Into<String>) {
+        self.note(self.tree.key_span(self.id), message.into(), help.into());
+    }
+
+    fn note(&self, (start, end): (u32, u32), message: String, help: String) {
+        let span = (self.tree.place(start), self.tree.place(end));
+        self.report.add(span, self.path(), message, Some(help).filter(|help| !help.is_empty()));
+    }
+
+    fn at(&self, id: NodeId) -> Self {
+        Self { id, ..*self }
+    }
+
+    /// The field of an object, if it is there; nothing is noted where this is no object.
+    pub(super) fn peek(&self, key: &str) -> Option<Self> {
+        self.tree.get(self.id, key).map(|id| self.at(id))
     }
 
     /// Notes that another type of value is wanted.
     pub(super) fn mismatch<T>(&self, wanted: &str) -> Option<T> {
-        let help = match (&self.node.value, wanted) {
+        let help = match (self.value(), wanted) {
             (Value::Integer(n), "a string") => format!("quote it: \"{n}\""),
             (Value::Boolean(b), "a string") => format!("quote it: \"{b}\""),
             _ => String::new(),
         };
-        self.error(format!("must be {wanted}, not {}", self.node.value.kind()), help);
+        self.error(format!("must be {wanted}, not {}", self.value().kind()), help);
         None
     }
 
     /// The fields of an object.
     pub(super) fn object(&self) -> Option<Fields<'a>> {
-        match &self.node.value {
-            Value::Map(_) => Some(Fields { field: self.clone(), known: Vec::new(), gone: Vec::new() }),
+        match self.value() {
+            Value::Map(_) => Some(Fields { field: *self, known: Vec::new(), gone: &[] }),
             _ => self.mismatch("an object"),
         }
     }
 
     /// The items of a list.
     pub(super) fn list(&self) -> Option<Vec<Self>> {
-        match &self.node.value {
-            Value::List(items) => Some(
-                items
-                    .iter()
-                    .enumerate()
-                    .map(|(i, node)| Self {
-                        report: self.report,
-                        node,
-                        path: format!("{}[{i}]", self.path),
-                        key_line: None,
-                    })
-                    .collect(),
-            ),
+        match self.value() {
+            Value::List(_) => Some(self.tree.children(self.id).map(|id| self.at(id)).collect()),
             _ => self.mismatch("a list"),
         }
     }
 
     /// Whether this is a list without items.
     pub(super) fn is_empty_list(&self) -> bool {
-        matches!(&self.node.value, Value::List(items) if items.is_empty())
+        matches!(self.value(), Value::List(items) if items.count == 0)
     }
 
     pub(super) fn str(&self) -> Option<&'a str> {
-        self.node.as_str().or_else(|| self.mismatch("a string"))
+        self.value().as_str().or_else(|| self.mismatch("a string"))
     }
 
     pub(super) fn string(&self) -> Option<String> {
@@ -164,7 +221,7 @@ impl<'a> Field<'a> {
     }
 
     pub(super) fn boolean(&self) -> Option<bool> {
-        match &self.node.value {
+        match self.value() {
             Value::Boolean(value) => Some(*value),
             // YAML 1.1 has more words for it, and kubectl knows them.
             Value::String(word) => match word.to_ascii_lowercase().as_str() {
@@ -177,8 +234,8 @@ impl<'a> Field<'a> {
     }
 
     pub(super) fn integer(&self) -> Option<i64> {
-        match self.node.value {
-            Value::Integer(value) => Some(value),
+        match self.value() {
+            Value::Integer(value) => Some(*value),
             _ => self.mismatch("a whole number"),
         }
     }
@@ -214,33 +271,21 @@ pub(super) struct Fields<'a> {
     pub(super) field: Field<'a>,
     known: Vec<&'static str>,
     /// Known, but no longer part of the API.
-    gone: Vec<&'static str>,
+    gone: &'static [&'static str],
 }
 
 impl<'a> Fields<'a> {
-    fn entries(&self) -> &'a [(String, (u32, u32), Node)] {
-        match &self.field.node.value {
-            Value::Map(entries) => entries,
-            _ => &[],
-        }
-    }
-
-    fn child(&self, (key, place, node): &'a (String, (u32, u32), Node)) -> Field<'a> {
-        let parent = &self.field.path;
-        let path = if parent.is_empty() { key.to_owned() } else { format!("{parent}.{key}") };
-        Field { report: self.field.report, node, path, key_line: Some(place.0) }
-    }
-
     /// All fields, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'a str, Field<'a>)> {
-        self.entries().iter().map(|entry| (entry.0.as_str(), self.child(entry)))
+        let Field { tree, id, .. } = self.field;
+        let field = self.field;
+        tree.children(id).map(move |id| (tree.key(id), field.at(id)))
     }
 
     /// A field, if it is there and not null.
     pub(super) fn get(&mut self, key: &'static str) -> Option<Field<'a>> {
         self.known.push(key);
-        let entry = self.entries().iter().find(|(name, ..)| name == key)?;
-        (!matches!(entry.2.value, Value::Null)).then(|| self.child(entry))
+        self.field.peek(key).filter(|field| *field.value() != Value::Null)
     }
 
     /// A field that must be there.
@@ -258,14 +303,14 @@ impl<'a> Fields<'a> {
     }
 
     /// Fields that were part of the API once.
-    pub(super) fn removed(&mut self, keys: &[&'static str], help: &str) {
+    pub(super) fn removed(&mut self, keys: &'static [&'static str], help: &str) {
         for key in keys {
             if let Some(field) = self.get(key) {
-                field.error(format!("{key:?} is no longer part of the API"), help);
+                field.key_error(format!("{key:?} is no longer part of the API"), help);
             }
-            // So that it is no other field's correction.
-            self.gone.push(key);
         }
+        // They are no other field's correction.
+        self.gone = keys;
     }
 
     /// The one field among these that is there, where no other one is.
@@ -289,17 +334,20 @@ impl<'a> Fields<'a> {
 
     /// As [`Fields::finish`], where fields are still asked for.
     pub(super) fn refuse_others(&self) {
-        for (key, place, _) in self.entries() {
-            if self.known.contains(&key.as_str()) {
+        for (key, field) in self.iter() {
+            if self.known.contains(&key) {
                 continue;
             }
             let known = || self.known.iter().filter(|known| !self.gone.contains(known));
-            let alike = known().find(|known| similar(known, key));
-            let help = alike.map_or_else(
+            let help = known().find(|known| similar(known, key)).map_or_else(
                 || format!("known fields: {}", known().copied().collect::<Vec<_>>().join(", ")),
                 |known| format!("did you mean {known:?}?"),
             );
-            self.field.report.add(*place, &self.field.path, format!("unknown field {key:?}"), Some(help));
+            // The path is that of the object: the field is none of its own.
+            let place = |offset| field.tree.place(offset);
+            let (start, end) = field.tree.key_span(field.id);
+            let message = format!("unknown field {key:?}");
+            self.field.report.add((place(start), place(end)), self.field.path(), message, Some(help));
         }
     }
 }

@@ -6,8 +6,8 @@
 //! ```
 //! use abi::{Direction, proto};
 //! use netloom_policy::manifest::{self, Object};
-//! use netloom_policy::oracle::{Oracle, Party, Settings};
-//! use netloom_policy::Verdict;
+//! use netloom_policy::oracle::{Oracle, Party};
+//! use netloom_policy::{Settings, Verdict};
 //!
 //! let text = "
 //! apiVersion: v1
@@ -47,13 +47,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use peer::Party;
-pub use crate::settings::{Enforcement, Settings};
 pub use subject::{Judgement, Subject};
 
 use crate::manifest::{
     CidrGroup, CiliumPolicy, ClusterNetworkPolicy, EndpointSlice, Meta, NetworkPolicy, Node, Object, Pod,
     Service,
 };
+use crate::settings::Settings;
 use pod::PodLabels;
 
 /// The objects of a cluster that bear on policy.

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::labels::Labels;
-use crate::label::Label;
-use crate::label::Source;
+use crate::label::{Label, Source};
 use crate::label_filter::LabelFilter;
 use crate::manifest::Pod;
 use crate::pod::{CLUSTER, DEFAULT_CLUSTER, NAMESPACE, NAMESPACE_LABELS, NAMESPACE_NAME, SERVICE_ACCOUNT};
@@ -26,15 +25,15 @@ impl PodLabels {
     /// `namespaces` has the labels of those that are known.
     pub(super) fn of(pod: &Pod, namespaces: &BTreeMap<String, BTreeMap<String, String>>) -> Self {
         let namespace = pod.meta.namespace().to_owned();
+        let filter = LabelFilter::default();
+        let counts = |key: &str, value: &str| filter.accepts(&Label::k8s(key, value));
         let mut of_namespace = namespaces.get(&namespace).cloned().unwrap_or_default();
         of_namespace.insert(NAMESPACE_NAME.to_owned(), namespace.clone());
+        of_namespace.retain(|key, value| counts(&format!("{NAMESPACE_LABELS}{key}"), value));
         // A pod cannot claim by a label of its own what only its namespace can say.
-        let filter = LabelFilter::default();
-        let counts = |key: &str| {
-            key != NAMESPACE && !key.starts_with("io.cilium.k8s.") && filter.accepts(&Label::k8s(key, ""))
-        };
-        let own: BTreeMap<_, _> =
-            pod.meta.labels.clone().into_iter().filter(|(key, _)| counts(key)).collect();
+        let may_claim = |key: &str| key != NAMESPACE && !key.starts_with("io.cilium.k8s.");
+        let mut own = pod.meta.labels.clone();
+        own.retain(|key, value| may_claim(key) && counts(key, value));
         let mut cilium = Labels::default();
         cilium.add_all(Source::K8s, &own);
         cilium.add(Source::K8s, NAMESPACE, &namespace);

@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::packet::Packet;
 use super::peer::{Kind, Party, Peer};
-use crate::settings::Enforcement;
 use super::{Oracle, cilium, cluster_network_policy, network_policy};
 use crate::l7::Proxy;
 use crate::manifest::{CiliumPolicy, CiliumSpec, ClusterNetworkPolicy, NetworkPolicy, Node, Pod};
 use crate::policy_key::RuleRef;
 use crate::rule::{Action, Authentication, Tier};
+use crate::settings::Enforcement;
 use crate::verdict::Verdict;
 
 /// A pod or node, with the policies that are about it.
@@ -97,6 +97,8 @@ impl<'a> Subject<'a> {
 
     /// Judges a packet between the subject and a peer with this address, if it is known. `proto` is the protocol's
     /// number; `port` is the destination port, or the type of ICMP and ICMPv6.
+    ///
+    /// A pod's own node may always reach it, whatever policies say: it checks the pod's health.
     #[must_use]
     pub fn verdict(
         &self,
@@ -106,12 +108,27 @@ impl<'a> Subject<'a> {
         proto: u8,
         port: u16,
     ) -> Judgement {
-        let peer = Peer::new(self.oracle, self.own_node, peer, addr);
-        // Whoever checks a pod's health does so from its node.
-        let from_own_node = direction == Direction::Ingress && matches!(peer.kind, Kind::OwnNode(_));
-        if self.oracle.settings.enforcement == Enforcement::Never || (self.pod.is_some() && from_own_node) {
+        let from = Peer::new(self.oracle, self.own_node, peer, addr);
+        if direction == Direction::Ingress && self.pod.is_some() && matches!(from.kind, Kind::OwnNode(_)) {
             return Judgement::new(Verdict::Allow);
         }
+        self.by_policies(direction, peer, addr, proto, port)
+    }
+
+    /// As [`Subject::verdict`], but a pod's own node is a peer like any other: what compiled tables say.
+    #[must_use]
+    pub fn by_policies(
+        &self,
+        direction: Direction,
+        peer: Party<'_>,
+        addr: Option<IpAddr>,
+        proto: u8,
+        port: u16,
+    ) -> Judgement {
+        if self.oracle.settings.enforcement == Enforcement::Never {
+            return Judgement::new(Verdict::Allow);
+        }
+        let peer = Peer::new(self.oracle, self.own_node, peer, addr);
         let destination = match direction {
             Direction::Ingress => self.pod.map_or(&[][..], |pod| &pod.ports),
             Direction::Egress => peer.ports(),
@@ -181,7 +198,8 @@ impl<'a> Subject<'a> {
                 }
             }
         }
-        said.judgement(self.oracle.settings.enforcement == Enforcement::Always)
+        // Nodes stay open until a policy is about them: nobody could repair one that is closed.
+        said.judgement(self.oracle.settings.enforcement == Enforcement::Always && self.pod.is_some())
     }
 }
 

@@ -10,8 +10,10 @@ use crate::cidr::world;
 use crate::identity::{IdentityAllocator, LocalIdentities, reserved_labels};
 use crate::label::{Label, LabelSet, Source};
 use crate::name_pattern::NamePattern;
+use crate::selector_cache::OUTSIDE;
 
-/// Who has which address: pods and nodes, which were told, and what lies outside and was learned from DNS.
+/// Who has which address: pods and nodes, which were told, and what lies outside and was learned from DNS. What was
+/// told and lies outside (the API server of a managed cluster) may have been learned as well.
 #[derive(Clone, Debug)]
 pub(super) struct Holders {
     told: BTreeMap<IpAddr, (Identity, LabelSet)>,
@@ -22,6 +24,11 @@ pub(super) struct Holders {
     identities: LocalIdentities,
     /// How many addresses have such a number.
     learned: HashMap<Identity, usize>,
+}
+
+/// Whether who carries these labels lies outside the cluster.
+fn is_outside(labels: &LabelSet) -> bool {
+    OUTSIDE.iter().any(|name| labels.get(Source::Reserved, name).is_some())
 }
 
 impl Holders {
@@ -48,13 +55,16 @@ impl Holders {
         !known
     }
 
-    /// Gives all addresses of an identity other labels.
-    pub(super) fn relabel(&mut self, identity: Identity, labels: &LabelSet) {
-        for (known, has) in self.told.values_mut() {
-            if *known == identity {
+    /// Gives all addresses of an identity other labels. Returns those for which that is new.
+    pub(super) fn relabel(&mut self, identity: Identity, labels: &LabelSet) -> Vec<IpAddr> {
+        let mut changed = Vec::new();
+        for (addr, (known, has)) in &mut self.told {
+            if *known == identity && has != labels {
                 has.clone_from(labels);
+                changed.push(*addr);
             }
         }
+        changed
     }
 
     pub(super) fn forget(&mut self, addr: IpAddr) -> bool {
@@ -87,21 +97,25 @@ impl Holders {
         addr: IpAddr,
         patterns: impl Iterator<Item = &'a NamePattern>,
     ) -> Option<(Identity, LabelSet)> {
-        if let Some(told) = self.told.get(&addr) {
-            return Some(told.clone());
-        }
-        let names = self.names.get(&addr)?;
+        let told = self.told.get(&addr);
+        let known = match told {
+            Some((_, labels)) if !is_outside(labels) => return told.cloned(),
+            Some((_, labels)) => labels.clone(),
+            None => reserved_labels(world(&addr.into())),
+        };
+        let Some(names) = self.names.get(&addr) else { return told.cloned() };
         let matching = patterns.filter(|pattern| names.iter().any(|name| pattern.matches(name)));
         let learned: Vec<Label> =
             matching.map(|pattern| Label::new(Source::Fqdn, pattern.as_str(), "")).collect();
         if learned.is_empty() {
-            return None;
+            return told.cloned();
         }
-        let outside = reserved_labels(world(&addr.into()));
-        let labels: LabelSet = outside.iter().cloned().chain(learned).collect();
-        // Without a number left, it stays an address like any other: what allows it by name does not.
-        let identity = self.identities.allocate(&labels).ok()?;
-        Some((identity, labels))
+        let labels: LabelSet = known.iter().cloned().chain(learned).collect();
+        // Without a number left, it stays what it was: what allows it by name does not.
+        match self.identities.allocate(&labels) {
+            Ok(identity) => Some((identity, labels)),
+            Err(_) => told.cloned(),
+        }
     }
 
     /// Counts an address in or out that has a number of a set of patterns.

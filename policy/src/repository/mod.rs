@@ -616,10 +616,14 @@ impl Repository {
             self.withdraw(*slot, *peer, &before);
         }
         self.peers.relabel(identity, labels);
-        self.holders.relabel(identity, labels);
+        let relabelled = self.holders.relabel(identity, labels);
         self.revision += 1;
         for (peer, slot) in all {
             self.offer(slot, peer, labels);
+        }
+        // Those that were learned from DNS as well have an identity of both.
+        for addr in relabelled {
+            self.place(addr);
         }
     }
 }

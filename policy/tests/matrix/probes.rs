@@ -124,7 +124,12 @@ fn pods_and_ports() {
         ("10.0.2.1", "10.0.2.1", json!(22), "ALLOW ALLOW"),
         ("10.0.1.1", "10.0.2.1", json!(5432), "ALLOW ALLOW"),
         ("shop/db", "shop/nobody", json!(80), "there is no pod shop/nobody"),
-        ("shop/db", "nobody", json!(80), "\"nobody\" is neither NAMESPACE/POD nor an address nor a known DNS name"),
+        (
+            "shop/db",
+            "nobody",
+            json!(80),
+            "\"nobody\" is neither NAMESPACE/POD nor an address nor a known DNS name",
+        ),
         ("shop/db", "10.0.0.0/8", json!(80), "there is no pod 10.0.0.0/8"),
     ] {
         assert_eq!(asked.verdicts(from, to, port.clone()), expected, "{from} {to} {port}");
@@ -149,7 +154,8 @@ fn addresses_outside() {
 
 #[test]
 fn a_node_is_host_to_its_own_pods_and_remote_to_others() {
-    let asked = with("
+    let asked = with(
+        "
 apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy
 metadata: {name: web, namespace: shop}
@@ -165,7 +171,8 @@ spec:
   endpointSelector: {}
   ingress: [{fromEntities: [world]}]
   egress: [{toEntities: [kube-apiserver]}]
-");
+",
+    );
     for (from, to, port, expected) in [
         // Its own node always reaches it.
         ("172.18.0.2", "shop/web", 22, "ALLOW ALLOW"),
@@ -191,7 +198,8 @@ spec:
 
 #[test]
 fn services_lead_to_their_backends() {
-    let asked = with("
+    let asked = with(
+        "
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: web, namespace: shop}
@@ -202,7 +210,8 @@ kind: Pod
 metadata: {name: web2, namespace: shop, labels: {app: web, closed: 'yes'}}
 spec: {containers: [{name: c, ports: [{name: http, containerPort: 9090}]}]}
 status: {podIP: 10.0.1.2}
-");
+",
+    );
     let answer = asked.ask(&json!({"from": "other/guest", "to": "10.96.0.10", "port": 80}));
     assert_eq!(answer["verdict"], "DENY");
     let backends = answer["backends"].as_array().unwrap();
@@ -223,7 +232,8 @@ status: {podIP: 10.0.1.2}
 
 #[test]
 fn families_and_missing_addresses() {
-    let asked = with("
+    let asked = with(
+        "
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: six, namespace: shop}
@@ -240,7 +250,8 @@ apiVersion: v1
 kind: Pod
 metadata: {name: only-six, namespace: other, labels: {app: six}}
 status: {podIPs: [{ip: 'fd00::3:2'}]}
-");
+",
+    );
     // IPv4 is the first family of the target that both have.
     assert_eq!(asked.verdicts("other/six", "shop/web", 80), "ALLOW DENY");
     assert_eq!(asked.verdicts("other/only-six", "shop/web", 80), "ALLOW ALLOW");
@@ -252,14 +263,16 @@ status: {podIPs: [{ip: 'fd00::3:2'}]}
 
 #[test]
 fn icmp_and_protocols_without_ports() {
-    let asked = with("
+    let asked = with(
+        "
 apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy
 metadata: {name: web, namespace: shop}
 spec:
   endpointSelector: {matchLabels: {app: web}}
   ingress: [{fromEntities: [all], toPorts: [{ports: [{port: '8080'}]}]}]
-");
+",
+    );
     for (probe, expected) in [
         (json!({"from": "shop/web", "to": "other/guest", "protocol": "ICMP", "type": 8}), "ALLOW ALLOW"),
         (json!({"from": "other/guest", "to": "shop/web", "protocol": "ICMP", "type": 8}), "ALLOW DENY"),
@@ -294,10 +307,7 @@ fn deciding_rules() {
         ["NetworkPolicy shop/db spec.ingress[0]:87 ingress"],
     );
     assert_eq!(asked.rules("shop/web", "shop/db", 22), ["NetworkPolicy shop/db spec:83 ingress"]);
-    assert_eq!(
-        asked.rules("shop/db", "other/guest", 22),
-        ["NetworkPolicy shop/db spec.egress[1]:92 egress"],
-    );
+    assert_eq!(asked.rules("shop/db", "other/guest", 22), ["NetworkPolicy shop/db spec.egress[1]:92 egress"],);
     assert!(asked.rules("shop/db", "shop/db", 22).is_empty());
     assert!(asked.rules("172.18.0.3", "shop/db", 22).is_empty());
 }
@@ -305,8 +315,12 @@ fn deciding_rules() {
 #[test]
 fn what_the_asker_wrote_stays() {
     let asked = asked();
-    let answer = asked.ask(&json!({"from": "shop/web", "to": "shop/db", "port": "sql", "id": 7, "verdict": "?"}));
-    assert_eq!((&answer["id"], &answer["port"], &answer["verdict"]), (&json!(7), &json!("sql"), &json!("ALLOW")));
+    let answer =
+        asked.ask(&json!({"from": "shop/web", "to": "shop/db", "port": "sql", "id": 7, "verdict": "?"}));
+    assert_eq!(
+        (&answer["id"], &answer["port"], &answer["verdict"]),
+        (&json!(7), &json!("sql"), &json!("ALLOW"))
+    );
     assert_eq!(answer.get("protocol"), None);
     let answer = asked.ask(&json!({"from": "shop/web", "id": 8}));
     assert_eq!(answer, json!({"from": "shop/web", "id": 8, "error": "\"to\" is missing"}));
@@ -316,7 +330,8 @@ fn what_the_asker_wrote_stays() {
 
 #[test]
 fn missing_namespaces_have_their_name() {
-    let asked = with("
+    let asked = with(
+        "
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: web, namespace: shop}
@@ -325,16 +340,21 @@ spec:
   ingress:
   - from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: other}}}]
   - from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shop, team: a}}, podSelector: {}}]
-");
+",
+    );
     assert_eq!(asked.verdicts("other/guest", "shop/web", 80), "ALLOW ALLOW");
     assert_eq!(asked.verdicts("10.0.2.1", "10.0.1.1", 80), "DENY ALLOW");
 }
 
 #[test]
 fn names_may_be_targets() {
-    let asked = asked().with_names("api.example.com: [203.0.113.7, 203.0.113.8]\none.example.com: 203.0.113.9\n");
+    let asked =
+        asked().with_names("api.example.com: [203.0.113.7, 203.0.113.8]\none.example.com: 203.0.113.9\n");
     let answer = asked.ask(&json!({"from": "shop/db", "to": "API.example.com.", "port": 443}));
-    assert_eq!((answer["verdict"].as_str(), answer["backends"].as_array().map(Vec::len)), (Some("DENY"), Some(2)));
+    assert_eq!(
+        (answer["verdict"].as_str(), answer["backends"].as_array().map(Vec::len)),
+        (Some("DENY"), Some(2))
+    );
     let answer = asked.ask(&json!({"from": "shop/web", "to": "one.example.com", "port": 443}));
     assert_eq!((answer["verdict"].as_str(), answer.get("backends")), (Some("ALLOW"), None));
 }

@@ -71,6 +71,7 @@ impl Engine {
         for (slot, peers) in departing {
             self.datapath.policies.remove_peers(slot, &peers)?;
         }
+        super::publish(&self.published.policy, self.cluster.repository.revision());
         Ok(())
     }
 
@@ -104,6 +105,8 @@ impl Engine {
             })
             .collect();
         self.datapath.endpoints.replace(&records)?;
+        let revision = self.cluster.repository.revision();
+        self.realised = wanted.keys().map(|(link, _)| (*link, revision)).collect();
 
         let used: BTreeSet<PolicySlot> = slots.into_values().collect();
         let now = Instant::now();
@@ -217,7 +220,8 @@ impl Engine {
             let installed = &self.installed[index];
             let slot = installed.slot;
             let Some((new, others)) = sharing.get(&slot).and_then(|all| all.split_first()) else { continue };
-            if Arc::ptr_eq(new, &installed.compiled) || others.iter().any(|other| other.tables != new.tables)
+            if Arc::ptr_eq(new, &installed.compiled)
+                || others.iter().any(|other| !Arc::ptr_eq(other, new) && other.tables != new.tables)
             {
                 continue;
             }
@@ -279,7 +283,7 @@ impl Engine {
         match self.cluster.holder(address) {
             Some(Holder::Node(node)) => *node != self.args.node,
             Some(Holder::Pod(_)) => true,
-            None => false,
+            Some(Holder::ApiServer) | None => false,
         }
     }
 }

@@ -10,6 +10,7 @@ use nix::time::{ClockId, clock_gettime};
 use super::Engine;
 use crate::flows::side;
 use crate::readable::Readable;
+use crate::tables::log;
 
 impl Engine {
     /// Returns when there are events, or never where they cannot be waited for.
@@ -42,6 +43,7 @@ impl Engine {
             flow::Verdict::Audited => (Verdict::Audit, None),
             flow::Verdict::Dropped(reason) => (Verdict::Dropped, Some(reason)),
         };
+        let (rules, log) = self.judgement(flow);
         FlowRecord {
             time_ns: u64::try_from((offset + Duration::from_nanos(flow.time)).as_nanos()).unwrap_or(u64::MAX),
             node: self.args.node.clone(),
@@ -55,24 +57,28 @@ impl Engine {
             protocol: flow.protocol.to_string(),
             reason: reason.map(|reason| reason.sentence().to_owned()),
             reason_code: reason.map(|reason| reason as u8),
-            rules: self.rules(flow),
+            rules,
+            log,
             length: flow.length,
         }
     }
 
-    /// The rules behind a judgement, as long as the policy that was asked is still there.
-    fn rules(&self, flow: &Flow) -> Vec<RuleRef> {
-        let Some((generation, peer, port)) = flow.judged else { return Vec::new() };
+    /// The rules behind a judgement and what they want reported, as long as the policy that was asked is still
+    /// there.
+    fn judgement(&self, flow: &Flow) -> (Vec<RuleRef>, Option<String>) {
+        let Some((generation, peer, port)) = flow.judged else { return Default::default() };
         let Some(installed) = self.installed.iter().find(|installed| installed.generation == generation)
         else {
-            return Vec::new();
+            return Default::default();
         };
         let describe = |rule: &policy::RuleRef| RuleRef {
             policy: rule.policy.to_string(),
             path: rule.path.clone(),
             location: (!rule.file.is_empty()).then(|| format!("{}:{}", rule.file, rule.line)),
         };
-        installed.compiled.reasons(peer, port).into_iter().map(describe).collect()
+        let compiled = &installed.compiled;
+        let rules = compiled.reasons(peer, port).into_iter().map(describe).collect();
+        (rules, log(&compiled.tables, peer, port).map(ToOwned::to_owned))
     }
 }
 

@@ -9,22 +9,24 @@ mod flows;
 mod plumbing;
 mod status;
 
+use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use abi::IfIndex;
 use anyhow::{Context, Result};
 use api::{DelQueue, ErrorCode, ErrorReply, Reply, Request};
 use datapath::{AttachMode, Capacities, Datapath, Events, Options};
 use netcore::{Net, Netns};
-use policy::{CidrRegistry, LocalIdentities};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::addresses::AddressBook;
 use crate::args::Args;
-use crate::cluster::Cluster;
+use crate::cluster::{Beginnings, Cluster};
 use crate::endpoint::Endpoints;
 use crate::flows::FlowLog;
 use crate::readable::Readable;
+use crate::server::Enforced;
 use crate::source::Change;
 use crate::state_file;
 use enforce::Installed;
@@ -58,13 +60,15 @@ pub struct Engine {
     /// Whether what an earlier agent left has been taken over as a whole.
     settled: bool,
     installed: Vec<Installed>,
+    /// The revision of the policies that the tables of each link have realised.
+    realised: HashMap<IfIndex, u64>,
     net: Net,
     netns: Netns,
     uplink: Uplink,
     masquerade: Option<netcore::masquerade::Masquerade>,
     flows: FlowLog,
     queue: DelQueue,
-    revision: watch::Sender<u64>,
+    published: Enforced<watch::Sender<u64>>,
     /// The newest revision of which all objects are known; enforced once `pending` is false.
     observed: Option<u64>,
     /// Whether the datapath is behind what is known.
@@ -77,15 +81,19 @@ impl Engine {
     ///
     /// # Errors
     /// When the datapath cannot be loaded, or the state cannot be read.
-    pub async fn new(args: Args, flows: FlowLog, revision: watch::Sender<u64>) -> Result<Self> {
+    pub async fn new(args: Args, flows: FlowLog, published: Enforced<watch::Sender<u64>>) -> Result<Self> {
         let netns = Netns::current()?;
         let net = Net::current()?;
         let uplink = Uplink::find(&net, &args.uplink).await?;
-        let identities: LocalIdentities =
-            state_file::read(&args.state_dir.join(IDENTITIES))?.unwrap_or_default();
+        let beginnings = Beginnings {
+            settings: args.policy.settings(),
+            filter: args.policy.labels.clone(),
+            identities: state_file::read(&args.state_dir.join(IDENTITIES))?.unwrap_or_default(),
+            node_identities: state_file::read(&args.state_dir.join(NODE_IDENTITIES))?,
+            cidrs: state_file::read(&args.state_dir.join(CIDRS))?.unwrap_or_default(),
+        };
         let own_addresses = plumbing::own_addresses(&net).await?;
-        let cidrs: CidrRegistry = state_file::read(&args.state_dir.join(CIDRS))?.unwrap_or_default();
-        let cluster = Cluster::new(&args.node, identities, cidrs, own_addresses);
+        let cluster = Cluster::new(&args.node, beginnings, own_addresses);
         let endpoints = Endpoints::open(&args.state_dir.join("endpoints"))?;
         let options = Options {
             pins: Some(args.bpffs.clone()),
@@ -111,12 +119,13 @@ impl Engine {
             addresses: None,
             settled: false,
             installed: Vec::new(),
+            realised: HashMap::new(),
             net,
             netns,
             uplink,
             masquerade: None,
             flows,
-            revision,
+            published,
             observed: None,
             pending: false,
             failure: None,
@@ -178,8 +187,7 @@ impl Engine {
                 self.pending = false;
                 self.failure = None;
                 if let Some(revision) = self.observed {
-                    self.revision
-                        .send_if_modified(|published| std::mem::replace(published, revision) != revision);
+                    publish(&self.published.objects, revision);
                 }
             }
             Err(error) => {
@@ -219,6 +227,8 @@ impl Engine {
     fn store_numbers(&mut self) -> Result<()> {
         if self.cluster.take_new_identities() {
             state_file::write(&self.args.state_dir.join(IDENTITIES), &self.cluster.identities)?;
+            let of_nodes = self.args.state_dir.join(NODE_IDENTITIES);
+            state_file::write(&of_nodes, &self.cluster.node_identities)?;
         }
         if self.cluster.take_new_cidrs() {
             state_file::write(&self.args.state_dir.join(CIDRS), self.cluster.repository.cidr_registry())?;
@@ -243,7 +253,7 @@ impl Engine {
     async fn answer(&mut self, request: Request, netns: Option<OwnedFd>) -> Result<Reply, ErrorReply> {
         match request {
             Request::Status => return Ok(Reply::Status(Box::new(self.status()))),
-            Request::Wait { .. } | Request::Flows { .. } => {
+            Request::Wait { .. } | Request::WaitPolicy { .. } | Request::Flows { .. } => {
                 return Err(refuse(ErrorCode::Invalid, "this request is answered by the socket"));
             }
             _ if !self.is_ready() => return Err(refuse(ErrorCode::NotReady, &self.not_ready())),
@@ -282,8 +292,16 @@ impl Engine {
 /// The file that holds the numbers of label sets.
 const IDENTITIES: &str = "identities.json";
 
+/// The file that holds the numbers of other nodes' label sets.
+const NODE_IDENTITIES: &str = "node-identities.json";
+
 /// The file that holds the numbers of CIDRs in use.
 const CIDRS: &str = "cidrs.json";
+
+/// Tells a revision to whoever waits for it.
+fn publish(to: &watch::Sender<u64>, revision: u64) {
+    to.send_if_modified(|published| std::mem::replace(published, revision) != revision);
+}
 
 /// A refusal.
 fn refuse(code: ErrorCode, message: &str) -> ErrorReply {

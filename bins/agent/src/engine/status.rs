@@ -20,6 +20,7 @@ impl Engine {
                 host_ifname: endpoint.host_ifname.clone(),
                 ingress_enforced: record.ingress != PolicySlot::ALLOW_ALL,
                 egress_enforced: record.egress != PolicySlot::ALLOW_ALL,
+                policy_revision: self.realised.get(&endpoint.link()).copied().unwrap_or_default(),
             }
         });
         let count = |key| self.datapath.counters.get(key).unwrap_or_default().packets;
@@ -30,6 +31,7 @@ impl Engine {
             },
         );
         let [established, unconfirmed] = self.datapath.connections.list().map(|list| list.len() as u64);
+        let settings = self.cluster.repository.settings();
         let mut warnings = self.cluster.warnings();
         warnings.extend(self.failure.clone());
         Status {
@@ -37,7 +39,10 @@ impl Engine {
             pid: std::process::id(),
             node: self.args.node.clone(),
             ready: self.is_ready(),
-            revision: *self.revision.borrow(),
+            revision: *self.published.objects.borrow(),
+            policy_revision: self.cluster.repository.revision(),
+            policy_enforcement: settings.enforcement.to_string(),
+            policy_audit: settings.audit,
             pod_cidrs: self.cluster.own_node().map(|node| node.pod_cidrs.clone()).unwrap_or_default(),
             addresses_used: self.addresses.as_ref().map_or(0, crate::addresses::AddressBook::used),
             attach: self.datapath.attach_mode().name().to_owned(),

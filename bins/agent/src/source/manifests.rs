@@ -164,14 +164,14 @@ impl Manifests {
             let text = self.last_valid.recall(path).unwrap_or_default();
             for object in parse_stored(&text, &name).into_iter().flatten().filter(is_policy) {
                 before.insert(object.key());
-                changes.push(Change::Set(object));
+                changes.push(Change::Set(Box::new(object)));
             }
         }
         for parsed in parsed {
             match parsed {
                 Ok(object) => {
                     keys.insert(object.key());
-                    changes.push(Change::Set(object));
+                    changes.push(Change::Set(Box::new(object)));
                 }
                 Err(rejected) => {
                     keys.extend(rejected.object.clone());

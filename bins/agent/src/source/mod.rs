@@ -14,7 +14,7 @@ pub use manifests::Manifests;
 #[derive(Clone, Debug)]
 pub enum Change {
     /// An object is there, or is another now.
-    Set(Object),
+    Set(Box<Object>),
     /// An object is there that is not valid. What it was before stays in force.
     Rejected(Rejected),
     /// An object is gone.

@@ -115,6 +115,7 @@ fn command(context: &Context, node: &Node, netns: &Netns) -> Result<Command> {
         .arg(paths.socket())
         .arg("--cni-queue")
         .arg(paths.queue())
+        .args(&context.state.agent_arguments)
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log);

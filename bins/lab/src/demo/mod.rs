@@ -103,6 +103,7 @@ pub fn run(name: &LabName, json: bool) -> Result<ExitCode> {
         name: name.clone(),
         nodes: 2,
         ipv4_only: false,
+        agent_arguments: Vec::new(),
         manifests: Batch::parse(&[(SHOP.0.to_owned(), SHOP.1.to_owned())])?,
         patience: PATIENCE,
     };

@@ -113,9 +113,8 @@ fn wrapped(ports: &[&str]) -> String {
 /// The rules that say so now; those that said otherwise before, where none does.
 fn because(change: &Change) -> Vec<String> {
     let names = |judged: &Judged, sign: char| -> Vec<String> {
-        let name = |rule: &Deciding| {
-            format!("{sign} {} {} ({}:{})", rule.object, rule.path, rule.file, rule.line)
-        };
+        let name =
+            |rule: &Deciding| format!("{sign} {} {} ({}:{})", rule.object, rule.path, rule.file, rule.line);
         judged.rules.iter().map(name).collect()
     };
     // What was there before and stays has not changed anything.

@@ -14,7 +14,8 @@ pub(super) fn grid(matrix: &Matrix, judge: &mut Judge<'_>) -> String {
     let mut errors = Vec::new();
     for targets in matrix.targets.chunks(COLUMNS) {
         let mut table = empty();
-        let header = targets.iter().map(|(to, wanted)| format!("{}\n{wanted}", to.text().replacen('/', "/\n", 1)));
+        let header =
+            targets.iter().map(|(to, wanted)| format!("{}\n{wanted}", to.text().replacen('/', "/\n", 1)));
         table.set_header(std::iter::once("from \\ to".to_owned()).chain(header));
         for from in &matrix.sources {
             let mut cell = |(to, wanted): &(_, _)| match judge.between(from, to, wanted) {

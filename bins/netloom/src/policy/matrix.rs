@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ::policy::cluster::Cluster;
-use ::policy::judge::{
-    Explaining, Judge, Matrix, OracleEngine, Peers, Place, Probe, TablesEngine, Trouble,
-};
+use ::policy::judge::{Explaining, Judge, Matrix, OracleEngine, Peers, Place, Probe, TablesEngine, Trouble};
 use ::policy::oracle::Oracle;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -99,8 +97,8 @@ pub(super) fn run(args: &MatrixArgs) -> Result<ExitCode> {
 /// Answers the probes of a file.
 fn probes(args: &MatrixArgs, path: &Path, from: Option<&Place>, judge: &mut Judge<'_>) -> Result<()> {
     let text = files::read_text(path)?;
-    let mut probes: Vec<Value> =
-        serde_json::from_str(&text).with_context(|| format!("{}: not a JSON array of probes", path.display()))?;
+    let mut probes: Vec<Value> = serde_json::from_str(&text)
+        .with_context(|| format!("{}: not a JSON array of probes", path.display()))?;
     if let Some(from) = from {
         probes.retain(|probe| probe.get("from").and_then(Value::as_str) == Some(from.text()));
     }

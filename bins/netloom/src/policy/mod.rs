@@ -11,9 +11,9 @@ mod verdict;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use ::policy::{Enforcement, Settings};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
-use ::policy::{Enforcement, Settings};
 use serde::Serialize;
 
 /// The exit code where a command could not do what it was asked to do.

@@ -48,8 +48,7 @@ pub(super) fn run(args: &VerdictArgs) -> Result<ExitCode> {
 }
 
 fn text(account: &Account) -> String {
-    let mut lines =
-        vec![format!("{}  {} -> {} {}", account.verdict, account.from, account.to, account.port)];
+    let mut lines = vec![format!("{}  {} -> {} {}", account.verdict, account.from, account.to, account.port)];
     for path in &account.paths {
         if account.paths.len() > 1 {
             lines.push(format!("backend {}: {}", end(path), path.verdict));

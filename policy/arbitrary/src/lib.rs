@@ -1,0 +1,24 @@
+//! Random small clusters, as manifests, for property tests and fuzzing. Domains are small, so that what policies name is
+//! often there, and every field of the policy language is used.
+//!
+//! ```
+//! use proptest::strategy::{Strategy, ValueTree};
+//! use proptest::test_runner::TestRunner;
+//!
+//! let case = policy_arbitrary::case().new_tree(&mut TestRunner::deterministic())?.current();
+//! for object in &case.objects {
+//!     assert!(policy::manifest::parse(&object.to_string(), "case.json", 1)[0].is_ok());
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod cilium;
+mod cilium_peers;
+mod cilium_ports;
+mod cluster;
+mod cluster_network_policy;
+mod field;
+mod network_policy;
+mod selector;
+
+pub use cluster::{Case, apiserver, case, group, names, namespace, node, pod, policy, service, settings};

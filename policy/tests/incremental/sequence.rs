@@ -1,0 +1,148 @@
+//! A sequence of changes, and what is asked after each.
+
+use std::fmt::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use abi::Direction;
+use netloom_policy::{Compiled, Verdict};
+
+use crate::change::Change;
+use crate::cluster::{Cluster, yaml};
+use crate::compare::{PROBES, compare};
+use crate::facts::Agent;
+use crate::minimise::minimise;
+use crate::tally::Tally;
+use policy_arbitrary::Case;
+
+/// A cluster, and what becomes of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Sequence {
+    pub(crate) start: Case,
+    pub(crate) changes: Vec<Change>,
+}
+
+/// Makes the changes one by one. After each, the repository that lived through them is compared with the oracle and
+/// with a fresh one.
+pub(crate) fn check(sequence: &Sequence, tally: &mut Tally) -> Result<(), String> {
+    let mut agent = Agent::default();
+    let mut case = sequence.start.clone();
+    for step in 0..=sequence.changes.len() {
+        if let Some(change) = step.checked_sub(1).and_then(|number| sequence.changes.get(number)) {
+            change.apply(&mut case);
+        }
+        let compared = catch_unwind(AssertUnwindSafe(|| check_step(&mut agent, &case, tally)));
+        let words = compared.unwrap_or_else(|_| Err("a panic, of which the message is above".to_owned()));
+        words.map_err(|words| format!("after {step} changes: {words}"))?;
+    }
+    Ok(())
+}
+
+fn check_step(agent: &mut Agent, case: &Case, tally: &mut Tally) -> Result<(), String> {
+    let cluster = Cluster::new(case)?;
+    let revision = agent.repository.revision();
+    agent.tell(&cluster.facts(case));
+    if agent.repository.revision() < revision {
+        return Err("the revision went back".to_owned());
+    }
+    compare(&cluster, agent, tally)?;
+    let mut fresh = Agent::default();
+    fresh.tell(&cluster.facts(case));
+    for asked in cluster.asked() {
+        for direction in [Direction::Ingress, Direction::Egress] {
+            let [old, new] =
+                [&mut *agent, &mut fresh].map(|agent| agent.repository.compile(&asked.labels, direction));
+            compare_size(&old, &new).map_err(|words| format!("{direction:?} of {asked}: {words}"))?;
+            for other in cluster.others() {
+                let [here, there] = [other.peer(agent), other.peer(&fresh)];
+                for (proto, port) in PROBES {
+                    let [kept, compiled] = [(&old, here), (&new, there)].map(|(compiled, peer)| {
+                        Answer::of(compiled, compiled.tables.lookup(peer, proto, port).0)
+                    });
+                    if kept != compiled {
+                        let packet =
+                            format!("{direction:?} of {asked}, peer {other}, protocol {proto} port {port}");
+                        return Err(format!("{packet}\n  kept: {kept:?}\n  from scratch: {compiled:?}"));
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a cell says, whatever numbers its table gave to proxies and logs.
+#[derive(Debug, PartialEq, Eq)]
+struct Answer {
+    verdict: Verdict,
+    action: u8,
+    authentication: u8,
+    proxy: Option<String>,
+    log: Option<String>,
+}
+
+impl Answer {
+    fn of(compiled: &Compiled, cell: abi::Cell) -> Self {
+        let tables = &compiled.tables;
+        let proxy = usize::from(cell.proxy_port).checked_sub(1).map(|at| format!("{:?}", tables.proxies[at]));
+        let log = (cell.cookie as usize).checked_sub(1).map(|at| tables.logs[at].to_string());
+        let verdict = Verdict::of_cell(cell);
+        Self { verdict, action: cell.action, authentication: cell.auth, proxy, log }
+    }
+}
+
+/// At most 1.25 times the classes that it takes, of peers and of ports.
+fn compare_size(old: &Compiled, new: &Compiled) -> Result<(), String> {
+    let classes = |compiled: &Compiled| {
+        let tables = &compiled.tables;
+        let rows = tables.cells.len().checked_div(tables.stride as usize).unwrap_or_default();
+        [rows.max(tables.peer_classes() as usize), tables.stride as usize]
+    };
+    for (what, kept, needed) in
+        [("peers", 0), ("ports", 1)].map(|(what, at)| (what, classes(old)[at], classes(new)[at]))
+    {
+        if 4 * kept > 5 * needed {
+            return Err(format!("{kept} classes of {what} where {needed} are enough"));
+        }
+    }
+    if old.tables.audit != new.tables.audit || old.tables.allow_all != new.tables.allow_all {
+        return Err("audit mode, or that all is allowed, is not what it is from scratch".to_owned());
+    }
+    Ok(())
+}
+
+/// The smallest sequence that fails, with what differs in it.
+pub(crate) fn report(sequence: &Sequence) -> String {
+    let fails = |sequence: &Sequence| check(sequence, &mut Tally::default()).is_err();
+    let mut small = sequence.clone();
+    loop {
+        let before = small.changes.len();
+        for number in (0..small.changes.len()).rev() {
+            let mut smaller = small.clone();
+            smaller.changes.remove(number);
+            if fails(&smaller) {
+                small = smaller;
+            }
+        }
+        let changes = small.changes.clone();
+        small.start = minimise(small.start, |start| {
+            fails(&Sequence { start: start.clone(), changes: changes.clone() })
+        });
+        if small.changes.len() == before {
+            break;
+        }
+    }
+    let mut text = check(&small, &mut Tally::default()).err().unwrap_or_default();
+    let Case { settings, names, objects } = &small.start;
+    let objects: Vec<String> = objects.iter().map(yaml).collect();
+    let _ = write!(text, "\n  {settings:?}\n  names: {names:?}\n{}", objects.join("---\n"));
+    for change in &small.changes {
+        let _ = match change {
+            Change::Set(objects) => {
+                let objects: Vec<String> = objects.iter().map(yaml).collect();
+                write!(text, "\n# set\n{}", objects.join("---\n"))
+            }
+            other => write!(text, "\n# {other:?}"),
+        };
+    }
+    text
+}
