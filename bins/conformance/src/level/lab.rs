@@ -19,10 +19,11 @@ use lab::store::Store;
 use lab::up::{Up, programs};
 use lab::{change, down, plan};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+use policy::Settings;
 use policy::manifest::{Object, ObjectKey, parse_stored};
 use serde_json::Value;
 
-use super::{Answer, Halt, Judgement, Level};
+use super::{Answer, Circumstances, Halt, Judgement, Level};
 use crate::error::Error;
 use crate::expect::{Got, Packet};
 use crate::objects::Objects;
@@ -70,6 +71,7 @@ impl Lab {
             name: name.clone(),
             nodes,
             ipv4_only: false,
+            agent_arguments: Vec::new(),
             manifests: Batch::default(),
             patience: PATIENCE,
         };
@@ -196,8 +198,15 @@ impl Level for Lab {
     }
 
     /// What an earlier case left is removed with the next objects.
-    fn begin(&mut self) {
+    fn begin(&mut self, circumstances: &Circumstances) -> Result<(), Halt> {
         self.given.clear();
+        if circumstances.settings != Settings::default() {
+            return Err(Halt::Unsupported("the lab's agents have the usual settings".into()));
+        }
+        if !circumstances.names.is_empty() {
+            return Err(Halt::Unsupported("the lab's agents learn no DNS names".into()));
+        }
+        Ok(())
     }
 
     fn enforce(&mut self, objects: &mut Objects) -> Result<(), Halt> {
