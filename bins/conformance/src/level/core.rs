@@ -115,6 +115,7 @@ impl Core {
             Fate::Arrived => (Got::Allow, None),
             Fate::Dropped(DropReason::PolicyDenied | DropReason::PolicyDeny, why) => (Got::Deny, Some(why)),
             Fate::Dropped(DropReason::RedirectUnsupported, why) => (Got::Redirect, Some(why)),
+            Fate::Dropped(DropReason::AuthRequired, why) => return Ok(Answer::Skipped(why)),
             Fate::Dropped(_, why) => (Got::Other, Some(why)),
         };
         Ok(Answer::Judged(Judgement { got, rules: Vec::new(), detail }))
