@@ -6,7 +6,6 @@
 mod cluster;
 mod compare;
 mod facts;
-mod minimise;
 mod report;
 mod tally;
 
