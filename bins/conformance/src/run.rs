@@ -165,9 +165,12 @@ impl LevelReport {
         for (Expectation { packet, verdict }, answer) in others.into_iter().zip(answers) {
             match answer {
                 Answer::Skipped(why) => self.skip(why),
-                Answer::Judged(judgement) => {
+                Answer::Judged(mut judgement) => {
                     self.probes += 1;
                     if judgement.got != Got::from(*verdict) {
+                        if judgement.rules.is_empty() {
+                            judgement.rules = level.why(objects, packet);
+                        }
                         self.wrong.push(Wrong {
                             step,
                             from: packet.from.name.clone(),

@@ -156,6 +156,9 @@ pub struct Matrix {
     /// As in [`Probe::icmp_type`].
     #[serde(default, rename = "type")]
     pub icmp_type: Option<u8>,
+    /// In the place of all that, several ports: `PORT[/PROTOCOL]` or `ICMP`.
+    #[serde(default)]
+    pub ports: Vec<Target>,
     /// What becomes of those that no exception is about.
     pub default: Verdict,
     /// Exceptions; a later one goes over an earlier one.
@@ -210,6 +213,35 @@ pub enum PortName {
     Number(u16),
     /// The name.
     Name(String),
+}
+
+/// A port with its protocol, in short.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Target {
+    /// The port; none for ICMP.
+    pub port: Option<PortName>,
+    /// By what.
+    pub protocol: Transport,
+}
+
+impl TryFrom<String> for Target {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == "ICMP" {
+            return Ok(Self { port: None, protocol: Transport::Icmp });
+        }
+        let (port, protocol) = text.split_once('/').unwrap_or((&text, "TCP"));
+        let protocol = match protocol {
+            "TCP" => Transport::Tcp,
+            "UDP" => Transport::Udp,
+            "SCTP" => Transport::Sctp,
+            _ => return Err(format!("{text:?} is no port: PORT[/PROTOCOL] or ICMP, such as \"53/UDP\"")),
+        };
+        let number = port.parse().map(PortName::Number);
+        Ok(Self { port: Some(number.unwrap_or_else(|_| PortName::Name(port.to_owned()))), protocol })
+    }
 }
 
 /// What a probe is sent by.

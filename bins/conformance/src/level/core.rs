@@ -71,32 +71,9 @@ impl Level for Core {
     fn judge(&mut self, objects: &Objects, packets: &[&Packet]) -> Result<Vec<Answer>, Error> {
         packets.iter().map(|packet| self.judge_one(objects, packet)).collect()
     }
-}
-
-impl Core {
-    fn judge_one(&mut self, objects: &Objects, packet: &Packet) -> Result<Answer, Error> {
-        self.port = self.port.checked_add(1).unwrap_or(FIRST_PORT);
-        let (question, answer) = frames(packet, self.port);
-        let mut fate = self.send(objects, &packet.from, &packet.to, &question)?;
-        let rules = self.rules(objects, packet);
-        if let (Fate::Arrived, Some(answer)) = (&fate, answer) {
-            fate = self.send(objects, &packet.to, &packet.from, &answer)?;
-            if let Fate::Dropped(_, why) = fate {
-                let detail = Some(format!("it arrives, and its answer is dropped: {why}"));
-                return Ok(Answer::Judged(Judgement { got: Got::Other, rules, detail }));
-            }
-        }
-        let (got, detail) = match fate {
-            Fate::Arrived => (Got::Allow, None),
-            Fate::Dropped(DropReason::PolicyDenied | DropReason::PolicyDeny, why) => (Got::Deny, Some(why)),
-            Fate::Dropped(DropReason::RedirectUnsupported, why) => (Got::Redirect, Some(why)),
-            Fate::Dropped(_, why) => (Got::Other, Some(why)),
-        };
-        Ok(Answer::Judged(Judgement { got, rules, detail }))
-    }
 
     /// What the policies of both ends name as decisive.
-    fn rules(&self, objects: &Objects, packet: &Packet) -> Vec<String> {
+    fn why(&self, objects: &Objects, packet: &Packet) -> Vec<String> {
         let ends =
             [(Direction::Egress, &packet.from, &packet.to), (Direction::Ingress, &packet.to, &packet.from)];
         let mut rules = Vec::new();
@@ -108,6 +85,28 @@ impl Core {
             }
         }
         rules
+    }
+}
+
+impl Core {
+    fn judge_one(&mut self, objects: &Objects, packet: &Packet) -> Result<Answer, Error> {
+        self.port = self.port.checked_add(1).unwrap_or(FIRST_PORT);
+        let (question, answer) = frames(packet, self.port);
+        let mut fate = self.send(objects, &packet.from, &packet.to, &question)?;
+        if let (Fate::Arrived, Some(answer)) = (&fate, answer) {
+            fate = self.send(objects, &packet.to, &packet.from, &answer)?;
+            if let Fate::Dropped(_, why) = fate {
+                let detail = Some(format!("it arrives, and its answer is dropped: {why}"));
+                return Ok(Answer::Judged(Judgement { got: Got::Other, rules: Vec::new(), detail }));
+            }
+        }
+        let (got, detail) = match fate {
+            Fate::Arrived => (Got::Allow, None),
+            Fate::Dropped(DropReason::PolicyDenied | DropReason::PolicyDeny, why) => (Got::Deny, Some(why)),
+            Fate::Dropped(DropReason::RedirectUnsupported, why) => (Got::Redirect, Some(why)),
+            Fate::Dropped(_, why) => (Got::Other, Some(why)),
+        };
+        Ok(Answer::Judged(Judgement { got, rules: Vec::new(), detail }))
     }
 
     /// Sends a frame on its way from one end to the other.

@@ -33,6 +33,11 @@ pub trait Level {
     /// # Errors
     /// When the level breaks down. What cannot be judged is an answer.
     fn judge(&mut self, objects: &Objects, packets: &[&Packet]) -> Result<Vec<Answer>, Error>;
+
+    /// The rules behind the answer, where [`Level::judge`] has not named them because that takes its time.
+    fn why(&self, _objects: &Objects, _packet: &Packet) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What a level says of a packet.

@@ -61,7 +61,8 @@ impl Oracle {
             if said.verdict > worst.0 || direction == Direction::Egress {
                 let side = if direction == Direction::Egress { "egress" } else { "ingress" };
                 let rules = said.rules.iter().chain(&said.closed_by).map(rule_name).collect();
-                let detail = Some(format!("{side} of {name}"));
+                let denied = said.verdict != Verdict::Allow;
+                let detail = denied.then(|| format!("{side} of {name}"));
                 worst = (said.verdict, Judgement { got: said.verdict.into(), rules, detail });
             }
         }
