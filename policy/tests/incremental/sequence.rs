@@ -7,12 +7,11 @@ use abi::Direction;
 use netloom_policy::{Compiled, Verdict};
 
 use crate::change::Change;
-use crate::cluster::{Cluster, yaml};
-use crate::compare::{PROBES, compare};
+use crate::cluster::Cluster;
+use crate::compare::{Failure, PROBES, compare};
 use crate::facts::Agent;
-use crate::minimise::{Failure, minimise};
 use crate::tally::Tally;
-use policy_arbitrary::Case;
+use policy_arbitrary::{Case, minimise, yaml};
 
 /// A cluster, and what becomes of it.
 #[derive(Clone, Debug)]
@@ -140,7 +139,8 @@ pub(crate) fn report(sequence: &Sequence, failure: Failure) -> String {
         }
         let changes = small.changes.clone();
         small.start = minimise(small.start, |start| {
-            check(&Sequence { start: start.clone(), changes: changes.clone() })
+            let smaller = Sequence { start: start.clone(), changes: changes.clone() };
+            matches!(check(&smaller), Err(Failure::Differs(_)))
         });
         if small.changes.len() == before {
             break;
