@@ -12,23 +12,23 @@ pub fn minimise(mut case: Case, fails: impl Fn(&Case) -> bool) -> Case {
         for number in (0..case.objects.len()).rev() {
             let mut smaller = case.clone();
             smaller.objects.remove(number);
-            keep_if(&mut case, smaller, fails);
+            keep_if(&mut case, smaller, &fails);
         }
         for number in 0..case.objects.len() {
             let mut at = 0;
             while let Some(smaller) = without(&case.objects[number], &mut at.clone()) {
                 let candidate = Case { objects: replaced(&case.objects, number, smaller), ..case.clone() };
                 // Where something went, another thing is in its place.
-                if !keep_if(&mut case, candidate, fails) {
+                if !keep_if(&mut case, candidate, &fails) {
                     at += 1;
                 }
             }
         }
         let (no_names, settings) = (Default::default(), Default::default());
         let smaller = Case { names: no_names, ..case.clone() };
-        keep_if(&mut case, smaller, fails);
+        keep_if(&mut case, smaller, &fails);
         let smaller = Case { settings, ..case.clone() };
-        keep_if(&mut case, smaller, fails);
+        keep_if(&mut case, smaller, &fails);
         if case.objects == before.objects {
             return case;
         }
