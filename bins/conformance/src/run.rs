@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::error::{Error, Mistake};
 use crate::expect::{Expectation, Got, Packet, expectations};
-use crate::level::{Answer, Halt, Level};
+use crate::level::{Answer, Circumstances, Halt, Level};
 use crate::objects::Objects;
 use crate::report::{CaseReport, LevelReport, Skipped, Status, Wrong};
 use crate::suite::{Case, LevelName, SuiteFile};
@@ -131,7 +131,7 @@ impl Chosen<'_> {
         if self.case.steps.is_empty() {
             return Err(of_cluster(Mistake::NoSteps.into()));
         }
-        level.begin();
+        level.begin(&self.file.circumstances(self.case)).map_err(of_cluster)?;
         level.enforce(&mut objects).map_err(of_cluster)?;
         for (number, step) in (1..).zip(&self.case.steps) {
             let of_step = |halt: Halt| Stop { place: format!("step {number}"), halt };
@@ -206,7 +206,9 @@ impl Level for Dry {
         LevelName::Oracle
     }
 
-    fn begin(&mut self) {}
+    fn begin(&mut self, _: &Circumstances) -> Result<(), Halt> {
+        Ok(())
+    }
 
     fn enforce(&mut self, objects: &mut Objects) -> Result<(), Halt> {
         Ok(objects.place_pods()?)

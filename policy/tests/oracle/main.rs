@@ -7,7 +7,6 @@ mod cases;
 mod cluster;
 mod compare;
 mod facts;
-mod minimise;
 mod report;
 mod tally;
 

@@ -1,6 +1,6 @@
 //! A node in memory: the agent's picture of the cluster, and the datapath's tables and code on the host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use agent::cluster::{Beginnings, Cluster, Holder};
 use agent::source::Change;
 use agent::tables::{cidr_key, compiled_policy};
 use api::PodRef;
-use policy::Compiled;
 use policy::manifest::{Object, ObjectKey, Pod};
+use policy::{Compiled, Settings};
 use scenarios::{Counted, Engine as _, EngineError, Entry, HostEngine, Outcome};
 
 use super::rule_name;
@@ -50,10 +50,10 @@ pub(super) struct Node {
 
 impl Node {
     /// A node that knows of nothing yet.
-    pub(super) fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str, settings: Settings) -> Self {
         Self {
             name: name.to_owned(),
-            cluster: Cluster::new(name, Beginnings::default(), Vec::new()),
+            cluster: Cluster::new(name, Beginnings { settings, ..Beginnings::default() }, Vec::new()),
             engine: HostEngine::default(),
             pods: BTreeMap::new(),
             next: 1,
@@ -79,6 +79,13 @@ impl Node {
                 self.connect(pod);
             }
             self.cluster.apply(Change::Set(Box::new(thing.object.clone())));
+        }
+    }
+
+    /// Takes note of the DNS names of addresses outside, as a DNS proxy would learn them.
+    pub(super) fn know_names(&mut self, names: &BTreeMap<IpAddr, BTreeSet<String>>) {
+        for (address, names) in names {
+            self.cluster.repository.set_names(*address, names.clone());
         }
     }
 
