@@ -21,7 +21,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in fs::read_dir(directory)? {
         let path = file?.path();
         let text = fs::read_to_string(&path)?;
-        objects.extend(manifest::parse(&text, &path.display().to_string(), 1).into_iter().filter_map(Result::ok));
+        objects.extend(
+            manifest::parse(&text, &path.display().to_string(), 1).into_iter().filter_map(Result::ok),
+        );
     }
     clock.lap("read and parse");
     let cluster = Cluster::new(objects);

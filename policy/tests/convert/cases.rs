@@ -42,7 +42,10 @@ fn rules_that_policy_types_leave_out() {
     let given = json!({"podSelector": {}, "policyTypes": ["Egress"], "ingress": [{}]});
     let Converted { object, notes } = converted(&given, &Ranges::default()).unwrap();
     assert_eq!(object["spec"], json!({"endpointSelector": {}, "egress": [{}]}));
-    assert!(notes[0].to_string().contains("spec.ingress[0]: rules of this direction have no effect"), "{notes:?}");
+    assert!(
+        notes[0].to_string().contains("spec.ingress[0]: rules of this direction have no effect"),
+        "{notes:?}"
+    );
 }
 
 #[test]
@@ -83,7 +86,8 @@ fn namespaces() {
     ]);
     let converted = spec(json!({"podSelector": {}, "egress": [{"to": peers}], "policyTypes": ["Egress"]}));
     let any = json!({"key": "k8s:io.kubernetes.pod.namespace", "operator": "Exists"});
-    let team = json!({"key": "k8s:io.cilium.k8s.namespace.labels.team", "operator": "NotIn", "values": ["a"]});
+    let team =
+        json!({"key": "k8s:io.cilium.k8s.namespace.labels.team", "operator": "NotIn", "values": ["a"]});
     assert_eq!(
         converted["egress"],
         json!([{"toEndpoints": [
@@ -109,7 +113,10 @@ fn blocks_of_the_outside() {
     );
     let unknown = converted(&given, &Ranges::default()).unwrap_err();
     assert_eq!(unknown.len(), 2);
-    assert!(unknown[0].starts_with("ipBlock 192.0.2.0/24 except 192.0.2.0/28 matches pods that have"), "{unknown:?}");
+    assert!(
+        unknown[0].starts_with("ipBlock 192.0.2.0/24 except 192.0.2.0/28 matches pods that have"),
+        "{unknown:?}"
+    );
 }
 
 #[test]
@@ -132,7 +139,10 @@ fn blocks_with_pods_and_nodes_in_them() {
     for (blocks, wrong) in [
         (&[("10.0.0.0/8", &[][..])][..], "match the pods of 10.0.0.0/16 and not those of fd00:1::/64"),
         (&[("10.0.1.0/24", &[][..])], "ipBlock 10.0.1.0/24 matches some of the pods of 10.0.0.0/16"),
-        (&[("0.0.0.0/0", &["10.0.1.0/24"][..]), ("::/0", &[])], "ipBlock 0.0.0.0/0 except 10.0.1.0/24 matches some"),
+        (
+            &[("0.0.0.0/0", &["10.0.1.0/24"][..]), ("::/0", &[])],
+            "ipBlock 0.0.0.0/0 except 10.0.1.0/24 matches some",
+        ),
         (&[("172.18.0.0/28", &[][..])], "ipBlock 172.18.0.0/28 matches some of the nodes of 172.18.0.0/24"),
     ] {
         let remarks = converted(&of(blocks), &ranges()).unwrap_err();
@@ -147,5 +157,8 @@ fn blocks_with_pods_and_nodes_in_them() {
 fn keys_that_mean_something_else() {
     let given = json!({"podSelector": {"matchLabels": {"io.kubernetes.pod.namespace": "x"}}});
     let remarks = converted(&given, &Ranges::default()).unwrap_err();
-    assert_eq!(remarks, ["label \"io.kubernetes.pod.namespace\" has a meaning of its own in a CiliumNetworkPolicy"]);
+    assert_eq!(
+        remarks,
+        ["label \"io.kubernetes.pod.namespace\" has a meaning of its own in a CiliumNetworkPolicy"]
+    );
 }
