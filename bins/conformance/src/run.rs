@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use crate::error::{Error, Mistake};
 use crate::expect::{Expectation, Got, Packet, expectations};
+use crate::file::SuiteFile;
 use crate::level::{Answer, Circumstances, Halt, Level};
 use crate::objects::Objects;
 use crate::report::{CaseReport, LevelReport, Skipped, Status, Wrong};
-use crate::suite::{Case, LevelName, SuiteFile};
+use crate::suite::{Case, LevelName};
 
 /// A case, with the file that it is in.
 #[derive(Clone, Copy, Debug)]
