@@ -11,6 +11,9 @@
 //!
 //! What this crate does not do: make inputs. See `fuzz/README.md`.
 
+// The tests' own names for it, whose generators and comparisons are used here.
+extern crate policy as netloom_policy;
+
 mod cidr;
 mod frame;
 mod label_filter;
@@ -18,6 +21,7 @@ mod manifest;
 mod name_pattern;
 mod netconf;
 mod packet;
+mod policies;
 mod ports;
 mod selector;
 
@@ -28,8 +32,23 @@ pub use manifest::manifest;
 pub use name_pattern::name_pattern;
 pub use netconf::netconf;
 pub use packet::packet;
+pub use policies::policies;
 pub use ports::ports;
 pub use selector::selector;
+
+#[path = "../../../policy/tests/incremental/change.rs"]
+mod change;
+#[path = "../../../policy/tests/oracle/cluster.rs"]
+mod cluster;
+#[path = "../../../policy/tests/oracle/compare.rs"]
+mod compare;
+#[path = "../../../policy/tests/oracle/facts.rs"]
+mod facts;
+#[path = "../../../policy/tests/incremental/sequence.rs"]
+mod sequence;
+#[expect(dead_code, reason = "how varied clusters are is the tests' question")]
+#[path = "../../../policy/tests/oracle/tally.rs"]
+mod tally;
 
 /// A target: takes any bytes.
 pub type Target = fn(&[u8]);
@@ -45,4 +64,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("name_pattern", name_pattern),
     ("label_filter", label_filter),
     ("ports", ports),
+    ("policies", policies),
 ];
