@@ -105,7 +105,7 @@ mod verdict;
 
 pub use cidr::CidrRegistry;
 pub use compile::Compiled;
-pub use diagnostic::Diagnostic;
+pub use diagnostic::{Diagnostic, Renderer};
 pub use facts::{ServiceFacts, ServiceKey};
 pub use identity::{IdentityAllocator, LocalIdentities, reserved_labels};
 pub use label::{Label, LabelSet, Source};

@@ -19,7 +19,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A file that is not of the format.
-    #[error("{}: {field}: {source}", path.display())]
+    #[error("{}: {field}", path.display())]
     Format {
         /// The file.
         path: PathBuf,
@@ -49,7 +49,7 @@ pub enum Error {
         name: String,
     },
     /// A case that says what makes no sense.
-    #[error("{}: {case}: {place}: {mistake}", path.display())]
+    #[error("{}: {case}: {place}", path.display())]
     Case {
         /// The file.
         path: PathBuf,
@@ -72,7 +72,7 @@ pub enum Error {
         source: scenarios::EngineError,
     },
     /// The lab.
-    #[error("lab {lab}: {doing}: {source:#}")]
+    #[error("lab {lab}: {doing}")]
     Lab {
         /// Its name.
         lab: String,
@@ -143,6 +143,9 @@ pub enum Mistake {
         /// What it wants.
         wants: &'static str,
     },
+    /// A matrix with one port and a list of ports.
+    #[error("port and type say what ports says already")]
+    TwoPorts,
     /// A `${…}` that means nothing.
     #[error(
         "{0:?} is no placeholder: ${{ip PLACE}}, ${{ip6 PLACE}}, ${{cidr PLACE BITS}} or ${{cidr6 PLACE BITS}}"
@@ -164,7 +167,7 @@ pub enum Mistake {
     #[error("{}", .0.trim_end())]
     Rejected(String),
     /// A manifest that is no YAML.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     Yaml {
         /// The file.
         path: PathBuf,
@@ -172,7 +175,7 @@ pub enum Mistake {
         source: Box<serde_saphyr::Error>,
     },
     /// A manifest's file.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     File {
         /// Which.
         path: PathBuf,

@@ -175,18 +175,25 @@ fn pairs<'a>(matrix: &'a Matrix, objects: &Objects) -> Result<Vec<Line<'a>>, Mis
         Places::All => true,
         said => said.patterns().iter().any(|pattern| fits(pattern, name)),
     };
+    let one = [(matrix.port.as_ref(), matrix.protocol, matrix.icmp_type)];
+    let several: Vec<_> = matrix.ports.iter().map(|at| (at.port.as_ref(), at.protocol, None)).collect();
+    if !several.is_empty() && (matrix.port.is_some() || matrix.icmp_type.is_some()) {
+        return Err(Mistake::TwoPorts);
+    }
+    let targets = if several.is_empty() { &one[..] } else { &several };
     let mut lines = Vec::new();
     for from in &from {
         for to in to.iter().filter(|to| *to != from) {
             let last = matrix.except.iter().rfind(|one| is_about(&one.from, from) && is_about(&one.to, to));
-            lines.push(Line {
+            let verdict = last.map_or(matrix.default, |exception| exception.expect);
+            lines.extend(targets.iter().map(|(port, transport, icmp_type)| Line {
                 from: from.clone(),
                 to: to.clone(),
-                port: matrix.port.as_ref(),
-                transport: matrix.protocol,
-                icmp_type: matrix.icmp_type,
-                verdict: last.map_or(matrix.default, |exception| exception.expect),
-            });
+                port: *port,
+                transport: *transport,
+                icmp_type: *icmp_type,
+                verdict,
+            }));
         }
     }
     Ok(lines)
@@ -270,6 +277,13 @@ mod tests {
             "world x/b 8080/TCP REDIRECT",
         ];
         assert_eq!(all.unwrap(), wanted);
+    }
+
+    #[test]
+    fn a_matrix_of_several_ports() {
+        let step = r#"{"matrix": [{"from": "y/a", "to": "x/a", "ports": ["web", "81/UDP", "ICMP"], "default": "DENY"}]}"#;
+        let wanted = ["y/a x/a 80/TCP DENY", "y/a x/a 81/UDP DENY", "y/a x/a 8/ICMP DENY"];
+        assert_eq!(expected(step).unwrap(), wanted);
     }
 
     #[test]

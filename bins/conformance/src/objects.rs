@@ -97,6 +97,9 @@ impl Objects {
             if self.0.remove(&key).is_none() {
                 return Err(Mistake::NotThere(key));
             }
+            if key.kind == "Namespace" {
+                self.0.retain(|other, _| other.namespace.as_ref() != Some(&key.name));
+            }
         }
         for (text, labels) in &step.label {
             let key = key(text)?;
@@ -234,7 +237,13 @@ impl Objects {
     /// The pod `namespace/name`.
     #[must_use]
     pub fn pod(&self, name: &str) -> Option<&Pod> {
-        self.pods().find(|pod| pod_name(pod) == name)
+        let (namespace, name) = name.split_once('/')?;
+        let namespace = Some(namespace.to_owned());
+        let key = ObjectKey { kind: "Pod".into(), namespace, name: name.to_owned() };
+        match &self.0.get(&key)?.object {
+            Object::Pod(pod) => Some(pod),
+            _ => None,
+        }
     }
 
     /// The nodes' names, in order.
@@ -309,6 +318,11 @@ fn parse(value: &Value) -> Result<Object, Mistake> {
     // Lines of what we print here are nobody's.
     let mut parsed = manifest::parse(&value.to_string(), "", 1);
     match parsed.pop() {
+        // Other objects mean nothing to a pod network, which is well; that a policy does would go unnoticed.
+        Some(Ok(Object::Other(other))) if kind.ends_with("Policy") => Err(Mistake::Rejected(format!(
+            "{kind} {name}: {} {kind} is no policy that is known",
+            other.api_version
+        ))),
         Some(Ok(object)) if parsed.is_empty() => Ok(object),
         Some(Err(rejected)) => {
             let lines: Vec<String> = rejected

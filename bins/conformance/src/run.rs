@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::error::{Error, Mistake};
 use crate::expect::{Expectation, Got, Packet, expectations};
-use crate::level::{Answer, Halt, Level};
+use crate::level::{Answer, Circumstances, Halt, Level};
 use crate::objects::Objects;
 use crate::report::{CaseReport, LevelReport, Skipped, Status, Wrong};
 use crate::suite::{Case, LevelName, SuiteFile};
@@ -131,7 +131,7 @@ impl Chosen<'_> {
         if self.case.steps.is_empty() {
             return Err(of_cluster(Mistake::NoSteps.into()));
         }
-        level.begin();
+        level.begin(&self.file.circumstances(self.case)).map_err(of_cluster)?;
         level.enforce(&mut objects).map_err(of_cluster)?;
         for (number, step) in (1..).zip(&self.case.steps) {
             let of_step = |halt: Halt| Stop { place: format!("step {number}"), halt };
@@ -165,9 +165,12 @@ impl LevelReport {
         for (Expectation { packet, verdict }, answer) in others.into_iter().zip(answers) {
             match answer {
                 Answer::Skipped(why) => self.skip(why),
-                Answer::Judged(judgement) => {
+                Answer::Judged(mut judgement) => {
                     self.probes += 1;
                     if judgement.got != Got::from(*verdict) {
+                        if judgement.rules.is_empty() {
+                            judgement.rules = level.why(objects, packet);
+                        }
                         self.wrong.push(Wrong {
                             step,
                             from: packet.from.name.clone(),
@@ -203,7 +206,9 @@ impl Level for Dry {
         LevelName::Oracle
     }
 
-    fn begin(&mut self) {}
+    fn begin(&mut self, _: &Circumstances) -> Result<(), Halt> {
+        Ok(())
+    }
 
     fn enforce(&mut self, objects: &mut Objects) -> Result<(), Halt> {
         Ok(objects.place_pods()?)

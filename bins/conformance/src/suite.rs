@@ -2,17 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use policy::Verdict;
+use policy::{Settings, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Error;
+use crate::level::Circumstances;
 use crate::port::Port;
 
 /// Labels as manifests have them.
 pub type Labels = BTreeMap<String, String>;
+
+/// DNS names, each with its addresses.
+pub type Names = BTreeMap<String, Vec<IpAddr>>;
 
 /// A file of cases. What a case does not say for itself, it takes from here.
 #[derive(Clone, Debug, Deserialize)]
@@ -33,6 +38,12 @@ pub struct Suite {
     /// The levels of cases without any.
     #[serde(default)]
     pub levels: Option<Vec<LevelName>>,
+    /// The settings of cases without any.
+    #[serde(default)]
+    pub settings: Option<Settings>,
+    /// The DNS names of cases without any.
+    #[serde(default)]
+    pub names: Option<Names>,
     /// The cases, in the order in which they run.
     pub cases: Vec<Case>,
 }
@@ -55,6 +66,12 @@ pub struct Case {
     /// The levels that it is meant for; all where nobody says anything.
     #[serde(default)]
     pub levels: Option<Vec<LevelName>>,
+    /// What an installation chose for all policies; the usual where nobody says anything.
+    #[serde(default)]
+    pub settings: Option<Settings>,
+    /// What DNS says of the world outside.
+    #[serde(default)]
+    pub names: Option<Names>,
     /// What happens.
     pub steps: Vec<Step>,
 }
@@ -156,6 +173,9 @@ pub struct Matrix {
     /// As in [`Probe::icmp_type`].
     #[serde(default, rename = "type")]
     pub icmp_type: Option<u8>,
+    /// In the place of all that, several ports: `PORT[/PROTOCOL]` or `ICMP`.
+    #[serde(default)]
+    pub ports: Vec<Target>,
     /// What becomes of those that no exception is about.
     pub default: Verdict,
     /// Exceptions; a later one goes over an earlier one.
@@ -210,6 +230,35 @@ pub enum PortName {
     Number(u16),
     /// The name.
     Name(String),
+}
+
+/// A port with its protocol, in short.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Target {
+    /// The port; none for ICMP.
+    pub port: Option<PortName>,
+    /// By what.
+    pub protocol: Transport,
+}
+
+impl TryFrom<String> for Target {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == "ICMP" {
+            return Ok(Self { port: None, protocol: Transport::Icmp });
+        }
+        let (port, protocol) = text.split_once('/').unwrap_or((&text, "TCP"));
+        let protocol = match protocol {
+            "TCP" => Transport::Tcp,
+            "UDP" => Transport::Udp,
+            "SCTP" => Transport::Sctp,
+            _ => return Err(format!("{text:?} is no port: PORT[/PROTOCOL] or ICMP, such as \"53/UDP\"")),
+        };
+        let number = port.parse().map(PortName::Number);
+        Ok(Self { port: Some(number.unwrap_or_else(|_| PortName::Name(port.to_owned()))), protocol })
+    }
 }
 
 /// What a probe is sent by.
@@ -334,6 +383,19 @@ impl SuiteFile {
     pub fn families(&self, case: &Case) -> Vec<Family> {
         let said = case.families.clone().or_else(|| self.suite.families.clone());
         said.unwrap_or_else(|| vec![Family::V4])
+    }
+
+    /// What holds throughout one of its cases.
+    #[must_use]
+    pub fn circumstances(&self, case: &Case) -> Circumstances {
+        let settings = case.settings.or(self.suite.settings).unwrap_or_default();
+        let mut circumstances = Circumstances { settings, ..Circumstances::default() };
+        for (name, addresses) in case.names.as_ref().or(self.suite.names.as_ref()).into_iter().flatten() {
+            for address in addresses {
+                circumstances.names.entry(*address).or_default().insert(name.clone());
+            }
+        }
+        circumstances
     }
 
     /// Whether one of its cases is meant for a level.

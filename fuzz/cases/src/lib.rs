@@ -44,8 +44,6 @@ mod cluster;
 mod compare;
 #[path = "../../../policy/tests/oracle/facts.rs"]
 mod facts;
-#[path = "../../../policy/tests/oracle/minimise.rs"]
-mod minimise;
 #[path = "../../../policy/tests/incremental/sequence.rs"]
 mod sequence;
 #[expect(dead_code, reason = "how varied clusters are is the tests' question")]

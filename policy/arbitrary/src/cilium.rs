@@ -11,18 +11,21 @@ use crate::selector::selector;
 
 /// A policy about pods.
 pub(crate) fn about_pods() -> BoxedStrategy<Value> {
-    let subject = || selector(&["app", "k8s:tier", "any:app"], &["web", "db"]);
-    let spec = || {
-        (subject(), spec("endpointSelector", Layer7::Http, Layer7::All)).prop_map(|(subject, mut spec)| {
-            spec["endpointSelector"] = subject;
-            spec
-        })
+    let with = |egress_layer7| {
+        let subject = selector(&["app", "k8s:tier", "any:app"], &["web", "db"]);
+        let spec = (subject, spec("endpointSelector", Layer7::Http, egress_layer7)).prop_map(
+            |(subject, mut spec)| {
+                spec["endpointSelector"] = subject;
+                spec
+            },
+        );
+        let specs = prop_oneof![
+            4 => spec.clone().prop_map(|spec| json!({"spec": spec})),
+            1 => list(spec, 1, 2).prop_map(|specs| json!({"specs": specs})),
+        ];
+        (of(one_of(["x", "y"])), specs).prop_map(|(namespace, specs)| policy(namespace, specs))
     };
-    let specs = prop_oneof![
-        4 => spec().prop_map(|spec| json!({"spec": spec})),
-        1 => list(spec(), 1, 2).prop_map(|specs| json!({"specs": specs})),
-    ];
-    (of(one_of(["x", "y"])), specs).prop_map(|(namespace, specs)| policy(namespace, specs)).boxed()
+    prop_oneof![with(Layer7::Http), with(Layer7::Dns), with(Layer7::Listener)].boxed()
 }
 
 /// A policy about nodes.

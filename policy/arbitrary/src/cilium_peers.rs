@@ -12,7 +12,7 @@ pub(crate) fn cilium_peers(prefix: &'static str, names: bool) -> BoxedStrategy<(
         items.prop_map(move |items| (format!("{prefix}{name}"), Some(items)))
     };
     let of_both = prop_oneof![
-        3 => Just((format!("{prefix}Endpoints"), None)),
+        6 => Just((format!("{prefix}Endpoints"), None)),
         5 => field("Endpoints", list(endpoint(), 0, 2)),
         4 => field("Entities", list(entity(), 0, 2)),
         1 => field("CIDR", list(prop_oneof![5 => cidr(), 1 => Just(json!("192.0.2.1"))], 0, 2)),

@@ -6,16 +6,15 @@ use serde_json::{Value, json};
 
 use crate::field::{list, object, one_of};
 
-/// Which rules of layer 7 a rule may have.
+/// Which rules of layer 7 the rules of a policy have in one direction: those of two kinds would clash.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layer7 {
     None,
-    /// Of a node's egress.
+    /// Egress only.
     Dns,
-    /// Of a pod's ingress.
     Http,
-    /// Of a pod's egress.
-    All,
+    /// Egress of pods only.
+    Listener,
 }
 
 /// The field with ports or ICMP types, or none.
@@ -24,15 +23,13 @@ pub(crate) fn cilium_ports(layer7: Layer7) -> BoxedStrategy<Option<(&'static str
     let proxied = match layer7 {
         Layer7::None => plain.clone(),
         Layer7::Dns => list(dns(), 1, 1),
-        Layer7::Http => list(prop_oneof![item(port()), http(), tls()], 1, 2),
-        Layer7::All => {
-            prop_oneof![list(prop_oneof![http(), tls(), listener()], 1, 1), list(dns(), 1, 1)].boxed()
-        }
+        Layer7::Http => list(prop_oneof![2 => item(port()), 3 => http(), 2 => tls()], 1, 2),
+        Layer7::Listener => list(prop_oneof![2 => item(port()), 3 => listener(), 2 => tls()], 1, 2),
     };
     prop_oneof![
         2 => Just(None),
         2 => plain.prop_map(|items| Some(("toPorts", items))),
-        5 => proxied.prop_map(|items| Some(("toPorts", items))),
+        6 => proxied.prop_map(|items| Some(("toPorts", items))),
         1 => icmps().prop_map(|items| Some(("icmps", items))),
     ]
     .boxed()

@@ -7,7 +7,7 @@ use crate::field::{list, object, one_of, perhaps};
 use crate::selector::{cidr, namespaces, pods, selector};
 
 pub(crate) fn cluster_network_policy() -> BoxedStrategy<Value> {
-    let tier = one_of(["Admin", "Admin", "Baseline"]);
+    let tier = one_of(["Admin", "Baseline"]);
     // Few priorities, so that names have to decide too.
     let priority = one_of([0, 5, 1000]);
     (tier, priority, namespaced_pods(), perhaps(rules("from")), perhaps(rules("to")))
@@ -39,24 +39,26 @@ fn namespaced_pods() -> BoxedStrategy<Value> {
 }
 
 fn rules(key: &'static str) -> BoxedStrategy<Value> {
-    let pods = (
-        one_of(["Accept", "Deny", "Pass"]),
-        list(namespaced_pods(), 1, 2),
-        perhaps(list(protocol(true), 1, 2)),
-    );
+    let pods =
+        (one_of(["Accept", "Deny", "Pass"]), list(namespaced_pods(), 1, 2), few(list(protocol(true), 1, 2)));
     // Names of ports are for pods, and DNS names for what is accepted.
     let others = (
         one_of(["Accept", "Deny", "Pass"]),
         list(prop_oneof![nodes(), networks()], 1, 2),
-        perhaps(list(protocol(false), 1, 2)),
+        few(list(protocol(false), 1, 2)),
     );
-    let names = (Just("Accept"), list(domain_names(), 1, 1), perhaps(list(protocol(false), 1, 2)));
+    let names = (Just("Accept"), list(domain_names(), 1, 1), few(list(protocol(false), 1, 2)));
     let rule =
         if key == "from" { pods.boxed() } else { prop_oneof![3 => pods, 3 => others, 1 => names].boxed() };
     let rule = rule.prop_map(move |(action, peers, protocols)| {
         object([("action", Some(action.into())), (key, Some(peers)), ("protocols", protocols)])
     });
-    list(rule, 1, 3)
+    list(rule, 1, 4)
+}
+
+/// One in three has it.
+fn few(value: BoxedStrategy<Value>) -> BoxedStrategy<Option<Value>> {
+    proptest::option::weighted(0.33, value).boxed()
 }
 
 fn nodes() -> BoxedStrategy<Value> {

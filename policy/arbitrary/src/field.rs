@@ -26,5 +26,5 @@ pub(crate) fn list(
 
 /// The same, or no list at all.
 pub(crate) fn perhaps(value: impl Strategy<Value = Value> + 'static) -> BoxedStrategy<Option<Value>> {
-    proptest::option::of(value).boxed()
+    proptest::option::weighted(0.7, value).boxed()
 }

@@ -18,7 +18,18 @@ mod cilium_ports;
 mod cluster;
 mod cluster_network_policy;
 mod field;
+mod minimise;
 mod network_policy;
 mod selector;
 
 pub use cluster::{Case, apiserver, case, group, names, namespace, node, pod, policy, service, settings};
+pub use minimise::minimise;
+
+/// A manifest as people write it.
+///
+/// # Panics
+/// Never: what is JSON can be written as YAML.
+#[must_use]
+pub fn yaml(value: &serde_json::Value) -> String {
+    serde_saphyr::to_string(value).expect("JSON can be written as YAML")
+}

@@ -27,7 +27,7 @@ pub(crate) fn network_policy() -> BoxedStrategy<Value> {
 }
 
 fn rules(key: &'static str) -> BoxedStrategy<Value> {
-    let rule = (perhaps(list(peer(), 0, 2)), perhaps(list(port(), 0, 2)))
+    let rule = (of(list(peer(), 0, 2)), of(list(port(), 0, 2)))
         .prop_map(move |(peers, ports)| object([(key, peers), ("ports", ports)]));
     list(rule, 0, 2)
 }

@@ -43,6 +43,7 @@ pub(crate) fn pods() -> BoxedStrategy<Value> {
 /// Selects namespaces by their labels, of which Kubernetes itself gives the name.
 pub(crate) fn namespaces() -> BoxedStrategy<Value> {
     prop_oneof![
+        2 => Just(json!({})),
         3 => selector(&["team"], &["web", "db"]),
         1 => selector(&["kubernetes.io/metadata.name"], &["x", "y"]),
     ]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::meta::is_dns_subdomain;
 use super::reader::Field;
 use crate::label::Source;
 use crate::selector::{Requirement, Selector, Test};
@@ -198,13 +199,7 @@ fn is_name(name: &str) -> bool {
 /// Notes what is wrong with a label: `[prefix/]name`, and a value.
 pub(super) fn check_label(field: &Field<'_>, key: &str, value: Option<&str>) {
     let (prefix, name) = key.rsplit_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
-    let prefix_fits = prefix.is_none_or(|prefix| {
-        !prefix.is_empty()
-            && prefix.len() <= 253
-            && prefix.split(['.', '/']).all(|part| {
-                !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
-            })
-    });
+    let prefix_fits = prefix.is_none_or(is_dns_subdomain);
     if !(prefix_fits && is_name(name)) {
         field.error(format!("{key:?} is not a label key"), "[prefix/]name, as in app.kubernetes.io/name");
     }

@@ -148,16 +148,20 @@ impl Object {
 }
 
 /// A document that is not a valid object.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+///
+/// For machines: `object` and `diagnostics`.
+#[derive(Clone, Debug, PartialEq, Serialize, thiserror::Error)]
 #[error("{}", lines(diagnostics))]
 pub struct Rejected {
     /// Which object it is, where that can be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<ObjectKey>,
     /// All that is wrong; never empty.
     pub diagnostics: Vec<Diagnostic>,
     /// For a policy whose subject selector is valid: the policy that puts its subjects in default deny for the
     /// directions that it names. To be enforced where no valid revision of it is in force, so that a mistake
     /// never opens what was meant to be closed.
+    #[serde(skip)]
     pub fail_closed: Option<Box<Policy>>,
 }
 

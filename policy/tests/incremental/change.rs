@@ -43,7 +43,8 @@ pub(crate) fn change() -> BoxedStrategy<Change> {
         1 => policy_arbitrary::apiserver().prop_map(Change::Set),
         4 => any::<Index>().prop_map(Change::Remove),
         1 => policy_arbitrary::names().prop_map(Change::Names),
-        1 => policy_arbitrary::settings().prop_map(Change::Settings),
+        1 => (policy_arbitrary::settings(), any::<bool>())
+            .prop_map(|(settings, audit)| Change::Settings(Settings { audit, ..settings })),
     ]
     .boxed()
 }

@@ -9,8 +9,6 @@ mod cluster;
 mod compare;
 #[path = "../oracle/facts.rs"]
 mod facts;
-#[path = "../oracle/minimise.rs"]
-mod minimise;
 #[path = "../oracle/tally.rs"]
 mod tally;
 

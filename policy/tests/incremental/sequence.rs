@@ -7,12 +7,11 @@ use abi::Direction;
 use netloom_policy::{Compiled, Verdict};
 
 use crate::change::Change;
-use crate::cluster::{Cluster, yaml};
+use crate::cluster::Cluster;
 use crate::compare::{PROBES, compare};
 use crate::facts::Agent;
-use crate::minimise::minimise;
 use crate::tally::Tally;
-use policy_arbitrary::Case;
+use policy_arbitrary::{Case, minimise, yaml};
 
 /// A cluster, and what becomes of it.
 #[derive(Clone, Debug)]

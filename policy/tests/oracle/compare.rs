@@ -12,14 +12,13 @@ use crate::facts::Agent;
 use crate::tally::Tally;
 
 /// Protocols and ports: those that policies name, and their neighbours.
-pub(crate) const PROBES: [(u8, u16); 24] = [
+pub(crate) const PROBES: [(u8, u16); 21] = [
     (proto::TCP, 1),
     (proto::TCP, 53),
     (proto::TCP, 79),
     (proto::TCP, 80),
     (proto::TCP, 81),
     (proto::TCP, 90),
-    (proto::TCP, 91),
     (proto::TCP, 443),
     (proto::TCP, 8080),
     (proto::TCP, 65535),
@@ -35,8 +34,6 @@ pub(crate) const PROBES: [(u8, u16); 24] = [
     (proto::ICMPV6, 135),
     (112, 0),
     (47, 0),
-    (51, 0),
-    (99, 0),
 ];
 
 /// An answer, whoever gave it.

@@ -17,8 +17,7 @@ use policy_arbitrary::Case;
 pub(crate) const OWN_NODE: &str = "n1";
 
 /// Fixed identities without an address.
-pub(crate) const FIXED: [Identity; 4] =
-    [Identity::HEALTH, Identity::INGRESS, Identity::INIT, Identity::UNMANAGED];
+pub(crate) const FIXED: [Identity; 2] = [Identity::HEALTH, Identity::INGRESS];
 
 /// Whence an identity's number comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

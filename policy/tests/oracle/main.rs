@@ -3,10 +3,10 @@
 //! `NETLOOM_POLICY_CASES` is the number of clusters where the usual one is too few. A failure is cut down to a small
 //! cluster and printed as YAML, with the packet and both answers.
 
+mod cases;
 mod cluster;
 mod compare;
 mod facts;
-mod minimise;
 mod report;
 mod tally;
 

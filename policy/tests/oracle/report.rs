@@ -2,12 +2,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::cluster::{Cluster, yaml};
+use crate::cluster::Cluster;
 use crate::compare::compare;
 use crate::facts::Agent;
-use crate::minimise::minimise;
 use crate::tally::Tally;
-use policy_arbitrary::Case;
+use policy_arbitrary::{Case, minimise, yaml};
 
 /// What is wrong with a case.
 #[derive(Debug)]

@@ -33,7 +33,7 @@ impl Tally {
         for (verdict, least) in [(Verdict::Allow, 25.0), (Verdict::Deny, 25.0), (Verdict::Redirect, 1.0)] {
             assert!(self.share(|(of, _)| of == verdict) >= least, "{verdict}: {self}");
         }
-        for (tier, least) in [("admin", 5.0), ("normal", 30.0), ("baseline", 1.0), ("none", 5.0)] {
+        for (tier, least) in [("admin", 2.0), ("normal", 30.0), ("baseline", 0.2), ("none", 5.0)] {
             assert!(self.share(|(_, of)| of == tier) >= least, "{tier}: {self}");
         }
     }

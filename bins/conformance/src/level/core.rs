@@ -9,7 +9,7 @@ use abi::{Direction, DropReason, proto};
 use scenarios::Packet as Frame;
 
 use super::node::{Node, Way};
-use super::{Answer, Halt, Judgement, Level};
+use super::{Answer, Circumstances, Halt, Judgement, Level};
 use crate::error::Error;
 use crate::expect::{Got, Packet};
 use crate::objects::Objects;
@@ -23,6 +23,7 @@ const FIRST_PORT: u16 = 32_768;
 #[derive(Debug)]
 pub struct Core {
     nodes: BTreeMap<String, Node>,
+    circumstances: Circumstances,
     /// What the nodes were last told.
     known: Objects,
     /// The next source port: no two packets are of one connection.
@@ -31,7 +32,12 @@ pub struct Core {
 
 impl Default for Core {
     fn default() -> Self {
-        Self { nodes: BTreeMap::new(), known: Objects::default(), port: FIRST_PORT }
+        Self {
+            nodes: BTreeMap::new(),
+            circumstances: Circumstances::default(),
+            known: Objects::default(),
+            port: FIRST_PORT,
+        }
     }
 }
 
@@ -48,8 +54,9 @@ impl Level for Core {
         LevelName::Core
     }
 
-    fn begin(&mut self) {
-        *self = Self { port: self.port, ..Self::default() };
+    fn begin(&mut self, circumstances: &Circumstances) -> Result<(), Halt> {
+        *self = Self { port: self.port, circumstances: circumstances.clone(), ..Self::default() };
+        Ok(())
     }
 
     fn enforce(&mut self, objects: &mut Objects) -> Result<(), Halt> {
@@ -58,10 +65,14 @@ impl Level for Core {
         self.nodes.retain(|name, _| names.contains(name));
         for name in names {
             let is_new = !self.nodes.contains_key(&name);
-            let node = self.nodes.entry(name).or_insert_with_key(|name| Node::new(name));
+            let node = self
+                .nodes
+                .entry(name)
+                .or_insert_with_key(|name| Node::new(name, self.circumstances.settings));
             let nothing = Objects::default();
             let (gone, changed) = objects.since(if is_new { &nothing } else { &self.known });
             node.take(&gone, &changed);
+            node.know_names(&self.circumstances.names);
             node.enforce()?;
         }
         self.known = objects.clone();
@@ -71,32 +82,9 @@ impl Level for Core {
     fn judge(&mut self, objects: &Objects, packets: &[&Packet]) -> Result<Vec<Answer>, Error> {
         packets.iter().map(|packet| self.judge_one(objects, packet)).collect()
     }
-}
-
-impl Core {
-    fn judge_one(&mut self, objects: &Objects, packet: &Packet) -> Result<Answer, Error> {
-        self.port = self.port.checked_add(1).unwrap_or(FIRST_PORT);
-        let (question, answer) = frames(packet, self.port);
-        let mut fate = self.send(objects, &packet.from, &packet.to, &question)?;
-        let rules = self.rules(objects, packet);
-        if let (Fate::Arrived, Some(answer)) = (&fate, answer) {
-            fate = self.send(objects, &packet.to, &packet.from, &answer)?;
-            if let Fate::Dropped(_, why) = fate {
-                let detail = Some(format!("it arrives, and its answer is dropped: {why}"));
-                return Ok(Answer::Judged(Judgement { got: Got::Other, rules, detail }));
-            }
-        }
-        let (got, detail) = match fate {
-            Fate::Arrived => (Got::Allow, None),
-            Fate::Dropped(DropReason::PolicyDenied | DropReason::PolicyDeny, why) => (Got::Deny, Some(why)),
-            Fate::Dropped(DropReason::RedirectUnsupported, why) => (Got::Redirect, Some(why)),
-            Fate::Dropped(_, why) => (Got::Other, Some(why)),
-        };
-        Ok(Answer::Judged(Judgement { got, rules, detail }))
-    }
 
     /// What the policies of both ends name as decisive.
-    fn rules(&self, objects: &Objects, packet: &Packet) -> Vec<String> {
+    fn why(&self, objects: &Objects, packet: &Packet) -> Vec<String> {
         let ends =
             [(Direction::Egress, &packet.from, &packet.to), (Direction::Ingress, &packet.to, &packet.from)];
         let mut rules = Vec::new();
@@ -108,6 +96,29 @@ impl Core {
             }
         }
         rules
+    }
+}
+
+impl Core {
+    fn judge_one(&mut self, objects: &Objects, packet: &Packet) -> Result<Answer, Error> {
+        self.port = self.port.checked_add(1).unwrap_or(FIRST_PORT);
+        let (question, answer) = frames(packet, self.port);
+        let mut fate = self.send(objects, &packet.from, &packet.to, &question)?;
+        if let (Fate::Arrived, Some(answer)) = (&fate, answer) {
+            fate = self.send(objects, &packet.to, &packet.from, &answer)?;
+            if let Fate::Dropped(_, why) = fate {
+                let detail = Some(format!("it arrives, and its answer is dropped: {why}"));
+                return Ok(Answer::Judged(Judgement { got: Got::Other, rules: Vec::new(), detail }));
+            }
+        }
+        let (got, detail) = match fate {
+            Fate::Arrived => (Got::Allow, None),
+            Fate::Dropped(DropReason::PolicyDenied | DropReason::PolicyDeny, why) => (Got::Deny, Some(why)),
+            Fate::Dropped(DropReason::RedirectUnsupported, why) => (Got::Redirect, Some(why)),
+            Fate::Dropped(DropReason::AuthRequired, why) => return Ok(Answer::Skipped(why)),
+            Fate::Dropped(_, why) => (Got::Other, Some(why)),
+        };
+        Ok(Answer::Judged(Judgement { got, rules: Vec::new(), detail }))
     }
 
     /// Sends a frame on its way from one end to the other.

@@ -9,6 +9,11 @@ pub use self::core::Core;
 pub use self::lab::Lab;
 pub use self::oracle::Oracle;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use policy::Settings;
+
 use crate::error::{Error, Mistake};
 use crate::expect::{Got, Packet};
 use crate::objects::Objects;
@@ -20,7 +25,10 @@ pub trait Level {
     fn name(&self) -> LevelName;
 
     /// Begins a case. What an earlier one left must not show.
-    fn begin(&mut self);
+    ///
+    /// # Errors
+    /// [`Halt::Unsupported`] where the level can never be in such circumstances.
+    fn begin(&mut self, circumstances: &Circumstances) -> Result<(), Halt>;
 
     /// Brings the level in line with these objects, and gives pods addresses that have none.
     ///
@@ -33,6 +41,20 @@ pub trait Level {
     /// # Errors
     /// When the level breaks down. What cannot be judged is an answer.
     fn judge(&mut self, objects: &Objects, packets: &[&Packet]) -> Result<Vec<Answer>, Error>;
+
+    /// The rules behind the answer, where [`Level::judge`] has not named them because that takes its time.
+    fn why(&self, _objects: &Objects, _packet: &Packet) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// What holds throughout a case, beside its objects.
+#[derive(Clone, Debug, Default)]
+pub struct Circumstances {
+    /// What an installation chose for all policies.
+    pub settings: Settings,
+    /// The DNS names that addresses outside the cluster are known by.
+    pub names: BTreeMap<IpAddr, BTreeSet<String>>,
 }
 
 /// What a level says of a packet.

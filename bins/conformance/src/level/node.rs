@@ -1,6 +1,6 @@
 //! A node in memory: the agent's picture of the cluster, and the datapath's tables and code on the host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use abi::{
     Addr, AddressRecord, CidrRecord, CidrSet, Config, Direction, DropReason, Endpoint, EndpointId, Identity,
     IfIndex, PolicySlot,
 };
-use agent::cluster::{Cluster, Holder};
+use agent::cluster::{Beginnings, Cluster, Holder};
 use agent::source::Change;
 use agent::tables::{cidr_key, compiled_policy};
 use api::PodRef;
 use policy::manifest::{Object, ObjectKey, Pod};
-use policy::{CidrRegistry, Compiled, LocalIdentities};
+use policy::{Compiled, Settings};
 use scenarios::{Counted, Engine as _, EngineError, Entry, HostEngine, Outcome};
 
 use super::rule_name;
@@ -50,10 +50,10 @@ pub(super) struct Node {
 
 impl Node {
     /// A node that knows of nothing yet.
-    pub(super) fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str, settings: Settings) -> Self {
         Self {
             name: name.to_owned(),
-            cluster: Cluster::new(name, LocalIdentities::cluster(), CidrRegistry::new(), Vec::new()),
+            cluster: Cluster::new(name, Beginnings { settings, ..Beginnings::default() }, Vec::new()),
             engine: HostEngine::default(),
             pods: BTreeMap::new(),
             next: 1,
@@ -78,7 +78,14 @@ impl Node {
             {
                 self.connect(pod);
             }
-            self.cluster.apply(Change::Set(thing.object.clone()));
+            self.cluster.apply(Change::Set(Box::new(thing.object.clone())));
+        }
+    }
+
+    /// Takes note of the DNS names of addresses outside, as a DNS proxy would learn them.
+    pub(super) fn know_names(&mut self, names: &BTreeMap<IpAddr, BTreeSet<String>>) {
+        for (address, names) in names {
+            self.cluster.repository.set_names(*address, names.clone());
         }
     }
 
@@ -115,7 +122,7 @@ impl Node {
             let elsewhere = match self.cluster.holder(address) {
                 Some(Holder::Node(node)) => *node != self.name,
                 Some(Holder::Pod(_)) => here == IfIndex(0),
-                None => false,
+                Some(Holder::ApiServer) | None => false,
             };
             let forward = if elsewhere { UPLINK } else { IfIndex(0) };
             self.engine.set_address(Addr::from(address), AddressRecord { peer, local: here, forward })?;

@@ -1,9 +1,13 @@
-//! What the tests of cases share.
+//! What tests of cases share.
+
+// Each test file is a program of its own and uses a part of this.
+#![expect(clippy::allow_attributes, reason = "which part is unused differs from program to program")]
+#![allow(dead_code, reason = "each program uses a part")]
 
 use std::path::{Path, PathBuf};
 
-use conformance::report::{Report, Status, Tally};
-use conformance::{Level, SuiteFile, check, choose, run};
+use conformance::report::{CaseReport, Report, Status, Tally};
+use conformance::{Error, Level, SuiteFile, check, choose, run};
 
 /// The case files of a folder of `cases`.
 pub(crate) fn files(folder: &str) -> Vec<SuiteFile> {
@@ -13,9 +17,8 @@ pub(crate) fn files(folder: &str) -> Vec<SuiteFile> {
 
 /// Runs all cases, of which none may fail; says the numbers.
 pub(crate) fn pass(files: &[SuiteFile], level: &mut dyn Level) -> Tally {
-    let report = report(files, level);
-    eprint!("{report}");
-    assert!(report.ok, "a case failed, see above");
+    let report = report(files, level).unwrap();
+    assert!(report.ok, "\n{report}");
     for case in report.cases.iter().filter(|case| case.result.status == Status::Skip) {
         let why = case.result.message.as_deref().unwrap_or("nobody says why");
         eprintln!("skipped: {} at the {} level: {why}", case.name, case.result.level);
@@ -24,22 +27,55 @@ pub(crate) fn pass(files: &[SuiteFile], level: &mut dyn Level) -> Tally {
 }
 
 /// What comes of all cases.
-pub(crate) fn report(files: &[SuiteFile], level: &mut dyn Level) -> Report {
-    let cases = choose(files, &[]).unwrap();
-    check(&cases).unwrap();
-    Report::new(run(&cases, level, |_| ()).unwrap())
+pub(crate) fn report(files: &[SuiteFile], level: &mut dyn Level) -> Result<Report, Error> {
+    let cases = choose(files, &[])?;
+    check(&cases)?;
+    Ok(Report::new(run(&cases, level, |_| ())?))
 }
 
-/// The directory of netloom's programs, which a lab needs; nothing where they were not built together.
-pub(crate) fn programs() -> Option<PathBuf> {
-    if let Some(directory) = std::env::var_os("NETLOOM_BIN_DIR") {
-        return Some(directory.into());
+/// A case file in a directory of its own.
+pub(crate) struct Written {
+    directory: tempfile::TempDir,
+}
+
+impl Written {
+    /// Writes it.
+    pub(crate) fn new(text: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("case.json"), text).unwrap();
+        Self { directory }
     }
-    // Tests are in `deps`, programs beside it.
-    let own = std::env::current_exe().unwrap();
-    let directory = own.parent().and_then(Path::parent)?.to_owned();
-    ["netloom", "netloom-agent", "netloom-cni"]
-        .iter()
-        .all(|program| directory.join(program).is_file())
-        .then_some(directory)
+
+    /// Another file beside it.
+    pub(crate) fn beside(self, name: &str, text: &str) -> Self {
+        std::fs::write(self.directory.path().join(name), text).unwrap();
+        self
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.path().join("case.json")
+    }
+
+    /// What comes of its first case.
+    pub(crate) fn run(&self, level: &mut dyn Level) -> CaseReport {
+        let files = SuiteFile::read_all(&[self.path()]).unwrap();
+        report(&files, level).unwrap().cases.remove(0)
+    }
+
+    /// What is wrong with it, without where it is.
+    pub(crate) fn mistake(&self) -> String {
+        let read = SuiteFile::read_all(&[self.path()]);
+        let error = match read.map(|files| report(&files, &mut conformance::level::Oracle::default())) {
+            Err(error) | Ok(Err(error)) => error,
+            Ok(Ok(report)) => panic!("it is not refused:\n{report}"),
+        };
+        let mut text = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(error) = source {
+            text = format!("{text}: {error}");
+            source = error.source();
+        }
+        text.replace(&format!("{}/", self.directory.path().display()), "")
+    }
 }

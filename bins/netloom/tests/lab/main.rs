@@ -3,10 +3,12 @@
 mod changes;
 mod cni;
 mod commands;
+mod language;
 mod packets;
 mod policy;
 mod restart;
 mod runtime;
+mod settings;
 mod stale;
 mod support;
 mod traffic;

@@ -58,6 +58,9 @@ const KNP: &str = "NetworkPolicy";
 const CNP: &str = "CiliumNetworkPolicy";
 const CCNP: &str = "CiliumClusterwideNetworkPolicy";
 
+const TIERS: &str = "ClusterNetworkPolicy";
+const GROUP: &str = "CiliumCIDRGroup";
+
 const CASES: &[Case] = &[
     Case {
         name: "no policy",
@@ -202,6 +205,35 @@ const CASES: &[Case] = &[
         open: &["s1 a 53/UDP", "s2 a 53/UDP", "s1 t 80", "s2 t 80", "a s1 80", "b world 80"],
         closed: &["s1 a 80", "s2 b 80", "a t 80", "a world 443", "s2 world 443"],
     },
+    Case {
+        name: "administrators decide first, or leave it to others, and last",
+        policies: &[
+            (
+                TIERS,
+                "{tier: Admin, priority: 10, subject: {namespaces: {matchLabels: {team: back}}}, ingress: [
+                  {action: Deny, from: [{pods: {namespaceSelector: {matchLabels: {team: front}}, podSelector: {matchLabels: {app: b}}}}]},
+                  {action: Pass, from: [{namespaces: {matchLabels: {team: front}}}], protocols: [{tcp: {destinationPort: {number: 80}}}]},
+                  {action: Accept, from: [{namespaces: {matchLabels: {team: front}}}], protocols: [{tcp: {destinationPort: {range: {start: 80, end: 81}}}}]}]}",
+            ),
+            (KNP, "{podSelector: {matchLabels: {app: s}}}"),
+            (
+                TIERS,
+                "{tier: Baseline, priority: 10, subject: {namespaces: {}}, ingress: [
+                  {action: Deny, from: [{namespaces: {}}], protocols: [{tcp: {destinationPort: {number: 80}}}]}]}",
+            ),
+        ],
+        open: &["a s1 81", "a s2 81", "world t 80", "s1 a 53/UDP", "node2 t 80"],
+        closed: &["a s1 80 90", "b s1 81", "b s2 80 81", "a t 80", "s1 a 80", "t s1 90 53/UDP", "world s1 81"],
+    },
+    Case {
+        name: "a group of CIDRs",
+        policies: &[
+            (GROUP, "{externalCIDRs: [198.51.100.0/24, '2001:db8::/32', 10.244.0.0/16]}"),
+            (CNP, "{endpointSelector: {matchLabels: {app: s}}, ingress: [{fromCIDRSet: [{cidrGroupRef: p0}], toPorts: [{ports: [{port: '80', protocol: TCP}]}]}]}"),
+        ],
+        open: &["world s1 80", "world s2 80", "s1 world 80"],
+        closed: &["world s1 81 53/UDP", "a s1 80", "node2 s1 80"],
+    },
 ];
 
 /// A place's name in full.
@@ -218,6 +250,7 @@ fn manifest(kind: &str, number: usize, spec: &str) -> String {
     let (version, namespace) = match kind {
         KNP => ("networking.k8s.io/v1", "back"),
         CNP => ("cilium.io/v2", "back"),
+        TIERS => ("policy.networking.k8s.io/v1alpha2", ""),
         _ => ("cilium.io/v2", ""),
     };
     let namespace = if namespace.is_empty() { String::new() } else { format!(", namespace: {namespace}") };

@@ -65,8 +65,13 @@ impl Lab {
 
     /// A lab of this many nodes with these objects.
     pub(crate) fn up(of: &str, nodes: u8, manifests: &str) -> Option<Self> {
+        Self::up_with(of, &["--nodes", &nodes.to_string()], manifests)
+    }
+
+    /// A lab that is made with these arguments, with these objects.
+    pub(crate) fn up_with(of: &str, arguments: &[&str], manifests: &str) -> Option<Self> {
         let lab = Self::named(of)?;
-        lab.json("up", &["--nodes", &nodes.to_string()]);
+        lab.json("up", arguments);
         if !manifests.is_empty() {
             lab.applied(manifests);
         }

@@ -94,7 +94,7 @@ fn check(item: &Field<'_>, ports: &[Port<'_>], rules: &Rules) {
 
 fn port<'a>(field: &Field<'a>) -> Option<Port<'a>> {
     let mut fields = field.object()?;
-    let port = fields.get("port");
+    let port = fields.get("port").filter(|port| port.value().as_str() != Some(""));
     let end = fields.get("endPort");
     let protocol = match fields.get("protocol") {
         None => Some(None),

@@ -1,8 +1,12 @@
 //! What is wrong with a manifest, and where.
 
+mod render;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use render::Renderer;
 
 /// One mistake in a manifest.
 ///
@@ -16,8 +20,10 @@ pub struct Diagnostic {
     /// Column in the line, from 1, in characters.
     pub column: u32,
     /// The line where what is wrong ends, from 1.
+    #[serde(default)]
     pub end_line: u32,
     /// The column after its last character, from 1; the same place as the beginning where only that is known.
+    #[serde(default)]
     pub end_column: u32,
     /// The field, such as `spec.ingress[0].ports[1].endPort`; empty where the document as a whole is meant.
     pub path: String,

@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use policy_arbitrary::Case;
+use crate::cluster::Case;
 
 /// Leaves out whatever the failure does not need: objects, then fields and items within them.
-pub(crate) fn minimise(mut case: Case, fails: impl Fn(&Case) -> bool) -> Case {
+#[must_use]
+pub fn minimise(mut case: Case, fails: impl Fn(&Case) -> bool) -> Case {
     loop {
         let before = case.clone();
         for number in (0..case.objects.len()).rev() {

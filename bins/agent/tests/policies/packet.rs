@@ -1,15 +1,17 @@
-//! Packets that policies are asked about.
+//! Packets, and whom they are between.
 
 use std::net::IpAddr;
 
-use abi::proto::{ICMP, ICMPV6, SCTP, TCP, TCP_SYN, UDP};
+use abi::proto::{ICMP, ICMPV6, SCTP, TCP, TCP_SYN, UDP, V6_AUTH};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use scenarios::Packet;
 
+const ESP: u8 = 50;
+
 /// Which pod sends or receives what, and with whom.
 #[derive(Clone, Debug)]
-pub(crate) struct Probe {
+pub(crate) struct Question {
     pub(crate) pod: Index,
     pub(crate) egress: bool,
     pub(crate) peer: Index,
@@ -27,16 +29,16 @@ pub(crate) enum What {
     Other(u8),
 }
 
-pub(crate) fn probe() -> impl Strategy<Value = Probe> {
+pub(crate) fn question() -> impl Strategy<Value = Question> {
     // Those at the edges of what rules name.
     const PORTS: [u16; 16] = [1, 52, 53, 54, 79, 80, 81, 90, 91, 442, 443, 1023, 1024, 8080, 65_534, 65_535];
     let port = prop_oneof![4 => select(&PORTS[..]), 1 => any::<u16>()];
     let what = prop_oneof![
         6 => (select(vec![TCP, TCP, UDP, SCTP]), port).prop_map(|(proto, port)| What::Port(proto, port)),
         2 => select(vec![0, 1, 2, 3, 5, 8, 11, 13, 14, 100, 128, 129, 200, 255]).prop_map(What::Icmp),
-        1 => select(vec![2, 4, 47, 50, 89, 112, 254]).prop_map(What::Other),
+        1 => select(vec![2, 4, 41, 47, 50, 51, 99, 112]).prop_map(What::Other),
     ];
-    (any::<Index>(), any::<bool>(), any::<Index>(), what).prop_map(|(pod, egress, peer, what)| Probe {
+    (any::<Index>(), any::<bool>(), any::<Index>(), what).prop_map(|(pod, egress, peer, what)| Question {
         pod,
         egress,
         peer,
@@ -45,6 +47,11 @@ pub(crate) fn probe() -> impl Strategy<Value = Probe> {
 }
 
 impl What {
+    /// IPv6's authentication header is no protocol of its own, but stands before one.
+    pub(crate) fn of_family(self, v4: bool) -> Self {
+        if self == Self::Other(V6_AUTH) && !v4 { Self::Other(ESP) } else { self }
+    }
+
     /// Its protocol, and what policy calls its port.
     pub(crate) fn key(self, v4: bool) -> (u8, u16) {
         match self {
