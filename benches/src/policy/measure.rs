@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ::policy::cidr::{canonical, contains};
 use ::policy::{
@@ -14,6 +14,7 @@ use ::policy::{
 use abi::{Direction, Identity, Peer};
 
 use super::Options;
+use super::clock::Moment;
 use super::cluster::{SUBJECTS, pod};
 use super::heap;
 use super::policies::{About, pairs, policy};
@@ -70,7 +71,7 @@ impl Warm {
         };
 
         let mut repository = Repository::default();
-        let start = Instant::now();
+        let start = Moment::now();
         for (addr, identity, labels) in pods {
             repository.set_address(addr, identity, labels);
         }
@@ -96,7 +97,7 @@ impl Warm {
         let first = options.identities;
         for number in first..first + options.additions {
             let (addr, identity, labels) = pod(number);
-            let start = Instant::now();
+            let start = Moment::now();
             self.repository.set_address(addr, identity, labels);
             let compiled = compile(&mut self.repository, &self.subjects);
             times.push(start.elapsed());
@@ -168,7 +169,7 @@ fn adversarial(shape: &'static str, peers: u32, rules: impl Iterator<Item = (u32
     });
     let peers: Vec<Pod> = peers.collect();
     let mut repository = Repository::default();
-    let start = Instant::now();
+    let start = Moment::now();
     for (addr, identity, labels) in peers {
         repository.set_address(addr, identity, labels);
     }

@@ -12,12 +12,13 @@
 //! | add an identity | a pod with a new identity into that; then the tables of all subjects again, those that stayed too, while the old ones are still held |
 //! | entries | none: sizes of the ingress tables of one pod that all policies are about |
 //!
-//! Everything runs on the calling thread.
+//! Everything runs on the calling thread, and times are the processor's: what else a machine does is not in them.
 //!
 //! # What the numbers leave out
 //! Parsing manifests, and writing tables into maps. Memory is what the thread asked for and did not give back
 //! ([`heap`]): policies, labels, indexes and tables, without what the allocator adds.
 
+mod clock;
 mod cluster;
 pub mod heap;
 mod measure;

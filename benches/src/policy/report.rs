@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// The whole benchmark.
+/// The whole benchmark. Seconds are of processor time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// From nothing to compiled policies.

@@ -9,7 +9,7 @@ impl fmt::Display for Report {
         let (cold, add) = (&self.cold, &self.add_identity);
         writeln!(
             f,
-            "{} policies, {} identities, {} subjects in both directions, one core\n",
+            "{} policies, {} identities, {} subjects in both directions; processor time of one thread\n",
             cold.policies, cold.identities, cold.subjects
         )?;
         let ms = |seconds: f64| format!("{:.3} ms", seconds * 1e3);

@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use crate::error::{Error, Mistake};
 use crate::expect::{Expectation, Got, Packet, expectations};
-use crate::level::{Answer, Halt, Level};
+use crate::file::SuiteFile;
+use crate::level::{Answer, Circumstances, Halt, Level};
 use crate::objects::Objects;
 use crate::report::{CaseReport, LevelReport, Skipped, Status, Wrong};
-use crate::suite::{Case, LevelName, SuiteFile};
+use crate::suite::{Case, LevelName};
 
 /// A case, with the file that it is in.
 #[derive(Clone, Copy, Debug)]
@@ -47,13 +48,14 @@ pub fn choose<'a>(files: &'a [SuiteFile], names: &[String]) -> Result<Vec<Chosen
 pub fn check(cases: &[Chosen<'_>]) -> Result<(), Error> {
     for one in cases {
         match one.play(&mut Dry) {
-            Err(Stop { halt: Halt::Mistake(Mistake::Rejected(_)), .. }) => {}
-            Err(Stop { place, halt: Halt::Mistake(mistake) }) => {
+            Err(Stop { place, halt: Halt::Mistake(mistake) })
+                if !matches!(*mistake, Mistake::Rejected(_)) =>
+            {
                 return Err(Error::Case {
                     path: one.file.path.clone(),
                     case: one.case.name.clone(),
                     place,
-                    mistake: Box::new(mistake),
+                    mistake,
                 });
             }
             _ => {}
@@ -77,7 +79,7 @@ pub fn run(
         let (file, name) = (one.file.path.display().to_string(), one.case.name.clone());
         let mut result = match one.play(level) {
             Ok(result) => result,
-            Err(Stop { halt: Halt::Broken(error), .. }) => return Err(error),
+            Err(Stop { halt: Halt::Broken(error), .. }) => return Err(*error),
             Err(Stop { halt: Halt::Unsupported(why), .. }) => LevelReport::skipped(level.name(), why),
             Err(Stop { place, halt: Halt::Mistake(mistake) }) => LevelReport {
                 status: Status::Fail,
@@ -131,7 +133,7 @@ impl Chosen<'_> {
         if self.case.steps.is_empty() {
             return Err(of_cluster(Mistake::NoSteps.into()));
         }
-        level.begin();
+        level.begin(&self.file.circumstances(self.case)).map_err(of_cluster)?;
         level.enforce(&mut objects).map_err(of_cluster)?;
         for (number, step) in (1..).zip(&self.case.steps) {
             let of_step = |halt: Halt| Stop { place: format!("step {number}"), halt };
@@ -206,7 +208,9 @@ impl Level for Dry {
         LevelName::Oracle
     }
 
-    fn begin(&mut self) {}
+    fn begin(&mut self, _: &Circumstances) -> Result<(), Halt> {
+        Ok(())
+    }
 
     fn enforce(&mut self, objects: &mut Objects) -> Result<(), Halt> {
         Ok(objects.place_pods()?)

@@ -65,7 +65,7 @@ pub fn node(number: usize) -> BoxedStrategy<Value> {
         .boxed()
 }
 
-/// A pod of a number of its own, mostly on node `n1`, perhaps on its network.
+/// Pod `p0`, `p1`…, mostly on node `n1`, perhaps on its network, with an address of one family or of both.
 pub fn pod(number: usize) -> BoxedStrategy<Value> {
     let port =
         (of(one_of(["http", "dns", "alt"])), one_of([53, 80, 443, 8080]), one_of(["TCP", "UDP", "SCTP"]))
@@ -77,25 +77,29 @@ pub fn pod(number: usize) -> BoxedStrategy<Value> {
                 ])
             });
     let labels = labels(["app", "tier", "pod-template-hash"], ["web", "db"]);
-    let place = (one_of(["n1", "n1", "n1", "n2"]), proptest::bool::weighted(0.1), 0..4u8);
+    let place = (one_of(["n1", "n1", "n1", "n2"]), proptest::bool::weighted(0.1), 0..5u8);
     let account = of(one_of(["web", "db"]));
     (one_of(["x", "y"]), labels, list(port, 0, 2), place, account)
         .prop_map(move |(namespace, labels, ports, (node, host_network, net), account)| {
-            let ip = match (host_network, net) {
-                (true, _) => format!("10.0.9.{}", &node[1..]),
-                (false, 3) => format!("fd00::{}", number + 1),
-                (false, net) => format!("10.0.{net}.{}", number + 1),
+            let number = number + 1;
+            let ips = match (host_network, net) {
+                (true, _) => vec![format!("10.0.9.{}", &node[1..])],
+                (false, 3) => vec![format!("fd00::{number}")],
+                (false, 4) => vec![format!("10.0.0.{number}"), format!("fd00::{number}")],
+                (false, net) => vec![format!("10.0.{net}.{number}")],
             };
+            let ips: Vec<Value> = ips.into_iter().map(|ip| json!({"ip": ip})).collect();
+            let name = format!("p{}", number - 1);
             json!({
                 "apiVersion": "v1", "kind": "Pod",
-                "metadata": {"name": format!("p{number}"), "namespace": namespace, "labels": labels},
+                "metadata": {"name": name, "namespace": namespace, "labels": labels},
                 "spec": object([
                     ("nodeName", Some(node.into())),
                     ("hostNetwork", host_network.then(|| true.into())),
                     ("serviceAccountName", account.map(Value::from)),
                     ("containers", Some(json!([{"name": "c", "ports": ports}]))),
                 ]),
-                "status": {"podIPs": [{"ip": ip}]},
+                "status": {"podIPs": ips},
             })
         })
         .boxed()

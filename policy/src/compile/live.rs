@@ -288,15 +288,15 @@ impl Live {
         self.rows.push(Row { verdicts: zero, peers: 0 });
         let mut reasons: Vec<BTreeSet<u32>> =
             vec![self.for_all.iter().map(|number| rule_of(self, *number)).collect()];
-        let mut class_of_row: HashMap<u32, u32> = HashMap::new();
+        let mut class_of_row: Vec<Option<u32>> = vec![None; rows.len()];
         let mut entries = Vec::new();
         for (peer, slot) in peers.iter() {
             let row = rows.of_slot[slot as usize];
             if row == 0 {
                 continue;
             }
-            let class = match class_of_row.get(&row) {
-                Some(class) => *class,
+            let class = match class_of_row[row as usize] {
+                Some(class) => class,
                 None => {
                     let naming: Vec<u32> = rows.atoms(row).chain(self.for_all.iter().copied()).collect();
                     let verdicts = self.verdicts(naming.iter().copied(), closed);
@@ -310,7 +310,7 @@ impl Live {
                         let rules = naming.iter().map(|number| rule_of(self, *number));
                         reasons[class as usize].extend(rules);
                     }
-                    class_of_row.insert(row, class);
+                    class_of_row[row as usize] = Some(class);
                     class
                 }
             };

@@ -1,6 +1,6 @@
 //! Peers by the atoms that name them, and what these say of each column.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use abi::Cell;
 use roaring::RoaringBitmap;
@@ -21,18 +21,28 @@ pub(super) struct Rows {
 impl Rows {
     pub(super) fn of(peers: &[Option<RoaringBitmap>], slots: usize) -> Self {
         let mut rows = Self { of_slot: vec![0; slots], parents: vec![(0, 0)] };
-        let mut split: HashMap<u32, u32> = HashMap::new();
+        // For each row, the row that the latest atom made of it.
+        let mut split: Vec<u32> = vec![0];
         for (number, peers) in (0u32..).zip(peers) {
-            split.clear();
+            let before = rows.parents.len() as u32;
             for slot in peers.iter().flatten() {
                 let row = &mut rows.of_slot[slot as usize];
-                *row = *split.entry(*row).or_insert_with(|| {
+                let mut half = split[*row as usize];
+                if half < before {
+                    half = rows.parents.len() as u32;
+                    split[*row as usize] = half;
+                    split.push(0);
                     rows.parents.push((*row, number));
-                    rows.parents.len() as u32 - 1
-                });
+                }
+                *row = half;
             }
         }
         rows
+    }
+
+    /// How many rows there are.
+    pub(super) const fn len(&self) -> usize {
+        self.parents.len()
     }
 
     /// The atoms that name the peers of a row, besides those for everyone.

@@ -205,9 +205,8 @@ impl<'a> Field<'a> {
         let word = self.str()?;
         let found = words.iter().find(|(known, _)| *known == word);
         if found.is_none() {
-            let alike = words.iter().find(|(known, _)| similar(known, word));
-            let all = || words.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ");
-            let help = alike.map_or_else(all, |(known, _)| format!("did you mean {known:?}?"));
+            let known: Vec<_> = words.iter().map(|(known, _)| *known).collect();
+            let help = did_you_mean(&known, word).unwrap_or_else(|| known.join(", "));
             self.error(format!("{word:?} is not {what}"), help);
         }
         found.map(|(_, value)| *value)
@@ -317,6 +316,8 @@ impl<'a> Fields<'a> {
     pub(super) fn exactly_one(&mut self, keys: &[&'static str]) -> Option<(&'static str, Field<'a>)> {
         let mut found: Vec<_> = keys.iter().filter_map(|key| Some((*key, self.get(key)?))).collect();
         match found.len() {
+            // A field that is misspelt is one mistake, not two.
+            0 if self.iter().any(|(key, _)| !self.known.contains(&key)) => {}
             0 => self.field.error("names nothing", format!("one of {}", keys.join(", "))),
             1 => return found.pop(),
             _ => {
@@ -338,11 +339,10 @@ impl<'a> Fields<'a> {
             if self.known.contains(&key) {
                 continue;
             }
-            let known = || self.known.iter().filter(|known| !self.gone.contains(known));
-            let help = known().find(|known| similar(known, key)).map_or_else(
-                || format!("known fields: {}", known().copied().collect::<Vec<_>>().join(", ")),
-                |known| format!("did you mean {known:?}?"),
-            );
+            let known: Vec<_> =
+                self.known.iter().filter(|known| !self.gone.contains(known)).copied().collect();
+            let help =
+                did_you_mean(&known, key).unwrap_or_else(|| format!("known fields: {}", known.join(", ")));
             // The path is that of the object: the field is none of its own.
             let place = |offset| field.tree.place(offset);
             let (start, end) = field.tree.key_span(field.id);
@@ -350,6 +350,13 @@ impl<'a> Fields<'a> {
             self.field.report.add((place(start), place(end)), self.field.path(), message, Some(help));
         }
     }
+}
+
+/// Help for a word that is almost a known one.
+fn did_you_mean(known: &[&str], word: &str) -> Option<String> {
+    let same = known.iter().find(|known| known.eq_ignore_ascii_case(word));
+    let found = same.or_else(|| known.iter().find(|known| similar(known, word)));
+    found.map(|known| format!("did you mean {known:?}?"))
 }
 
 /// Whether two words are the same but for case, a swap, or two letters.

@@ -9,7 +9,7 @@ use abi::{Direction, DropReason, proto};
 use scenarios::Packet as Frame;
 
 use super::node::{Node, Way};
-use super::{Answer, Halt, Judgement, Level};
+use super::{Answer, Circumstances, Halt, Judgement, Level};
 use crate::error::Error;
 use crate::expect::{Got, Packet};
 use crate::objects::Objects;
@@ -23,6 +23,7 @@ const FIRST_PORT: u16 = 32_768;
 #[derive(Debug)]
 pub struct Core {
     nodes: BTreeMap<String, Node>,
+    circumstances: Circumstances,
     /// What the nodes were last told.
     known: Objects,
     /// The next source port: no two packets are of one connection.
@@ -31,7 +32,12 @@ pub struct Core {
 
 impl Default for Core {
     fn default() -> Self {
-        Self { nodes: BTreeMap::new(), known: Objects::default(), port: FIRST_PORT }
+        Self {
+            nodes: BTreeMap::new(),
+            circumstances: Circumstances::default(),
+            known: Objects::default(),
+            port: FIRST_PORT,
+        }
     }
 }
 
@@ -48,8 +54,9 @@ impl Level for Core {
         LevelName::Core
     }
 
-    fn begin(&mut self) {
-        *self = Self { port: self.port, ..Self::default() };
+    fn begin(&mut self, circumstances: &Circumstances) -> Result<(), Halt> {
+        *self = Self { port: self.port, circumstances: circumstances.clone(), ..Self::default() };
+        Ok(())
     }
 
     fn enforce(&mut self, objects: &mut Objects) -> Result<(), Halt> {
@@ -58,10 +65,14 @@ impl Level for Core {
         self.nodes.retain(|name, _| names.contains(name));
         for name in names {
             let is_new = !self.nodes.contains_key(&name);
-            let node = self.nodes.entry(name).or_insert_with_key(|name| Node::new(name));
+            let node = self
+                .nodes
+                .entry(name)
+                .or_insert_with_key(|name| Node::new(name, self.circumstances.settings));
             let nothing = Objects::default();
             let (gone, changed) = objects.since(if is_new { &nothing } else { &self.known });
             node.take(&gone, &changed);
+            node.know_names(&self.circumstances.names);
             node.enforce()?;
         }
         self.known = objects.clone();
@@ -104,6 +115,7 @@ impl Core {
             Fate::Arrived => (Got::Allow, None),
             Fate::Dropped(DropReason::PolicyDenied | DropReason::PolicyDeny, why) => (Got::Deny, Some(why)),
             Fate::Dropped(DropReason::RedirectUnsupported, why) => (Got::Redirect, Some(why)),
+            Fate::Dropped(DropReason::AuthRequired, why) => return Ok(Answer::Skipped(why)),
             Fate::Dropped(_, why) => (Got::Other, Some(why)),
         };
         Ok(Answer::Judged(Judgement { got, rules: Vec::new(), detail }))
@@ -121,7 +133,7 @@ impl Core {
         let mut way = Way::Wire;
         if let (Some(name), Some(node)) = (&here, here.as_ref().and_then(|name| self.nodes.get_mut(name))) {
             way = match &from.kind {
-                Kind::Pod(pod) => match node.from_pod(pod, &mut bytes)? {
+                Kind::Pod(pod) => match node.pod_sends(pod, &mut bytes)? {
                     Err(reason) => return Ok(dropped(reason, "egress", name)),
                     // Its ingress policy was asked on the way.
                     Ok(Way::Pod) => return Ok(Fate::Arrived),
@@ -135,9 +147,9 @@ impl Core {
         let Some(node) = self.nodes.get_mut(name) else { return Ok(Fate::Arrived) };
         // What a node's stack has for a pod of the node never was on the wire.
         let arrived = if way == Way::Stack && here == there {
-            node.to_pod(pod, &bytes)?
+            node.stack_delivers(pod, &bytes)?
         } else {
-            node.from_wire(pod, &bytes)?
+            node.wire_delivers(pod, &bytes)?
         };
         Ok(match arrived {
             Ok(()) => Fate::Arrived,

@@ -19,10 +19,11 @@ use lab::store::Store;
 use lab::up::{Up, programs};
 use lab::{change, down, plan};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+use policy::Settings;
 use policy::manifest::{Object, ObjectKey, parse_stored};
 use serde_json::Value;
 
-use super::{Answer, Halt, Judgement, Level};
+use super::{Answer, Circumstances, Halt, Judgement, Level};
 use crate::error::Error;
 use crate::expect::{Got, Packet};
 use crate::objects::Objects;
@@ -105,10 +106,10 @@ impl Lab {
                         return Some(format!("{} would have other addresses than the lab's", node.meta.name));
                     }
                 }
-                Object::Pod(pod) if !pod.host_network && !pod.ips.is_empty() => {
-                    if self.given.get(key) != Some(&pod.ips) {
-                        return Some(format!("{key} would have another address than the lab gives"));
-                    }
+                Object::Pod(pod)
+                    if !pod.host_network && !pod.ips.is_empty() && self.given.get(key) != Some(&pod.ips) =>
+                {
+                    return Some(format!("{key} would have another address than the lab gives"));
                 }
                 _ => {}
             }
@@ -197,8 +198,15 @@ impl Level for Lab {
     }
 
     /// What an earlier case left is removed with the next objects.
-    fn begin(&mut self) {
+    fn begin(&mut self, circumstances: &Circumstances) -> Result<(), Halt> {
         self.given.clear();
+        if circumstances.settings != Settings::default() {
+            return Err(Halt::Unsupported("the lab's agents have the usual settings".into()));
+        }
+        if !circumstances.names.is_empty() {
+            return Err(Halt::Unsupported("the lab's agents learn no DNS names".into()));
+        }
+        Ok(())
     }
 
     fn enforce(&mut self, objects: &mut Objects) -> Result<(), Halt> {
@@ -248,7 +256,8 @@ impl Level for Lab {
         let mut reports = reports.iter();
         let answer = |probe: Result<Probe, String>| match (probe, reports.next()) {
             (Err(why), _) => Answer::Skipped(why),
-            (Ok(_), report) => Answer::Judged(report.map_or_else(nothing, judgement)),
+            (Ok(_), Some(report)) => judged(report),
+            (Ok(_), None) => Answer::Skipped("the attempt was not made".into()),
         };
         Ok(wanted.into_iter().map(answer).collect())
     }
@@ -272,14 +281,13 @@ fn has_sctp() -> bool {
     socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, SockProtocol::Sctp).is_ok()
 }
 
-fn nothing() -> Judgement {
-    Judgement { got: Got::Other, rules: Vec::new(), detail: Some("the attempt was not made".into()) }
-}
-
 /// What came of an attempt.
-fn judgement(report: &Report) -> Judgement {
+fn judged(report: &Report) -> Answer {
     if let Some(drop) = &report.drop {
         let is = |reason: DropReason| drop.reason == reason.sentence();
+        if is(DropReason::AuthRequired) {
+            return Answer::Skipped(drop.reason.clone());
+        }
         let got = if is(DropReason::RedirectUnsupported) {
             Got::Redirect
         } else if is(DropReason::PolicyDenied) || is(DropReason::PolicyDeny) {
@@ -287,11 +295,11 @@ fn judgement(report: &Report) -> Judgement {
         } else {
             Got::Other
         };
-        return Judgement {
+        return Answer::Judged(Judgement {
             got,
             rules: drop.rules.iter().map(|rule| format!("{} {}", rule.policy, rule.path)).collect(),
             detail: Some(format!("{} on {}: {}", drop.direction, drop.node, drop.reason)),
-        };
+        });
     }
     let detail = match (report.outcome, report.verdict) {
         (Outcome::Connected | Outcome::Refused, _) => None,
@@ -302,5 +310,5 @@ fn judgement(report: &Report) -> Judgement {
         }
     };
     let got = if detail.is_none() { Got::Allow } else { Got::Other };
-    Judgement { got, rules: Vec::new(), detail }
+    Answer::Judged(Judgement { got, rules: Vec::new(), detail })
 }

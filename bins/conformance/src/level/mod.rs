@@ -9,6 +9,11 @@ pub use self::core::Core;
 pub use self::lab::Lab;
 pub use self::oracle::Oracle;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use policy::Settings;
+
 use crate::error::{Error, Mistake};
 use crate::expect::{Got, Packet};
 use crate::objects::Objects;
@@ -20,7 +25,10 @@ pub trait Level {
     fn name(&self) -> LevelName;
 
     /// Begins a case. What an earlier one left must not show.
-    fn begin(&mut self);
+    ///
+    /// # Errors
+    /// [`Halt::Unsupported`] where the level can never be in such circumstances.
+    fn begin(&mut self, circumstances: &Circumstances) -> Result<(), Halt>;
 
     /// Brings the level in line with these objects, and gives pods addresses that have none.
     ///
@@ -38,6 +46,15 @@ pub trait Level {
     fn why(&self, _objects: &Objects, _packet: &Packet) -> Vec<String> {
         Vec::new()
     }
+}
+
+/// What holds throughout a case, beside its objects.
+#[derive(Clone, Debug, Default)]
+pub struct Circumstances {
+    /// What an installation chose for all policies.
+    pub settings: Settings,
+    /// The DNS names that addresses outside the cluster are known by.
+    pub names: BTreeMap<IpAddr, BTreeSet<String>>,
 }
 
 /// What a level says of a packet.
@@ -66,20 +83,20 @@ pub enum Halt {
     /// It can never have such objects.
     Unsupported(String),
     /// The case makes no sense with the addresses that pods have.
-    Mistake(Mistake),
+    Mistake(Box<Mistake>),
     /// It broke down.
-    Broken(Error),
+    Broken(Box<Error>),
 }
 
 impl From<Mistake> for Halt {
     fn from(mistake: Mistake) -> Self {
-        Self::Mistake(mistake)
+        Self::Mistake(Box::new(mistake))
     }
 }
 
 impl From<Error> for Halt {
     fn from(error: Error) -> Self {
-        Self::Broken(error)
+        Self::Broken(Box::new(error))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A node in memory: the agent's picture of the cluster, and the datapath's tables and code on the host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use agent::cluster::{Beginnings, Cluster, Holder};
 use agent::source::Change;
 use agent::tables::{cidr_key, compiled_policy};
 use api::PodRef;
-use policy::Compiled;
 use policy::manifest::{Object, ObjectKey, Pod};
+use policy::{Compiled, Settings};
 use scenarios::{Counted, Engine as _, EngineError, Entry, HostEngine, Outcome};
 
 use super::rule_name;
@@ -50,10 +50,10 @@ pub(super) struct Node {
 
 impl Node {
     /// A node that knows of nothing yet.
-    pub(super) fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str, settings: Settings) -> Self {
         Self {
             name: name.to_owned(),
-            cluster: Cluster::new(name, Beginnings::default(), Vec::new()),
+            cluster: Cluster::new(name, Beginnings { settings, ..Beginnings::default() }, Vec::new()),
             engine: HostEngine::default(),
             pods: BTreeMap::new(),
             next: 1,
@@ -79,6 +79,13 @@ impl Node {
                 self.connect(pod);
             }
             self.cluster.apply(Change::Set(Box::new(thing.object.clone())));
+        }
+    }
+
+    /// Takes note of the DNS names of addresses outside, as a DNS proxy would learn them.
+    pub(super) fn know_names(&mut self, names: &BTreeMap<IpAddr, BTreeSet<String>>) {
+        for (address, names) in names {
+            self.cluster.repository.set_names(*address, names.clone());
         }
     }
 
@@ -147,7 +154,7 @@ impl Node {
     }
 
     /// A pod of the node sends. The inner error is why it may not.
-    pub(super) fn from_pod(
+    pub(super) fn pod_sends(
         &mut self,
         pod: &str,
         bytes: &mut Vec<u8>,
@@ -167,12 +174,16 @@ impl Node {
     }
 
     /// The node's stack sends to a pod of the node. The inner error is why it is not let in.
-    pub(super) fn to_pod(&mut self, pod: &str, bytes: &[u8]) -> Result<Result<(), DropReason>, Error> {
+    pub(super) fn stack_delivers(
+        &mut self,
+        pod: &str,
+        bytes: &[u8],
+    ) -> Result<Result<(), DropReason>, Error> {
         self.deliver(pod, Entry::ToPod, bytes)
     }
 
     /// Something arrives on the uplink, for a pod of the node. The inner error is why it is not let in.
-    pub(super) fn from_wire(&mut self, pod: &str, bytes: &[u8]) -> Result<Result<(), DropReason>, Error> {
+    pub(super) fn wire_delivers(&mut self, pod: &str, bytes: &[u8]) -> Result<Result<(), DropReason>, Error> {
         self.deliver(pod, Entry::FromNetdev, bytes)
     }
 
@@ -200,7 +211,7 @@ impl Node {
         let repository = &self.cluster.repository;
         let why = repository.explain(&labels, direction, repository.peer(peer), packet.proto(), packet.port);
         let decisive = if why.rules.is_empty() { &why.closed_by } else { &why.rules };
-        decisive.iter().map(|rule| rule_name(rule)).collect()
+        decisive.iter().map(rule_name).collect()
     }
 
     fn link(&self, pod: &str) -> IfIndex {

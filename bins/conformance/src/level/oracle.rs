@@ -1,10 +1,10 @@
 //! The first level: the reference evaluator, over the objects.
 
 use abi::Direction;
+use policy::Verdict;
 use policy::oracle::{Oracle as Evaluator, Party};
-use policy::{Settings, Verdict};
 
-use super::{Answer, Halt, Judgement, Level, rule_name};
+use super::{Answer, Circumstances, Halt, Judgement, Level, rule_name};
 use crate::error::Error;
 use crate::expect::{Got, Packet};
 use crate::objects::Objects;
@@ -14,6 +14,7 @@ use crate::suite::LevelName;
 /// The reference evaluator.
 #[derive(Debug, Default)]
 pub struct Oracle {
+    circumstances: Circumstances,
     evaluator: Evaluator,
 }
 
@@ -22,16 +23,17 @@ impl Level for Oracle {
         LevelName::Oracle
     }
 
-    fn begin(&mut self) {
-        *self = Self::default();
+    fn begin(&mut self, circumstances: &Circumstances) -> Result<(), Halt> {
+        *self = Self { circumstances: circumstances.clone(), ..Self::default() };
+        Ok(())
     }
 
     fn enforce(&mut self, objects: &mut Objects) -> Result<(), Halt> {
         objects.place_pods()?;
         self.evaluator = Evaluator::new(
             objects.iter().map(|(_, thing)| &thing.object),
-            Settings::default(),
-            Default::default(),
+            self.circumstances.settings,
+            self.circumstances.names.clone(),
         );
         Ok(())
     }

@@ -91,6 +91,6 @@ fn rule(rule: &Value) -> String {
 /// A table without content.
 pub(super) fn empty() -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_FULL_CONDENSED);
     table
 }

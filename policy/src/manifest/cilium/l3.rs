@@ -108,8 +108,8 @@ fn names(items: &[Field<'_>]) -> L3 {
 /// An item of `fromCIDRSet` or `toCIDRSet`.
 fn cidr_set(field: &Field<'_>) -> Option<CidrRule> {
     let mut fields = field.object()?;
-    let chosen = fields.exactly_one(&["cidr", "cidrGroupRef", "cidrGroupSelector"]);
     let items = fields.get("except").and_then(|field| field.list()).unwrap_or_default();
+    let chosen = fields.exactly_one(&["cidr", "cidrGroupRef", "cidrGroupSelector"]);
     fields.finish();
     let (key, chosen) = chosen?;
     let source = match key {

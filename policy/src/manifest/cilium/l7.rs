@@ -58,12 +58,14 @@ pub(super) fn read(fields: &mut Fields<'_>, context: Context) -> Rules {
 /// Reads `rules`; true where it names dns.
 fn protocols(field: &Field<'_>, context: Context, l7: &mut L7) -> bool {
     let Some(mut fields) = field.object() else { return false };
+    let is_empty = fields.iter().next().is_none();
     let (http, dns) = (fields.get("http"), fields.get("dns"));
     fields.removed(&["kafka", "l7", "l7proto"], "rules of layer 7 are http or dns");
     fields.finish();
     match (&http, &dns) {
         (Some(_), Some(dns)) => dns.error("dns stands beside http", "one protocol for each item of toPorts"),
-        (None, None) => field.error("names no protocol", "http or dns"),
+        // A field that is no protocol is one mistake, not two.
+        (None, None) if is_empty => field.error("names no protocol", "http or dns"),
         _ => {}
     }
     let items = |list: Option<Vec<_>>| list.unwrap_or_default();
