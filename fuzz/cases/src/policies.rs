@@ -16,8 +16,8 @@ pub fn policies(input: &[u8]) {
     let Some(start) = start else { return };
     let changes = chances.take(6).filter_map(|chance| draw(change(), chance)).collect();
     let sequence = Sequence { start, changes };
-    if check(&sequence, &mut Tally::default()).is_err() {
-        panic!("{}", report(&sequence));
+    if let Err(words) = check(&sequence, &mut Tally::default()) {
+        panic!("{words}\nCut down:\n{}", report(&sequence));
     }
 }
 
