@@ -15,9 +15,9 @@ const APPS: usize = 10;
 
 fn main() -> io::Result<()> {
     let mut args = env::args().skip(1);
-    let directory = args.next().ok_or_else(|| io::Error::other("usage: cluster DIR [pods] [policies] [probes]"))?;
-    let mut number =
-        |default: usize| args.next().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let directory =
+        args.next().ok_or_else(|| io::Error::other("usage: cluster DIR [pods] [policies] [probes]"))?;
+    let mut number = |default: usize| args.next().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (pods, policies, probes) = (number(10_000), number(5_000), number(100_000));
     let namespaces = pods.div_ceil(PODS_PER_NAMESPACE).max(1);
     let directory = Path::new(&directory);

@@ -2,7 +2,7 @@
 //! policy that decided.
 //!
 //! # The way through
-//! 1. [`manifest::parse`] reads NetworkPolicy, CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy (and the
+//! 1. [`manifest::parse`] reads NetworkPolicy, Cilium's two kinds of policies and ClusterNetworkPolicy (and the
 //!    namespaces, nodes, pods and services beside them), or says what is wrong, where, and what would be right.
 //! 2. [`pod_labels`] tells what makes a pod's identity; an [`IdentityAllocator`] numbers it.
 //! 3. A [`Repository`] holds policies and who has which address. It answers what an address is to policies (its
@@ -69,8 +69,8 @@
 //! - Tables say what policies say. That a pod's own node may always reach it is the datapath's affair.
 //!
 //! # What it does not do
-//! No files, sockets, clocks, threads or Kubernetes client. Layer 7, DNS names, ICMP types, groups, services, nodes
-//! as subjects and CIDR groups are refused by name: nothing is half enforced.
+//! No files, sockets, clocks, threads or Kubernetes client. Every field of the language is read and compiled into
+//! verdicts; what a proxy has to do about layer 7 is only named, as [`l7::L7`].
 
 pub mod cidr;
 pub mod cluster;

@@ -7,10 +7,11 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use lab::name::LabName;
 
+use crate::file::SuiteFile;
 use crate::level::{Core, Lab, Level, Oracle};
 use crate::report::Report;
 use crate::run::{Chosen, check, choose, run, skip};
-use crate::suite::{LevelName, SuiteFile};
+use crate::suite::LevelName;
 
 /// Which levels to run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -45,6 +45,7 @@
 pub mod cli;
 mod error;
 pub mod expect;
+mod file;
 pub mod level;
 pub mod objects;
 pub mod place;
@@ -55,8 +56,8 @@ mod run;
 pub mod suite;
 
 pub use error::{Error, Mistake};
+pub use file::SuiteFile;
 pub use level::Level;
 pub use port::Port;
 pub use report::Report;
 pub use run::{Chosen, check, choose, run, skip};
-pub use suite::SuiteFile;

@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use crate::error::{Error, Mistake};
 use crate::expect::{Expectation, Got, Packet, expectations};
+use crate::file::SuiteFile;
 use crate::level::{Answer, Circumstances, Halt, Level};
 use crate::objects::Objects;
 use crate::report::{CaseReport, LevelReport, Skipped, Status, Wrong};
-use crate::suite::{Case, LevelName, SuiteFile};
+use crate::suite::{Case, LevelName};
 
 /// A case, with the file that it is in.
 #[derive(Clone, Copy, Debug)]
@@ -47,13 +48,14 @@ pub fn choose<'a>(files: &'a [SuiteFile], names: &[String]) -> Result<Vec<Chosen
 pub fn check(cases: &[Chosen<'_>]) -> Result<(), Error> {
     for one in cases {
         match one.play(&mut Dry) {
-            Err(Stop { halt: Halt::Mistake(Mistake::Rejected(_)), .. }) => {}
-            Err(Stop { place, halt: Halt::Mistake(mistake) }) => {
+            Err(Stop { place, halt: Halt::Mistake(mistake) })
+                if !matches!(*mistake, Mistake::Rejected(_)) =>
+            {
                 return Err(Error::Case {
                     path: one.file.path.clone(),
                     case: one.case.name.clone(),
                     place,
-                    mistake: Box::new(mistake),
+                    mistake,
                 });
             }
             _ => {}
@@ -77,7 +79,7 @@ pub fn run(
         let (file, name) = (one.file.path.display().to_string(), one.case.name.clone());
         let mut result = match one.play(level) {
             Ok(result) => result,
-            Err(Stop { halt: Halt::Broken(error), .. }) => return Err(error),
+            Err(Stop { halt: Halt::Broken(error), .. }) => return Err(*error),
             Err(Stop { halt: Halt::Unsupported(why), .. }) => LevelReport::skipped(level.name(), why),
             Err(Stop { place, halt: Halt::Mistake(mistake) }) => LevelReport {
                 status: Status::Fail,

@@ -78,8 +78,8 @@ fn spec(subject: &'static str, ingress_layer7: Layer7, egress_layer7: Layer7) ->
 
 fn rule(prefix: &'static str, layer7: Layer7) -> BoxedStrategy<Value> {
     let authentication = prop_oneof![
-        6 => Just(None),
-        1 => one_of(["disabled", "required", "test-always-fail"]).prop_map(|mode| Some(json!({"mode": mode}))),
+        3 => Just(None),
+        1 => one_of(["disabled", "required", "required", "test-always-fail"]).prop_map(|mode| Some(json!({"mode": mode}))),
     ];
     (cilium_peers(prefix, true), cilium_ports(layer7), authentication)
         .prop_map(|((field, peers), ports, authentication)| {

@@ -16,7 +16,7 @@ pub(crate) fn cilium_peers(prefix: &'static str, names: bool) -> BoxedStrategy<(
         5 => field("Endpoints", list(endpoint(), 0, 2)),
         4 => field("Entities", list(entity(), 0, 2)),
         1 => field("CIDR", list(prop_oneof![5 => cidr(), 1 => Just(json!("192.0.2.1"))], 0, 2)),
-        2 => field("CIDRSet", list(cidr_rule(), 0, 2)),
+        3 => field("CIDRSet", list(cidr_rule(), 0, 2)),
         1 => field("Nodes", list(selector(&["zone", "app"], &["web", "db"]), 0, 2)),
         1 => field("Groups", list(Just(json!({"aws": {"securityGroupsIds": ["sg-1"]}})), 0, 1)),
     ];
@@ -81,9 +81,9 @@ fn cidr_rule() -> BoxedStrategy<Value> {
     };
     prop_oneof![
         3 => block(),
-        1 => (one_of(["g1", "g2", "g3"]), except())
+        2 => (one_of(["g1", "g2", "g3"]), except())
             .prop_map(|(group, except)| object([("cidrGroupRef", Some(group.into())), ("except", except)])),
-        1 => (selector(&["env"], &["web", "db"]), except())
+        2 => (selector(&["env"], &["web", "db"]), except())
             .prop_map(|(groups, except)| object([("cidrGroupSelector", Some(groups)), ("except", except)])),
     ]
     .boxed()

@@ -13,7 +13,7 @@ use super::place::Place;
 use super::probe::Wanted;
 use super::suggestion::suggestion;
 use super::trouble::Trouble;
-use crate::cluster::{Cluster, Party};
+use crate::cluster::{Cluster, End, Party};
 use crate::l7::Proxy;
 use crate::manifest::{Entity, Object};
 use crate::peer_selector::PeerSelector;
@@ -118,16 +118,17 @@ impl Judge<'_> {
     }
 
     fn describe(&self, from: &Place, to: &Place, wanted: &Wanted, answer: &Answer) -> Account {
+        let is_entity = [from, to].iter().any(|place| Entity::from_name(place.text()).is_some());
         Account {
             from: from.text().to_owned(),
             to: to.text().to_owned(),
             port: wanted.to_string(),
             verdict: answer.verdict,
-            paths: answer.paths.iter().map(|path| self.path(path, wanted)).collect(),
+            paths: answer.paths.iter().map(|path| self.path(path, wanted, is_entity)).collect(),
         }
     }
 
-    fn path(&self, path: &Path, wanted: &Wanted) -> PathAccount {
+    fn path(&self, path: &Path, wanted: &Wanted, is_entity: bool) -> PathAccount {
         let end = |party: &Party| EndAccount {
             name: self.cluster.describe(party.end),
             address: party.addresses.first().copied(),
@@ -138,12 +139,19 @@ impl Judge<'_> {
             to: end(&path.to),
             port: there.to_string(),
             verdict: path.verdict(),
-            egress: self.side_account(&path.egress, Direction::Egress, path, &there),
-            ingress: self.side_account(&path.ingress, Direction::Ingress, path, &there),
+            egress: self.side_account(&path.egress, Direction::Egress, path, &there, is_entity),
+            ingress: self.side_account(&path.ingress, Direction::Ingress, path, &there, is_entity),
         }
     }
 
-    fn side_account(&self, side: &Side, direction: Direction, path: &Path, there: &Wanted) -> SideAccount {
+    fn side_account(
+        &self,
+        side: &Side,
+        direction: Direction,
+        path: &Path,
+        there: &Wanted,
+        is_entity: bool,
+    ) -> SideAccount {
         let reason = match side {
             Side::Open(Open::NoEndpoint) => Reason::NoEndpoint,
             Side::Open(Open::Itself) => Reason::Itself,
@@ -154,8 +162,10 @@ impl Judge<'_> {
             Direction::Egress => (&path.from, &path.to),
             Direction::Ingress => (&path.to, &path.from),
         };
+        // An address that stands for all of the world is none that a rule should name.
+        let stands_for_many = matches!(other.end, End::Outside) && is_entity;
         let missing = match (reason, side.rules().first()) {
-            (Reason::NoRule, Some(closing)) => {
+            (Reason::NoRule, Some(closing)) if !stands_for_many => {
                 suggestion(self.cluster, closing.policy.kind, direction, own, other, there)
             }
             _ => None,

@@ -38,11 +38,11 @@ pub(crate) fn change() -> BoxedStrategy<Change> {
         4 => numbered(policy_arbitrary::pod, 0..6).prop_map(Change::Set),
         2 => numbered(policy_arbitrary::node, 1..4).prop_map(Change::Set),
         1 => prop_oneof![policy_arbitrary::namespace("x"), policy_arbitrary::namespace("y")].prop_map(|object| Change::Set(vec![object])),
-        1 => numbered(policy_arbitrary::group, 1..3).prop_map(Change::Set),
-        1 => (1..3usize).prop_flat_map(policy_arbitrary::service).prop_map(Change::Set),
+        4 => numbered(policy_arbitrary::group, 1..3).prop_map(Change::Set),
+        3 => (1..3usize).prop_flat_map(policy_arbitrary::service).prop_map(Change::Set),
         1 => policy_arbitrary::apiserver().prop_map(Change::Set),
         4 => any::<Index>().prop_map(Change::Remove),
-        1 => policy_arbitrary::names().prop_map(Change::Names),
+        2 => policy_arbitrary::names().prop_map(Change::Names),
         1 => (policy_arbitrary::settings(), any::<bool>())
             .prop_map(|(settings, audit)| Change::Settings(Settings { audit, ..settings })),
     ]

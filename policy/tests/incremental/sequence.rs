@@ -8,7 +8,7 @@ use netloom_policy::{Compiled, Verdict};
 
 use crate::change::Change;
 use crate::cluster::Cluster;
-use crate::compare::{PROBES, compare};
+use crate::compare::{Failure, PROBES, compare};
 use crate::facts::Agent;
 use crate::tally::Tally;
 use policy_arbitrary::{Case, minimise, yaml};
@@ -17,33 +17,44 @@ use policy_arbitrary::{Case, minimise, yaml};
 #[derive(Clone, Debug)]
 pub(crate) struct Sequence {
     pub(crate) start: Case,
-    pub(crate) changes: Vec<Change>,
+    /// Each with whether the repository is asked before the next.
+    pub(crate) changes: Vec<(Change, bool)>,
 }
 
-/// Makes the changes one by one. After each, the repository that lived through them is compared with the oracle and
+/// Makes the changes one by one. Where it is asked, the repository that lived through them is compared with the oracle and
 /// with a fresh one.
-pub(crate) fn check(sequence: &Sequence, tally: &mut Tally) -> Result<(), String> {
+pub(crate) fn check(sequence: &Sequence, tally: &mut Tally) -> Result<(), Failure> {
     let mut agent = Agent::default();
     let mut case = sequence.start.clone();
     for step in 0..=sequence.changes.len() {
-        if let Some(change) = step.checked_sub(1).and_then(|number| sequence.changes.get(number)) {
+        let change = step.checked_sub(1).and_then(|number| sequence.changes.get(number));
+        if let Some((change, _)) = change {
             change.apply(&mut case);
         }
-        let compared = catch_unwind(AssertUnwindSafe(|| check_step(&mut agent, &case, tally)));
+        let asked = step == sequence.changes.len() || change.is_none_or(|(_, asked)| *asked);
+        let cluster = Cluster::new(&case).map_err(Failure::Rejected)?;
+        let compared = catch_unwind(AssertUnwindSafe(|| {
+            check_step(&mut agent, &case, &cluster, asked.then_some(&mut *tally))
+        }));
         let words = compared.unwrap_or_else(|_| Err("a panic, of which the message is above".to_owned()));
-        words.map_err(|words| format!("after {step} changes: {words}"))?;
+        words.map_err(|words| Failure::Differs(format!("after {step} changes: {words}")))?;
     }
     Ok(())
 }
 
-fn check_step(agent: &mut Agent, case: &Case, tally: &mut Tally) -> Result<(), String> {
-    let cluster = Cluster::new(case)?;
+fn check_step(
+    agent: &mut Agent,
+    case: &Case,
+    cluster: &Cluster,
+    asked: Option<&mut Tally>,
+) -> Result<(), String> {
     let revision = agent.repository.revision();
     agent.tell(&cluster.facts(case));
     if agent.repository.revision() < revision {
         return Err("the revision went back".to_owned());
     }
-    compare(&cluster, agent, tally)?;
+    let Some(tally) = asked else { return Ok(()) };
+    compare(cluster, agent, tally)?;
     let mut fresh = Agent::default();
     fresh.tell(&cluster.facts(case));
     for asked in cluster.asked() {
@@ -110,31 +121,38 @@ fn compare_size(old: &Compiled, new: &Compiled) -> Result<(), String> {
 }
 
 /// The smallest sequence that fails, with what differs in it.
-pub(crate) fn report(sequence: &Sequence) -> String {
-    let fails = |sequence: &Sequence| check(sequence, &mut Tally::default()).is_err();
+pub(crate) fn report(sequence: &Sequence, failure: Failure) -> String {
+    let mut text = match failure {
+        Failure::Rejected(words) => return words,
+        Failure::Differs(words) => words,
+    };
+    let check = |sequence: &Sequence| check(sequence, &mut Tally::default());
     let mut small = sequence.clone();
     loop {
         let before = small.changes.len();
         for number in (0..small.changes.len()).rev() {
             let mut smaller = small.clone();
             smaller.changes.remove(number);
-            if fails(&smaller) {
+            if matches!(check(&smaller), Err(Failure::Differs(_))) {
                 small = smaller;
             }
         }
         let changes = small.changes.clone();
         small.start = minimise(small.start, |start| {
-            fails(&Sequence { start: start.clone(), changes: changes.clone() })
+            let smaller = Sequence { start: start.clone(), changes: changes.clone() };
+            matches!(check(&smaller), Err(Failure::Differs(_)))
         });
         if small.changes.len() == before {
             break;
         }
     }
-    let mut text = check(&small, &mut Tally::default()).err().unwrap_or_default();
+    if let Err(Failure::Differs(words)) = check(&small) {
+        text = words;
+    }
     let Case { settings, names, objects } = &small.start;
     let objects: Vec<String> = objects.iter().map(yaml).collect();
     let _ = write!(text, "\n  {settings:?}\n  names: {names:?}\n{}", objects.join("---\n"));
-    for change in &small.changes {
+    for (change, _) in &small.changes {
         let _ = match change {
             Change::Set(objects) => {
                 let objects: Vec<String> = objects.iter().map(yaml).collect();

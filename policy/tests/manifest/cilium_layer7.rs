@@ -192,7 +192,7 @@ fn clashes() {
         &spec(http, sni),
         &spec(http, http),
         &spec(http, dns).replacen("toEndpoints: [{}]", "toEntities: [world]", 1),
-        &spec(http, dns).replacen("TCP", "TCP", 1).replace("\"53\"", "\"53\", protocol: UDP"),
+        &spec(http, dns).replace("\"53\"", "\"53\", protocol: UDP"),
     ]);
     Kind::Cilium.refuses(&[
         (

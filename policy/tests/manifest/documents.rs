@@ -80,7 +80,7 @@ spec:
     // A few lines cannot become gigabytes.
     let bomb = (1..12).fold("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned(), |text, n| {
         let alias = format!("*a{}", n - 1);
-        text + &format!("a{n}: &a{n} [{}]\n", vec![alias.as_str(); 10].join(", "))
+        text + &format!("a{n}: &a{n} [{}]\n", [alias.as_str(); 10].join(", "))
     });
     assert!(one(&bomb).unwrap_err().to_string().contains("aliases make the document too large"));
 }

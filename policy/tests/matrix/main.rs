@@ -1,4 +1,5 @@
 //! Probes, and the answers of every engine.
 
 mod probes;
+mod random;
 mod support;

@@ -71,7 +71,7 @@ impl Asked {
 }
 
 /// With its lists of rules sorted: the oracle has them in no particular order.
-fn sorted(mut answer: Value) -> Value {
+pub(crate) fn sorted(mut answer: Value) -> Value {
     if let Some(rules) = answer.get_mut("rules").and_then(Value::as_array_mut) {
         rules.sort_by_key(ToString::to_string);
     }

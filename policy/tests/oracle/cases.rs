@@ -317,10 +317,7 @@ fn what_wins() {
             "DENY p:spec.ingressDeny[0]",
         ),
         (
-            cilium(
-                false,
-                &format!("ingressDeny: [{{fromEntities: [world]}}], enableDefaultDeny: {{ingress: false}}"),
-            ),
+            cilium(false, "ingressDeny: [{fromEntities: [world]}], enableDefaultDeny: {ingress: false}"),
             "ALLOW",
         ),
         (cilium(false, &format!("ingress: [{{{all}, {http}}}]")), "REDIRECT Http p:spec.ingress[0]"),
@@ -342,8 +339,13 @@ fn what_wins() {
             "ALLOW p:spec.ingress[0]",
         ),
         (
-            cilium(false, &format!("ingress: [{{{all}, authentication: {{mode: required}}}}, {{{all}}}]")),
-            "ALLOW Required p:spec.ingress[0] p:spec.ingress[1]",
+            cilium(
+                false,
+                &format!(
+                    "ingress: [{{{all}, authentication: {{mode: required}}}}, {{{all}}}, {{{all}, authentication: {{mode: disabled}}}}]"
+                ),
+            ),
+            "ALLOW Required p:spec.ingress[0] p:spec.ingress[1] p:spec.ingress[2]",
         ),
         (
             cilium(false, &format!("ingress: [{{{all}, authentication: {{mode: test-always-fail}}}}]")),

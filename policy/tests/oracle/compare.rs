@@ -36,6 +36,15 @@ pub(crate) const PROBES: [(u8, u16); 21] = [
     (47, 0),
 ];
 
+/// What is wrong with a case.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It is not valid: the generator's mistake, or the parser's.
+    Rejected(String),
+    /// Two answers differ, or somebody panicked.
+    Differs(String),
+}
+
 /// An answer, whoever gave it.
 #[derive(Debug, PartialEq, Eq)]
 struct Answer<'a> {

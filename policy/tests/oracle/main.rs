@@ -47,7 +47,9 @@ fn tables_and_explanations_agree_with_the_oracle() {
     }
     let tally = tally.into_inner();
     eprintln!("{} clusters ({} repeated), {tally}", distinct.borrow().len(), repeated.get());
-    // Each pair is another packet, or the same for another set of policies.
-    assert!(tally.pairs >= 100_000 || clusters < CLUSTERS, "only {} pairs", tally.pairs);
-    tally.assert_varied();
+    if clusters >= CLUSTERS {
+        // Each pair is another packet, or the same for another set of policies.
+        assert!(tally.pairs >= 100_000, "only {} pairs", tally.pairs);
+        tally.assert_varied();
+    }
 }

@@ -3,19 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::cluster::Cluster;
-use crate::compare::compare;
+use crate::compare::{Failure, compare};
 use crate::facts::Agent;
 use crate::tally::Tally;
 use policy_arbitrary::{Case, minimise, yaml};
-
-/// What is wrong with a case.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// It is not valid: the generator's mistake, or the parser's.
-    Rejected(String),
-    /// Two answers differ, or somebody panicked.
-    Differs(String),
-}
 
 /// Compares all answers of a cluster that is built from scratch.
 pub(crate) fn check(case: &Case, tally: &mut Tally) -> Result<(), Failure> {

@@ -133,7 +133,7 @@ impl Core {
         let mut way = Way::Wire;
         if let (Some(name), Some(node)) = (&here, here.as_ref().and_then(|name| self.nodes.get_mut(name))) {
             way = match &from.kind {
-                Kind::Pod(pod) => match node.from_pod(pod, &mut bytes)? {
+                Kind::Pod(pod) => match node.pod_sends(pod, &mut bytes)? {
                     Err(reason) => return Ok(dropped(reason, "egress", name)),
                     // Its ingress policy was asked on the way.
                     Ok(Way::Pod) => return Ok(Fate::Arrived),
@@ -147,9 +147,9 @@ impl Core {
         let Some(node) = self.nodes.get_mut(name) else { return Ok(Fate::Arrived) };
         // What a node's stack has for a pod of the node never was on the wire.
         let arrived = if way == Way::Stack && here == there {
-            node.to_pod(pod, &bytes)?
+            node.stack_delivers(pod, &bytes)?
         } else {
-            node.from_wire(pod, &bytes)?
+            node.wire_delivers(pod, &bytes)?
         };
         Ok(match arrived {
             Ok(()) => Fate::Arrived,

@@ -106,10 +106,10 @@ impl Lab {
                         return Some(format!("{} would have other addresses than the lab's", node.meta.name));
                     }
                 }
-                Object::Pod(pod) if !pod.host_network && !pod.ips.is_empty() => {
-                    if self.given.get(key) != Some(&pod.ips) {
-                        return Some(format!("{key} would have another address than the lab gives"));
-                    }
+                Object::Pod(pod)
+                    if !pod.host_network && !pod.ips.is_empty() && self.given.get(key) != Some(&pod.ips) =>
+                {
+                    return Some(format!("{key} would have another address than the lab gives"));
                 }
                 _ => {}
             }

@@ -83,20 +83,20 @@ pub enum Halt {
     /// It can never have such objects.
     Unsupported(String),
     /// The case makes no sense with the addresses that pods have.
-    Mistake(Mistake),
+    Mistake(Box<Mistake>),
     /// It broke down.
-    Broken(Error),
+    Broken(Box<Error>),
 }
 
 impl From<Mistake> for Halt {
     fn from(mistake: Mistake) -> Self {
-        Self::Mistake(mistake)
+        Self::Mistake(Box::new(mistake))
     }
 }
 
 impl From<Error> for Halt {
     fn from(error: Error) -> Self {
-        Self::Broken(error)
+        Self::Broken(Box::new(error))
     }
 }
 

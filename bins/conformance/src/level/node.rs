@@ -154,7 +154,7 @@ impl Node {
     }
 
     /// A pod of the node sends. The inner error is why it may not.
-    pub(super) fn from_pod(
+    pub(super) fn pod_sends(
         &mut self,
         pod: &str,
         bytes: &mut Vec<u8>,
@@ -174,12 +174,16 @@ impl Node {
     }
 
     /// The node's stack sends to a pod of the node. The inner error is why it is not let in.
-    pub(super) fn to_pod(&mut self, pod: &str, bytes: &[u8]) -> Result<Result<(), DropReason>, Error> {
+    pub(super) fn stack_delivers(
+        &mut self,
+        pod: &str,
+        bytes: &[u8],
+    ) -> Result<Result<(), DropReason>, Error> {
         self.deliver(pod, Entry::ToPod, bytes)
     }
 
     /// Something arrives on the uplink, for a pod of the node. The inner error is why it is not let in.
-    pub(super) fn from_wire(&mut self, pod: &str, bytes: &[u8]) -> Result<Result<(), DropReason>, Error> {
+    pub(super) fn wire_delivers(&mut self, pod: &str, bytes: &[u8]) -> Result<Result<(), DropReason>, Error> {
         self.deliver(pod, Entry::FromNetdev, bytes)
     }
 
@@ -207,7 +211,7 @@ impl Node {
         let repository = &self.cluster.repository;
         let why = repository.explain(&labels, direction, repository.peer(peer), packet.proto(), packet.port);
         let decisive = if why.rules.is_empty() { &why.closed_by } else { &why.rules };
-        decisive.iter().map(|rule| rule_name(rule)).collect()
+        decisive.iter().map(rule_name).collect()
     }
 
     fn link(&self, pod: &str) -> IfIndex {

@@ -48,7 +48,7 @@ enum Form {
 
 pub(super) fn run(args: &ConvertArgs) -> Result<ExitCode> {
     let objects = files::objects(&args.files, &[])?;
-    files::report(&objects.rejected);
+    objects.report();
     let mut ranges = Ranges {
         pods: args.pod_cidr.clone(),
         nodes: args.node_cidr.clone(),

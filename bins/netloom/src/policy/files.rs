@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
+use ::policy::Renderer;
 use ::policy::cluster::{Cluster, Names};
 use ::policy::manifest::{self, Object, Rejected};
 use anyhow::{Context, Result, bail};
@@ -42,8 +43,8 @@ pub(super) struct Text {
 pub(super) struct Objects {
     pub(super) valid: Vec<Object>,
     pub(super) rejected: Vec<Rejected>,
-    /// How many files there were.
-    pub(super) files: usize,
+    /// The texts that were read.
+    pub(super) texts: Vec<Text>,
 }
 
 /// The endings of files that are read from directories.
@@ -107,22 +108,26 @@ pub(super) fn read_text(path: &Path) -> Result<String> {
 /// Reads objects from files and directories.
 pub(super) fn objects(paths: &[PathBuf], others: &[&Path]) -> Result<Objects> {
     let mut objects = Objects::default();
-    for Text { name, text } in read(paths, others)? {
-        objects.files += 1;
-        for object in manifest::parse(&text, &name, 1) {
+    for text in read(paths, others)? {
+        for object in manifest::parse(&text.text, &text.name, 1) {
             match object {
                 Ok(object) => objects.valid.push(object),
                 Err(rejected) => objects.rejected.push(rejected),
             }
         }
+        objects.texts.push(text);
     }
     Ok(objects)
 }
 
-/// Says on standard error what is wrong.
-pub(super) fn report(rejected: &[Rejected]) {
-    for diagnostic in rejected.iter().flat_map(|rejected| &rejected.diagnostics) {
-        eprintln!("{diagnostic}");
+impl Objects {
+    /// Says on standard error what is wrong, with the lines that it is about.
+    pub(super) fn report(&self) {
+        let renderer = if io::stderr().is_terminal() { Renderer::styled() } else { Renderer::plain() };
+        for diagnostic in self.rejected.iter().flat_map(|rejected| &rejected.diagnostics) {
+            let source = self.texts.iter().find(|text| text.name == diagnostic.file);
+            eprintln!("{}\n", renderer.render(diagnostic, source.map(|text| text.text.as_str())));
+        }
     }
 }
 
@@ -132,7 +137,7 @@ impl Beside {
         let mut others = others.to_vec();
         others.extend(self.names.as_deref());
         let objects = objects(paths, &others)?;
-        report(&objects.rejected);
+        objects.report();
         if !objects.rejected.is_empty() && !self.allow_invalid {
             let count = objects.rejected.len();
             let objects = if count == 1 { "object is" } else { "objects are" };

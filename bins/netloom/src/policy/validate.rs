@@ -54,12 +54,12 @@ pub(super) fn run(args: &ValidateArgs) -> Result<ExitCode> {
     match args.output {
         Output::Json => say_json(&Report {
             valid,
-            files: objects.files,
+            files: objects.texts.len(),
             review: &review,
             invalid: objects.rejected.iter().map(invalid).collect(),
         })?,
         Output::Text => {
-            files::report(&objects.rejected);
+            objects.report();
             for warning in &review.warnings {
                 eprintln!("warning: {warning}");
             }

@@ -3,6 +3,7 @@
 mod changes;
 mod cni;
 mod commands;
+mod conformance;
 mod language;
 mod packets;
 mod policy;

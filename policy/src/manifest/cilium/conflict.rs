@@ -8,16 +8,11 @@ use crate::manifest::reader::Field;
 use crate::port::{PortMatch, PortSelector, Ports, Protocol};
 use crate::rule::Action;
 
-/// Where an item of `toPorts` stands.
-pub(super) struct Site<'a> {
-    pub(super) field: Field<'a>,
-}
-
 /// Notes each item that wants another kind of proxy than an earlier one for the same subjects, direction, peers and
 /// ports. `sites` has a list for each spec, with a list for each of its rules, with the places of its items.
 ///
 /// Cilium finds out when it merges rules (`L7ParserType.Merge` in `pkg/policy/l4.go`), too late for the user.
-pub(super) fn check(specs: &[CiliumSpec], sites: &[Vec<Vec<Site<'_>>>]) {
+pub(super) fn check(specs: &[CiliumSpec], sites: &[Vec<Vec<Field<'_>>>]) {
     let mut seen: Vec<Item<'_>> = Vec::new();
     for (spec, sites) in specs.iter().zip(sites) {
         for (rule, sites) in spec.rules.iter().zip(sites) {
@@ -25,8 +20,8 @@ pub(super) fn check(specs: &[CiliumSpec], sites: &[Vec<Vec<Site<'_>>>]) {
                 let Some(l7) = port.l7.as_deref().filter(|_| rule.action == Action::Allow) else { continue };
                 let item = Item { subject: &spec.subject, rule, port, l7, site };
                 if let Some((other, what)) = seen.iter().find_map(|other| Some((other, item.clash(other)?))) {
-                    let place = format!("{} (line {})", other.site.field.path(), other.site.field.line());
-                    site.field.error(
+                    let place = format!("{} (line {})", other.site.path(), other.site.line());
+                    site.error(
                         format!("{what} clash with those of {place}"),
                         "one kind of rules for the same peers and ports",
                     );
@@ -42,7 +37,7 @@ struct Item<'a> {
     rule: &'a CiliumRule,
     port: &'a PortRule,
     l7: &'a L7,
-    site: &'a Site<'a>,
+    site: &'a Field<'a>,
 }
 
 /// What decides which proxy takes a connection.

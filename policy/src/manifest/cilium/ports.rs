@@ -2,8 +2,8 @@
 
 use abi::Direction;
 
+use super::PortRule;
 use super::l7::{self, Rules};
-use super::{PortRule, conflict};
 use crate::manifest::network_policy::is_port_name;
 use crate::manifest::reader::Field;
 use crate::port::{PortMatch, PortSelector, Ports, Protocol};
@@ -35,9 +35,9 @@ struct Port<'a> {
 }
 
 /// Reads an item of `toPorts`.
-pub(super) fn read<'a>(field: &Field<'a>, context: Context) -> Option<(PortRule, conflict::Site<'a>)> {
+pub(super) fn read(field: &Field<'_>, context: Context) -> Option<PortRule> {
     let mut fields = field.object()?;
-    let ports: Vec<Port<'a>> = match fields.get("ports") {
+    let ports: Vec<Port<'_>> = match fields.get("ports") {
         Some(list) => {
             let items = list.list().unwrap_or_default();
             list.at_most(items.len(), MAX_PORTS);
@@ -59,7 +59,7 @@ pub(super) fn read<'a>(field: &Field<'a>, context: Context) -> Option<(PortRule,
         true => Ports::Any,
         false => Ports::OneOf(ports.into_iter().filter_map(|port| port.selector).collect()),
     };
-    Some((PortRule { ports, l7 }, conflict::Site { field: field.clone() }))
+    Some(PortRule { ports, l7 })
 }
 
 /// Whether the ports fit what a proxy has to check on them.
@@ -136,7 +136,7 @@ fn port<'a>(field: &Field<'a>) -> Option<Port<'a>> {
         (None, _) => Some(PortSelector { protocols: Protocol::WITH_PORTS.into(), port: matched }),
         (Some(protocol), _) => Some(PortSelector { protocols: [protocol].into(), port: matched }),
     };
-    Some(Port { field: field.clone(), selector, protocol, zero, range })
+    Some(Port { field: *field, selector, protocol, zero, range })
 }
 
 /// A port's number or name; [`PortMatch::All`] for zero.

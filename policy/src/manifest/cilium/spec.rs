@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use abi::Direction;
 
-use super::conflict::{self, Site};
+use super::conflict;
 use super::ports::{self, Context};
 use super::{CiliumPolicy, CiliumRule, CiliumSpec, CiliumSubject, PortRule, icmp, key, l3};
 use crate::manifest::label_selector::{self, Keys, LabelSelector};
@@ -31,7 +31,7 @@ const MODES: [(&str, Authentication); 3] = [
 /// A spec with the places of the items of `toPorts`, for each rule.
 struct Read<'a> {
     spec: CiliumSpec,
-    sites: Vec<Vec<Site<'a>>>,
+    sites: Vec<Vec<Field<'a>>>,
 }
 
 /// Reads a policy. The second value is set where the policy is wrong but its subjects are known: default deny for
@@ -146,7 +146,7 @@ fn annotations(fields: &mut Fields<'_>) -> Option<Arc<str>> {
 }
 
 fn subject(fields: &mut Fields<'_>, meta: &Meta) -> Option<CiliumSubject> {
-    let field = fields.field.clone();
+    let field = fields.field;
     match (fields.get("endpointSelector"), fields.get("nodeSelector")) {
         (Some(selector), None) => {
             let mut selector = label_selector::read(&selector, Keys::WithSource)?;
@@ -177,12 +177,12 @@ fn forget_namespace(selector: &mut LabelSelector) {
     selector.match_labels.remove(&format!("k8s:{NAMESPACE}"));
 }
 
-fn rule<'a>(field: &Field<'a>, context: Context, meta: &Meta) -> Option<(CiliumRule, Vec<Site<'a>>)> {
+fn rule<'a>(field: &Field<'a>, context: Context, meta: &Meta) -> Option<(CiliumRule, Vec<Field<'a>>)> {
     let mut fields = field.object()?;
     let peers = l3::read(&mut fields, context.direction, context.action);
     let port_items = fields.get("toPorts").and_then(|field| field.list()).unwrap_or_default();
     let (mut ports, sites): (Vec<_>, Vec<_>) =
-        port_items.iter().filter_map(|item| ports::read(item, context)).unzip();
+        port_items.iter().filter_map(|item| Some((ports::read(item, context)?, *item))).unzip();
     let mut icmps = Vec::new();
     if let Some(list) = fields.get("icmps") {
         let items = list.list().unwrap_or_default();

@@ -22,7 +22,10 @@ const MAX_PRIORITY: i64 = 1000;
 
 const ACTIONS: [(&str, Action); 3] =
     [("Accept", Action::Allow), ("Deny", Action::Deny), ("Pass", Action::Pass)];
-const TIERS: [(&str, fn(u16) -> Tier); 2] = [("Admin", Tier::Admin), ("Baseline", Tier::Baseline)];
+/// A tier that still wants its priority.
+type MakeTier = fn(u16) -> Tier;
+
+const TIERS: [(&str, MakeTier); 2] = [("Admin", Tier::Admin), ("Baseline", Tier::Baseline)];
 const PROTOCOLS: [(&str, Protocol); 3] =
     [("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("sctp", Protocol::Sctp)];
 
@@ -41,7 +44,7 @@ pub(in crate::manifest) fn read(
     let spec_field = object.require("spec", "spec: {tier: Admin, priority: 10, subject: {namespaces: {}}}");
     object.ignore(&["status"]);
     object.finish();
-    let Some((field, mut spec)) = spec_field.and_then(|field| Some((field.clone(), field.object()?))) else {
+    let Some((field, mut spec)) = spec_field.and_then(|field| Some((field, field.object()?))) else {
         return (None, None);
     };
     let tier = spec.require("tier", "Admin or Baseline").and_then(|field| field.word("a tier", &TIERS));
@@ -63,7 +66,7 @@ pub(in crate::manifest) fn read(
         let Some(list) = spec.get(name) else { continue };
         let items = list.list();
         if items.as_ref().is_none_or(|items| !items.is_empty()) {
-            named.push((direction, list.clone()));
+            named.push((direction, list));
         }
         let items = items.unwrap_or_default();
         list.at_most(items.len(), MAX_ITEMS);

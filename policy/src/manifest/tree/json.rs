@@ -110,15 +110,12 @@ impl<'t> Reader<'t> {
         self.expect(b'"')?;
         let start = self.at;
         let bytes = self.text.as_bytes();
-        loop {
-            let rest = bytes.get(self.at..)?;
-            let length = rest.iter().position(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\'))?;
-            self.at += length;
-            match bytes[self.at] {
-                b'"' => break,
-                b'\\' => return self.escaped(start).map(Cow::Owned),
-                _ => return None,
-            }
+        let rest = bytes.get(self.at..)?;
+        self.at += rest.iter().position(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\'))?;
+        match bytes[self.at] {
+            b'"' => {}
+            b'\\' => return self.escaped(start).map(Cow::Owned),
+            _ => return None,
         }
         let text = &self.text[start..self.at];
         self.at += 1;

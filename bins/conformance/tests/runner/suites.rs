@@ -1,10 +1,8 @@
 //! The suites of this crate, with the oracle and with the datapath's code on the host. In a lab they are run by
 //! `bins/netloom/tests/lab/conformance.rs`, beside the programs that a lab needs.
 
-mod support;
-
+use crate::support::{files, pass};
 use conformance::level::{Core, Oracle};
-use support::{files, pass};
 
 /// Each suite, and how many cases it has: one that gets lost is missed.
 const SUITES: [(&str, usize); 3] = [("kubernetes", 48), ("network-policy-api", 24), ("cyclonus", 217)];

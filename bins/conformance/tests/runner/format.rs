@@ -1,9 +1,7 @@
 //! Case files that are refused, and what is said of them.
 
-mod support;
-
+use crate::support::Written;
 use conformance::{Error, SuiteFile, choose};
-use support::Written;
 
 /// A case with two pods, whose steps are these.
 fn steps(steps: &str) -> String {

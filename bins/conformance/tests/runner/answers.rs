@@ -1,12 +1,10 @@
 //! What is told of answers: right ones, wrong ones, and those that a level cannot give.
 
-mod support;
-
+use crate::support::Written;
 use conformance::Level;
 use conformance::expect::Got;
 use conformance::level::{Core, Oracle};
 use conformance::report::Status;
-use support::Written;
 
 fn levels() -> [Box<dyn Level>; 2] {
     [Box::new(Oracle::default()), Box::new(Core::default())]
@@ -143,5 +141,16 @@ fn a_policy_that_is_refused_fails_its_case() {
         assert_eq!(report.result.status, Status::Fail);
         let message = report.result.message.unwrap();
         assert!(message.starts_with("step 1: ") && message.contains(why), "{message}");
+    }
+}
+
+#[test]
+fn the_example_in_the_documentation_passes() {
+    let page = include_str!("../../../../docs/conformance.md");
+    let example = page.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let case = Written::new(example);
+    for mut level in levels() {
+        let report = case.run(&mut *level);
+        assert_eq!((report.result.status, report.result.probes), (Status::Pass, 7), "{report}");
     }
 }

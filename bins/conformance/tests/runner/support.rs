@@ -1,9 +1,5 @@
 //! What tests of cases share.
 
-// Each test file is a program of its own and uses a part of this.
-#![expect(clippy::allow_attributes, reason = "which part is unused differs from program to program")]
-#![allow(dead_code, reason = "each program uses a part")]
-
 use std::path::{Path, PathBuf};
 
 use conformance::report::{CaseReport, Report, Status, Tally};
