@@ -1,7 +1,7 @@
 //! How long the steps of `netloom policy matrix` take.
 //!
-//! `cargo run --release -p netloom-policy --example ask DIR [NAMESPACE/POD | PROBES]`, where DIR and PROBES are those that
-//! the example `cluster` writes.
+//! `cargo run --release -p netloom-policy --example ask DIR [NAMESPACE/POD | PROBES] [tables]`, where DIR and PROBES are
+//! those that the example `cluster` writes. With `tables`, every answer comes from tables.
 
 use std::time::{Duration, Instant};
 use std::{env, fs, io};
@@ -13,7 +13,8 @@ use serde_json::Value;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = env::args().skip(1);
-    let directory = args.next().ok_or_else(|| io::Error::other("usage: ask DIR [NAMESPACE/POD | PROBES]"))?;
+    let directory =
+        args.next().ok_or_else(|| io::Error::other("usage: ask DIR [NAMESPACE/POD | PROBES] [tables]"))?;
     let asked = args.next().unwrap_or_else(|| "ns-0/app-0-00000".to_owned());
     let explaining = if args.next().is_some() { Explaining::ByTables } else { Explaining::Cheapest };
     let mut clock = Clock(Instant::now(), Duration::ZERO);

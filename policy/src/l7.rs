@@ -1,5 +1,7 @@
 //! What a proxy has to check once layers 3 and 4 let a connection through.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::name_pattern::NamePattern;
@@ -36,6 +38,18 @@ pub enum Proxy {
     Http,
     /// A listener with a priority.
     PriorityListener(std::cmp::Reverse<u8>),
+}
+
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listener => f.write_str("a listener"),
+            Self::Dns => f.write_str("DNS"),
+            Self::Tls => f.write_str("TLS"),
+            Self::Http => f.write_str("HTTP"),
+            Self::PriorityListener(priority) => write!(f, "a listener of priority {}", priority.0),
+        }
+    }
 }
 
 impl L7 {

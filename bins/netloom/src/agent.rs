@@ -30,6 +30,12 @@ fn text(status: &Status) -> String {
         format!("node        {}", status.node),
         format!("ready       {}", status.ready),
         format!("revision    {}", status.revision),
+        format!(
+            "policies    revision {}, enforcement {}{}",
+            status.policy_revision,
+            status.policy_enforcement,
+            if status.policy_audit { ", audit mode: what they would drop passes" } else { "" }
+        ),
         format!("pod ranges  {}", list(&status.pod_cidrs)),
         format!("addresses   {} in use", status.addresses_used),
         format!("packets     {} forwarded", status.forwarded),

@@ -46,7 +46,7 @@ fn kubernetes(
                 let name = json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}});
                 peer.insert("namespaceSelector".into(), name);
             }
-            peer.insert("podSelector".into(), selector(labels));
+            peer.insert("podSelector".into(), selector(&labels));
             Value::Object(peer)
         }
         End::Node(_) | End::Outside => json!({"ipBlock": {"cidr": host(other)?}}),
@@ -77,7 +77,7 @@ fn cilium(
         End::Pod(pod) => {
             let (namespace, mut labels) = pod_labels(cluster, pod)?;
             labels.insert(format!("k8s:{NAMESPACE}"), namespace.into());
-            ("Endpoints", json!([selector(labels)]))
+            ("Endpoints", json!([selector(&labels)]))
         }
         End::Node(node) if cluster.node_of(own.end) == Some(node) => entity("host"),
         End::Node(_) => entity("remote-node"),
@@ -124,7 +124,7 @@ fn pod_labels(cluster: &Cluster, pod: usize) -> Option<(&str, Map<String, Value>
     Some((pod.meta.namespace(), pod.meta.labels.iter().filter_map(selectable).collect()))
 }
 
-fn selector(labels: Map<String, Value>) -> Value {
+fn selector(labels: &Map<String, Value>) -> Value {
     if labels.is_empty() { json!({}) } else { json!({"matchLabels": labels}) }
 }
 

@@ -157,7 +157,7 @@ impl Peers {
 
     fn add(&mut self, addr: Option<IpAddr>, identity: Identity, labels: &LabelSet) {
         match addr {
-            Some(addr) => self.repository.add_holder(addr, identity, labels.clone()),
+            Some(addr) => self.repository.add_holder(addr, identity, labels),
             None => self.repository.add_identity(identity, labels.clone()),
         }
     }

@@ -89,9 +89,10 @@ impl<'a> Peer<'a> {
         labels.add_reserved(if own { "host" } else { "remote-node" });
         if let Some(node) = node {
             labels.add_all(Source::Node, &node.meta.labels);
-            if node.addresses.iter().any(|addr| oracle.apiserver.contains(addr)) {
-                labels.add_reserved("kube-apiserver");
-            }
+        }
+        let mut addresses = node.iter().flat_map(|node| &node.addresses).chain(&addr);
+        if addresses.any(|addr| oracle.apiserver.contains(addr)) {
+            labels.add_reserved("kube-apiserver");
         }
         let kind = if own { Kind::OwnNode(node) } else { Kind::OtherNode(node) };
         Self { kind, labels, addr }

@@ -227,9 +227,9 @@ impl Repository {
     /// Adds somebody who has an address beside whoever [`Repository::set_address`] says. A node is one thing to its own
     /// pods and another to all others; who asks for all nodes at once needs both. The peer has the CIDRs that are in use
     /// now: call it when all policies are there.
-    pub fn add_holder(&mut self, addr: IpAddr, identity: Identity, labels: LabelSet) {
-        self.relabel(identity, &labels);
-        self.enter(Peer { identity, cidrs: self.cidrs.set_of(addr) }, &labels);
+    pub fn add_holder(&mut self, addr: IpAddr, identity: Identity, labels: &LabelSet) {
+        self.relabel(identity, labels);
+        self.enter(Peer { identity, cidrs: self.cidrs.set_of(addr) }, labels);
     }
 
     /// Takes back what [`Repository::add_identity`] added.

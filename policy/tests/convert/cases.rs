@@ -16,8 +16,8 @@ fn converted(spec: &Value, ranges: &Ranges) -> Result<Converted, Vec<String>> {
 }
 
 /// Its spec in the new form.
-fn spec(spec: Value) -> Value {
-    converted(&spec, &Ranges::default()).unwrap().object["spec"].take()
+fn spec(spec: &Value) -> Value {
+    converted(spec, &Ranges::default()).unwrap().object["spec"].take()
 }
 
 fn ranges() -> Ranges {
@@ -31,9 +31,9 @@ fn ranges() -> Ranges {
 
 #[test]
 fn closing_everything() {
-    let closed = spec(json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}));
+    let closed = spec(&json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}));
     assert_eq!(closed, json!({"endpointSelector": {}, "ingress": [{}], "egress": [{}]}));
-    let ingress = spec(json!({"podSelector": {"matchLabels": {"app": "db"}}}));
+    let ingress = spec(&json!({"podSelector": {"matchLabels": {"app": "db"}}}));
     assert_eq!(ingress, json!({"endpointSelector": {"matchLabels": {"k8s:app": "db"}}, "ingress": [{}]}));
 }
 
@@ -51,10 +51,10 @@ fn rules_that_policy_types_leave_out() {
 #[test]
 fn everybody() {
     let all = json!({"endpointSelector": {}, "ingress": [{"fromEntities": ["all"]}]});
-    assert_eq!(spec(json!({"podSelector": {}, "ingress": [{}]})), all);
-    assert_eq!(spec(json!({"podSelector": {}, "ingress": [{"from": []}]})), all);
+    assert_eq!(spec(&json!({"podSelector": {}, "ingress": [{}]})), all);
+    assert_eq!(spec(&json!({"podSelector": {}, "ingress": [{"from": []}]})), all);
     let blocks = json!([{"ipBlock": {"cidr": "0.0.0.0/0"}}, {"ipBlock": {"cidr": "::/0"}}]);
-    assert_eq!(spec(json!({"podSelector": {}, "ingress": [{"from": blocks}]})), all);
+    assert_eq!(spec(&json!({"podSelector": {}, "ingress": [{"from": blocks}]})), all);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn ports() {
     let ports = json!([
         {"port": 80}, {"port": 8000, "endPort": 8999, "protocol": "UDP"}, {"port": "http"}, {"protocol": "SCTP"},
     ]);
-    let converted = spec(json!({"podSelector": {}, "ingress": [{"ports": ports}]}));
+    let converted = spec(&json!({"podSelector": {}, "ingress": [{"ports": ports}]}));
     let expected = json!([
         {"port": "80", "protocol": "TCP"},
         {"port": "8000", "endPort": 8999, "protocol": "UDP"},
@@ -71,7 +71,7 @@ fn ports() {
     ]);
     assert_eq!(converted["ingress"], json!([{"fromEntities": ["all"], "toPorts": [{"ports": expected}]}]));
     let many: Vec<Value> = (1..=41).map(|port| json!({"port": port})).collect();
-    let converted = spec(json!({"podSelector": {}, "ingress": [{"ports": many}]}));
+    let converted = spec(&json!({"podSelector": {}, "ingress": [{"ports": many}]}));
     let items = converted["ingress"][0]["toPorts"].as_array().unwrap();
     assert_eq!(items.iter().map(|item| item["ports"].as_array().unwrap().len()).collect::<Vec<_>>(), [40, 1]);
 }
@@ -84,7 +84,7 @@ fn namespaces() {
         {"namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["a"]}]},
          "podSelector": {"matchLabels": {"app": "web"}}},
     ]);
-    let converted = spec(json!({"podSelector": {}, "egress": [{"to": peers}], "policyTypes": ["Egress"]}));
+    let converted = spec(&json!({"podSelector": {}, "egress": [{"to": peers}], "policyTypes": ["Egress"]}));
     let any = json!({"key": "k8s:io.kubernetes.pod.namespace", "operator": "Exists"});
     let team =
         json!({"key": "k8s:io.cilium.k8s.namespace.labels.team", "operator": "NotIn", "values": ["a"]});

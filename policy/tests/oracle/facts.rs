@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use abi::Identity;
 use ipnetwork::IpNetwork;
-use netloom_policy::manifest::{EndpointSlice, Node, Object, Pod};
+use netloom_policy::manifest::{EndpointSlice, Meta, Node, Object, Pod};
 use netloom_policy::{
     IdentityAllocator, Label, LabelSet, LocalIdentities, Policy, PolicyKey, Repository, ServiceFacts,
     ServiceKey, Settings, node_labels, pod_labels, reserved_labels,
@@ -117,7 +117,32 @@ impl Facts {
                 _ => {}
             }
         }
+        for object in objects {
+            if let Object::Pod(pod) = object
+                && pod.host_network
+            {
+                facts.add_node_of(pod, objects, &apiserver);
+            }
+        }
         facts
+    }
+
+    /// Addresses of nodes that are known by the pods on their networks only.
+    fn add_node_of(&mut self, pod: &Pod, objects: &[Object], apiserver: &BTreeSet<IpAddr>) {
+        if pod.ips.iter().all(|ip| self.addresses.contains_key(ip) && !apiserver.contains(ip)) {
+            return;
+        }
+        let known = objects.iter().find_map(|object| match object {
+            Object::Node(node) if Some(&node.meta.name) == pod.node_name.as_ref() => Some(node.clone()),
+            _ => None,
+        });
+        let mut node = known.unwrap_or_else(|| {
+            let name = pod.node_name.clone().unwrap_or_default();
+            let meta = Meta { name, labels: BTreeMap::new(), ..pod.meta.clone() };
+            Node { meta, pod_cidrs: Vec::new(), addresses: Vec::new() }
+        });
+        node.addresses.extend(&pod.ips);
+        self.add_node(&node, apiserver);
     }
 
     fn add_node(&mut self, node: &Node, apiserver: &BTreeSet<IpAddr>) {

@@ -76,8 +76,10 @@ fn report(case: Case, questions: &[Question], engine: &mut dyn Engine) -> String
         |case: &Case, questions: &[Question]| judge(case, questions, &mut **engine.borrow_mut()).err();
     let one = questions.iter().position(|question| wrong(&case, std::slice::from_ref(question)).is_some());
     let questions = one.map_or(questions, |at| &questions[at..=at]);
-    let small =
-        minimise(case, |case| wrong(case, questions).is_some_and(|words| !words.starts_with("invalid")));
+    // Another failure is not a smaller one.
+    let kind = |words: &str| words.split(' ').next().unwrap_or_default().to_owned();
+    let first = wrong(&case, questions).map(|words| kind(&words));
+    let small = minimise(case, |case| wrong(case, questions).map(|words| kind(&words)) == first);
     let words = wrong(&small, questions).unwrap_or_else(|| "it comes and goes".to_owned());
     let objects: Vec<String> = small.objects.iter().map(yaml).collect();
     format!("{words}\n{:?}\nnames: {:?}\n{}", small.settings, small.names, objects.join("---\n"))

@@ -282,7 +282,7 @@ fn name(pod: &Pod) -> PodRef {
 
 /// Whether it is one of the node's endpoints.
 fn is_here(pod: &Pod) -> bool {
-    pod.node_name.as_deref() == Some(NODE) && !pod.host_network && !pod.is_finished()
+    pod.node_name.as_deref() == Some(NODE) && !pod.host_network && !pod.is_finished() && !pod.ips.is_empty()
 }
 
 fn pods(objects: &[Object]) -> impl Iterator<Item = &Pod> {

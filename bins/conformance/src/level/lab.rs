@@ -254,10 +254,12 @@ impl Level for Lab {
             }
         }
         let mut reports = reports.iter();
-        let answer = |probe: Result<Probe, String>| match (probe, reports.next()) {
-            (Err(why), _) => Answer::Skipped(why),
-            (Ok(_), Some(report)) => judged(report),
-            (Ok(_), None) => Answer::Skipped("the attempt was not made".into()),
+        // Only what was attempted has a report.
+        let answer = |probe| match probe {
+            Err(why) => Answer::Skipped(why),
+            Ok(_) => {
+                reports.next().map_or_else(|| Answer::Skipped("the attempt was not made".into()), judged)
+            }
         };
         Ok(wanted.into_iter().map(answer).collect())
     }

@@ -92,7 +92,7 @@ fn side(side: &SideAccount, subject: &str, lines: &mut Vec<String>) {
         lines.push(format!("    {} {} ({}:{})", rule.object, rule.path, rule.file, rule.line));
     }
     if let Some(proxy) = side.proxy {
-        lines.push(format!("    a proxy decides: {proxy:?}; dropped until the datapath has it"));
+        lines.push(format!("    a proxy decides: {proxy}; dropped until the datapath has it"));
     }
     if let Some(mode) = side.authentication.and_then(|mode| serde_json::to_value(mode).ok()) {
         lines.push(format!("    authentication: {}", mode.as_str().unwrap_or_default()));

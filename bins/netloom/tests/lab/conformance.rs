@@ -27,8 +27,8 @@ fn suite(name: &str) -> PathBuf {
 }
 
 /// Every case passes, or is skipped for a reason that is printed.
-fn all_pass(name: &str, cases: usize) {
-    let Some((ok, report)) = run(name, &suite(name)) else { return };
+fn all_pass(lab: &str, name: &str, cases: usize) {
+    let Some((ok, report)) = run(lab, &suite(name)) else { return };
     let failed: Vec<&Value> =
         report["cases"].as_array().unwrap().iter().filter(|case| case["status"] == "fail").collect();
     assert!(ok && failed.is_empty(), "{failed:#?}");
@@ -50,12 +50,12 @@ fn all_pass(name: &str, cases: usize) {
 
 #[test]
 fn kubernetes_cases_hold_for_packets() {
-    all_pass("kubernetes", 48);
+    all_pass("k8s", "kubernetes", 48);
 }
 
 #[test]
 fn cases_of_the_network_policy_api_hold_for_packets() {
-    all_pass("network-policy-api", 24);
+    all_pass("npa", "network-policy-api", 24);
 }
 
 #[test]
