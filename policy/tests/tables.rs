@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use abi::{Cell, CellAction, Direction, Identity, Peer, PeerClass, PolicyFlags, proto};
 use netloom_policy::manifest::parse;
-use netloom_policy::{Compiled, Label, LabelSet, Policy, PolicyKey, Repository, reserved_labels};
+use netloom_policy::{Compiled, Label, LabelSet, Policy, PolicyKey, Repository, Source, reserved_labels};
 
 fn pod(app: &str) -> LabelSet {
     [Label::k8s("app", app), Label::k8s("io.kubernetes.pod.namespace", "default")].into_iter().collect()
@@ -201,4 +201,22 @@ fn the_repository_follows_changes() {
     assert_eq!(repository.peer(addr).identity, Identity::WORLD_IPV4);
     repository.remove_policy(&key);
     assert!(ingress(&mut repository).tables.allow_all);
+}
+
+#[test]
+fn a_name_of_a_port_may_come_with_its_first_pod() {
+    let text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: out}\nspec:\n  podSelector: {}\n  egress: [{to: [{podSelector: {matchLabels: {app: web}}}], ports: [{port: http}]}]\n  policyTypes: [Egress]\n";
+    let mut repository = repository(2);
+    repository.set_policies(policies(text));
+    let egress = |repository: &mut Repository| repository.compile(&pod("subject"), Direction::Egress);
+    assert!(egress(&mut repository).tables.peers.is_empty());
+    let http = Label::new(Source::Generated, "io.cilium.k8s.named-ports", "http.TCP.8080");
+    let labels: LabelSet = pod("web").iter().cloned().chain([http]).collect();
+    repository.set_address("10.0.9.9".parse().unwrap(), Identity(300), labels);
+    let compiled = egress(&mut repository);
+    assert_eq!(action(&compiled, 300, proto::TCP, 8080), CellAction::Allow as u8);
+    assert_eq!(action(&compiled, 300, proto::TCP, 80), CellAction::NoRule as u8);
+    // Without it, the name says nothing again.
+    repository.remove_address("10.0.9.9".parse().unwrap());
+    assert!(egress(&mut repository).tables.peers.is_empty());
 }

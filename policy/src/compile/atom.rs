@@ -85,12 +85,16 @@ impl Atoms {
                 atoms.push(atom(None, None), bitmap);
                 continue;
             };
+            let mut no_port_yet = false;
             if direction == Direction::Egress {
+                let before = atoms.list.len();
                 for (name, protocols) in names(held.rule) {
                     atoms.push_named(name, protocols, &atom, bitmap.as_ref(), context.peers);
                 }
+                // Peers that come may have ports of these names: the rule is about them, if on no port yet.
+                no_port_yet = held.rule.ports.have_names() && atoms.list.len() == before && ids.is_some();
             }
-            if !spans.is_empty() {
+            if !spans.is_empty() || no_port_yet {
                 atoms.push(atom(None, Some(spans)), bitmap);
             }
         }

@@ -22,7 +22,7 @@ use crate::peers::PeerIndex;
 use crate::pod::named_ports;
 use crate::policy_key::PolicyKey;
 use crate::resolve::{Explanation, Holding, Resolved, explain};
-use crate::rule::Policy;
+use crate::rule::{Policy, Spec};
 use crate::selector_cache::{Context, LiveId, SelectorCache};
 use crate::settings::{Enforcement, Settings};
 use holders::Holders;
@@ -278,9 +278,10 @@ impl Repository {
     #[must_use]
     pub fn resolve(&self, subject: &LabelSet, direction: Direction) -> Resolved<'_> {
         if let Some(specs) = self.subjects.specs(subject) {
-            return self.resolve_specs(specs, subject, direction);
+            return self.resolve_keys(specs, subject, direction);
         }
-        self.resolve_specs(&self.policies.selecting(subject), subject, direction)
+        let specs = self.policies.selecting(subject).into_iter().map(|(_, spec)| spec);
+        self.resolve_specs(specs, subject, direction)
     }
 
     /// The tables for a subject. Subjects that the same specs select share them.
@@ -338,9 +339,19 @@ impl Repository {
         self.settings.enforcement == Enforcement::Always && !is_node(subject)
     }
 
+    fn resolve_keys(
+        &self,
+        specs: &BTreeSet<SpecKey>,
+        subject: &LabelSet,
+        direction: Direction,
+    ) -> Resolved<'_> {
+        let specs = specs.iter().filter_map(|key| self.policies.spec(key));
+        self.resolve_specs(specs, subject, direction)
+    }
+
     fn resolve_specs<'a>(
         &'a self,
-        specs: &BTreeSet<SpecKey>,
+        specs: impl Iterator<Item = &'a Spec>,
         subject: &LabelSet,
         direction: Direction,
     ) -> Resolved<'a> {
@@ -348,7 +359,7 @@ impl Repository {
             return Resolved::default();
         }
         let (mut rules, mut closed_by) = (Vec::new(), Vec::new());
-        for spec in specs.iter().filter_map(|key| self.policies.spec(key)) {
+        for spec in specs {
             let of_direction = spec.rules.iter().filter(|rule| rule.direction == direction);
             rules.extend(of_direction.map(|rule| Holding { rule, tier: spec.tier }));
             if spec.default_deny(direction) {
@@ -361,11 +372,12 @@ impl Repository {
     /// Finds or makes the compiled policy of a subject.
     fn assign(&mut self, subject: &LabelSet, direction: Direction) -> LiveId {
         if self.subjects.specs(subject).is_none() {
-            let gone = self.subjects.insert(subject, self.policies.selecting(subject));
+            let specs = self.policies.selecting(subject).into_iter().map(|(key, _)| key.clone());
+            let gone = self.subjects.insert(subject, specs.collect());
             self.drop_lives(gone);
         }
         let specs = self.subjects.specs(subject).cloned().unwrap_or_default();
-        let resolved = self.resolve_specs(&specs, subject, direction);
+        let resolved = self.resolve_keys(&specs, subject, direction);
         let needs_ports =
             direction == Direction::Ingress && resolved.rules.iter().any(|held| held.rule.ports.have_names());
         let ports = if needs_ports { named_ports(subject) } else { BTreeSet::new() };
@@ -386,7 +398,7 @@ impl Repository {
     fn build(&mut self, question: &Question, subject: &LabelSet) -> Live {
         // The selectors are filled while policies are read: taken out for as long.
         let mut selectors = std::mem::take(&mut self.selectors);
-        let resolved = self.resolve_specs(&question.specs, subject, question.direction);
+        let resolved = self.resolve_keys(&question.specs, subject, question.direction);
         let live = Live::new(&resolved, question.direction, &question.ports, &mut selectors, self.context());
         self.selectors = selectors;
         live.with_audit(self.settings.audit)

@@ -63,18 +63,21 @@ impl Policies {
     }
 
     /// The specs that select a subject, in the order of their policies.
-    pub(super) fn selecting(&self, subject: &LabelSet) -> BTreeSet<SpecKey> {
+    pub(super) fn selecting(&self, subject: &LabelSet) -> Vec<(&SpecKey, &Spec)> {
         let namespace = subject.namespace().map(ToOwned::to_owned);
         let own = if namespace.is_some() { self.subjects.get(&namespace) } else { None };
-        let mut found = BTreeSet::new();
+        let mut found = Vec::new();
         for subjects in self.subjects.get(&None).into_iter().chain(own) {
             let by_value = subject
                 .iter()
                 .filter_map(|label| subjects.by_value.get(&label.key)?.get(&label.value))
                 .flatten();
-            let fits = |key: &&SpecKey| self.spec(key).is_some_and(|spec| selects(spec, subject));
-            found.extend(by_value.chain(&subjects.always).filter(fits).cloned());
+            let specs = by_value.chain(&subjects.always).filter_map(|key| Some((key, self.spec(key)?)));
+            found.extend(specs.filter(|(_, spec)| selects(spec, subject)));
         }
+        found.sort_unstable_by_key(|(key, _)| *key);
+        // Labels of the same key and value but another source lead to the same specs.
+        found.dedup_by_key(|(key, _)| *key);
         found
     }
 
