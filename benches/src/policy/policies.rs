@@ -230,17 +230,18 @@ impl Draft {
     }
 
     fn say(&mut self, action: Action, direction: Direction, peers: Peers, ports: Vec<PortSelector>) {
-        for spec in &mut self.policy.specs {
+        // There is one.
+        if let Some(spec) = self.policy.specs.first_mut() {
             let path = format!("spec.rules[{}]", spec.rules.len());
             spec.rules.push(Rule {
                 direction,
-                peers: peers.clone(),
-                ports: if ports.is_empty() { Ports::Any } else { Ports::OneOf(ports.clone()) },
+                peers,
+                ports: if ports.is_empty() { Ports::Any } else { Ports::OneOf(ports) },
                 action,
                 l7: None,
                 authentication: None,
                 log: None,
-                origin: RuleRef { path: path.into(), ..spec.origin.clone() },
+                origin: RuleRef { path, ..spec.origin.clone() },
             });
         }
     }
