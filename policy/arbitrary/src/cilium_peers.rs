@@ -15,7 +15,7 @@ pub(crate) fn cilium_peers(prefix: &'static str, names: bool) -> BoxedStrategy<(
         6 => Just((format!("{prefix}Endpoints"), None)),
         5 => field("Endpoints", list(endpoint(), 0, 2)),
         4 => field("Entities", list(entity(), 0, 2)),
-        1 => field("CIDR", list(prop_oneof![5 => cidr(), 1 => Just(json!("192.0.2.1"))], 0, 2)),
+        1 => field("CIDR", list(prop_oneof![5 => cidr(), 1 => Just(json!("192.0.2.1/32"))], 0, 2)),
         3 => field("CIDRSet", list(cidr_rule(), 0, 2)),
         1 => field("Nodes", list(selector(&["zone", "app"], &["web", "db"]), 0, 2)),
         1 => field("Groups", list(Just(json!({"aws": {"securityGroupsIds": ["sg-1"]}})), 0, 1)),

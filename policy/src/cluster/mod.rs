@@ -142,6 +142,7 @@ impl Cluster {
 
     /// Every node that a pod says it is on, with the addresses of its host-network pods.
     fn fill_in_nodes(&mut self) {
+        node::place(&mut self.objects);
         let missing = node::missing(&self.objects);
         self.objects.extend(missing.into_iter().map(Object::Node));
     }

@@ -22,10 +22,13 @@ pub(super) fn facts(objects: &[Object], apiservers: &[IpAddr]) -> Vec<NodeFacts>
     let mut of_pods: HashMap<&str, Vec<IpAddr>> = HashMap::new();
     for object in objects {
         if let Object::Pod(pod) = object
-            && pod.host_network
             && let Some(node) = pod.node_name.as_deref()
         {
-            of_pods.entry(node).or_default().extend(&pod.ips);
+            let of_node = of_pods.entry(node).or_default();
+            of_node.extend(&pod.host_ips);
+            if pod.host_network {
+                of_node.extend(&pod.ips);
+            }
         }
     }
     let mut nodes = Vec::new();
@@ -41,6 +44,25 @@ pub(super) fn facts(objects: &[Object], apiservers: &[IpAddr]) -> Vec<NodeFacts>
         nodes.push(NodeFacts { object: index, addresses, serves_api });
     }
     nodes
+}
+
+/// Gives pods a node that do not name one but know its address.
+pub(super) fn place(objects: &mut [Object]) {
+    let mut by_address: HashMap<IpAddr, String> = HashMap::new();
+    for object in objects.iter() {
+        if let Object::Node(node) = object {
+            by_address.extend(node.addresses.iter().map(|addr| (*addr, node.meta.name.clone())));
+        }
+    }
+    for object in objects {
+        if let Object::Pod(pod) = object
+            && pod.node_name.is_none()
+            && let Some(first) = pod.host_ips.first()
+        {
+            let known = pod.host_ips.iter().find_map(|addr| by_address.get(addr)).cloned();
+            pod.node_name = Some(known.unwrap_or_else(|| format!("(node at {first})")));
+        }
+    }
 }
 
 /// The nodes that pods name and that have no object; and one for each host-network pod that names none and whose

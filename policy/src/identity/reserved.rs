@@ -16,8 +16,8 @@ pub fn reserved_labels(identity: Identity) -> LabelSet {
         Identity::REMOTE_NODE => &["remote-node"],
         Identity::KUBE_APISERVER => &["kube-apiserver", "remote-node"],
         Identity::INGRESS => &["ingress"],
-        Identity::WORLD_IPV4 => &["world-ipv4"],
-        Identity::WORLD_IPV6 => &["world-ipv6"],
+        Identity::WORLD_IPV4 => &["world", "world-ipv4"],
+        Identity::WORLD_IPV6 => &["world", "world-ipv6"],
         _ => &[],
     };
     names.iter().map(|name| Label::reserved(name)).collect()

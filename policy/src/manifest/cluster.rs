@@ -44,6 +44,8 @@ pub struct Pod {
     pub ports: Vec<ContainerPort>,
     /// Its addresses (`status.podIPs`, or `status.podIP`).
     pub ips: Vec<IpAddr>,
+    /// The addresses of its node (`status.hostIPs`, or `status.hostIP`).
+    pub host_ips: Vec<IpAddr>,
     /// `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
     pub phase: Option<String>,
 }
@@ -194,6 +196,7 @@ pub(super) fn pod(meta: Meta, fields: &mut Fields<'_>) -> Option<Pod> {
         service_account: None,
         ports: Vec::new(),
         ips: Vec::new(),
+        host_ips: Vec::new(),
         phase: None,
     };
     if let Some(mut spec) = section(fields, "spec") {
@@ -220,6 +223,12 @@ pub(super) fn pod(meta: Meta, fields: &mut Fields<'_>) -> Option<Pod> {
         }
         if pod.ips.is_empty() {
             pod.ips.extend(status.get("podIP").and_then(|field| address(&field)));
+        }
+        for item in status.get("hostIPs").and_then(|field| field.list()).unwrap_or_default() {
+            pod.host_ips.extend(item.object().and_then(|mut item| address(&item.get("ip")?)));
+        }
+        if pod.host_ips.is_empty() {
+            pod.host_ips.extend(status.get("hostIP").and_then(|field| address(&field)));
         }
     }
     Some(pod)

@@ -16,7 +16,7 @@ pub struct EndpointSlice {
     pub meta: Meta,
     /// The service (`kubernetes.io/service-name`), in the slice's namespace.
     pub service: Option<String>,
-    /// The addresses of backends, whether ready or not.
+    /// The addresses of backends that are ready, or do not say.
     pub addresses: Vec<IpAddr>,
     /// The ports of each address, by the names of the service's ports; [`ServicePort::port`] is the backend's.
     pub ports: Vec<ServicePort>,
@@ -28,6 +28,11 @@ pub(super) fn read(meta: Meta, fields: &mut Fields<'_>) -> Option<EndpointSlice>
     let mut addresses = Vec::new();
     for endpoint in items(fields, "endpoints") {
         let Some(mut endpoint) = endpoint.object() else { continue };
+        let conditions = endpoint.get("conditions").and_then(|field| field.object());
+        let ready = conditions.and_then(|mut conditions| conditions.get("ready")?.boolean());
+        if ready == Some(false) {
+            continue;
+        }
         let list = endpoint.get("addresses").and_then(|field| field.list()).unwrap_or_default();
         addresses.extend(list.iter().filter(|_| !named).filter_map(cluster::address));
     }
@@ -41,7 +46,7 @@ pub(super) fn read_endpoints(meta: Meta, fields: &mut Fields<'_>) -> Option<Endp
     let (mut addresses, mut ports) = (Vec::new(), Vec::new());
     for subset in items(fields, "subsets") {
         let Some(mut subset) = subset.object() else { continue };
-        for key in ["addresses", "notReadyAddresses"] {
+        for key in ["addresses"] {
             for item in items(&mut subset, key) {
                 let address = item.object().and_then(|mut item| item.get("ip"));
                 addresses.extend(address.and_then(|field| cluster::address(&field)));

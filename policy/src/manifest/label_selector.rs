@@ -90,6 +90,8 @@ pub(super) enum Keys {
     Plain,
     /// With an optional source.
     WithSource,
+    /// Unchecked, as where the API server does not look at them.
+    Any,
 }
 
 /// Reads a selector; none where anything in it is wrong.
@@ -163,6 +165,7 @@ pub(crate) fn split_source(key: &str, default: Source) -> Option<(Source, &str)>
 
 fn check_key(field: &Field<'_>, key: &str, keys: Keys) {
     match keys {
+        Keys::Any => {}
         Keys::Plain => check_label(field, key, None),
         Keys::WithSource => match split_source(key, Source::Any) {
             Some((_, key)) => check_label(field, key, None),

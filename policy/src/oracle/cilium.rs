@@ -14,8 +14,8 @@ use crate::manifest::{
     Entity, L3, LabelSelector, Node, Service,
 };
 use crate::name_pattern::NamePattern;
-use crate::pod::{NAMESPACE, NAMESPACE_LABELS};
-use crate::port::{PortSelector, Ports};
+use crate::pod::{CLUSTER, NAMESPACE, NAMESPACE_LABELS};
+use crate::port::PortSelector;
 
 /// Whether a spec is about a pod: of its own namespace only, where it has one.
 pub(super) fn selects_pod(policy: &CiliumPolicy, spec: &CiliumSpec, pod: &PodLabels) -> bool {
@@ -79,11 +79,7 @@ impl Oracle {
             proxies.push(None);
         }
         for item in &rule.ports {
-            let fits = match &item.ports {
-                Ports::Any => true,
-                Ports::OneOf(selectors) => selectors.iter().any(selected),
-            };
-            if fits {
+            if item.ports.iter().any(selected) {
                 proxies.push(item.l7.as_ref().and_then(|l7| l7.proxy()));
             }
         }
@@ -164,7 +160,8 @@ fn is_node(selector: &LabelSelector, peer: &Peer<'_>) -> bool {
 /// `fromEndpoints` and `toEndpoints`.
 ///
 /// Without a word about namespaces, a namespaced policy means pods of its own, and a cluster-wide one pods of all
-/// of them. Only a cluster-wide policy about endpoints without labels yet (`reserved:init`) means everybody.
+/// of them; a cluster-wide one about endpoints without labels yet (`reserved:init`) has nothing to say of namespaces. Without
+/// a word about clusters, all mean their own.
 fn is_endpoint(policy: &CiliumPolicy, spec: &CiliumSpec, selector: &LabelSelector, peer: &Peer<'_>) -> bool {
     if !peer.labels().matched_by(selector) {
         return false;
@@ -172,9 +169,15 @@ fn is_endpoint(policy: &CiliumPolicy, spec: &CiliumSpec, selector: &LabelSelecto
     let keys = || selector.keys().map(split);
     let of_pods =
         || keys().filter(|(source, _)| matches!(source, None | Some(Source::K8s))).map(|(_, key)| key);
-    let names_namespace = of_pods().any(|key| key == NAMESPACE);
-    let names_reserved = keys().any(|(source, _)| source == Some(Source::Reserved));
-    if names_namespace || names_reserved {
+    if keys().any(|(source, _)| source == Some(Source::Reserved)) {
+        return true;
+    }
+    // Only pods are of a cluster.
+    let is_pod = matches!(peer.kind, Kind::Pod(..));
+    if !is_pod && !of_pods().any(|key| key == CLUSTER) {
+        return false;
+    }
+    if of_pods().any(|key| key == NAMESPACE) {
         return true;
     }
     match (policy.meta.namespace.as_deref(), &peer.kind) {

@@ -114,6 +114,9 @@ impl<'a> Peer<'a> {
         if let Some(name) = name {
             labels.add_reserved(name);
         }
+        if identity.is_world() {
+            labels.add_reserved("world");
+        }
         // The API server of a managed cluster is no node of it.
         if matches!(kind, Kind::Outside) && addr.is_some_and(|addr| oracle.apiserver.contains(&addr)) {
             labels.add_reserved("kube-apiserver");

@@ -11,7 +11,8 @@ use crate::pod::{CLUSTER, DEFAULT_CLUSTER, NAMESPACE, NAMESPACE_LABELS, NAMESPAC
 /// A pod's labels, as each kind of policy sees them.
 #[derive(Clone, Debug)]
 pub(super) struct PodLabels {
-    /// Its own labels, without those that Cilium's default filter leaves out: they select nothing.
+    /// What Kubernetes' selectors see: its own labels, without those that Cilium's default filter leaves out (they select
+    /// nothing), and with those that Cilium adds.
     pub(super) own: BTreeMap<String, String>,
     /// The name of its namespace.
     pub(super) namespace: String,
@@ -44,6 +45,12 @@ impl PodLabels {
         if let Some(account) = &pod.service_account {
             cilium.add(Source::K8s, SERVICE_ACCOUNT, account);
         }
+        own.insert(NAMESPACE.to_owned(), namespace.clone());
+        own.insert(CLUSTER.to_owned(), DEFAULT_CLUSTER.to_owned());
+        own.extend(pod.service_account.iter().map(|account| (SERVICE_ACCOUNT.to_owned(), account.clone())));
+        own.extend(
+            of_namespace.iter().map(|(key, value)| (format!("{NAMESPACE_LABELS}{key}"), value.clone())),
+        );
         Self { own, namespace, of_namespace, cilium }
     }
 }

@@ -5,7 +5,7 @@ use abi::Direction;
 use super::{CiliumRule, CiliumSpec, CiliumSubject, L3, PortRule};
 use crate::l7::L7;
 use crate::manifest::reader::Field;
-use crate::port::{PortMatch, PortSelector, Ports, Protocol};
+use crate::port::PortSelector;
 use crate::rule::Action;
 
 /// Notes each item that wants another kind of proxy than an earlier one for the same subjects, direction, peers and
@@ -95,7 +95,7 @@ impl Item<'_> {
         };
         let same = (self.direction(), self.peers(), self.subject)
             == (other.direction(), other.peers(), other.subject);
-        (same && overlap(&self.port.ports, &other.port.ports)).then_some(what)
+        (same && share_a_port(&self.port.ports, &other.port.ports)).then_some(what)
     }
 
     const fn direction(&self) -> Direction {
@@ -107,26 +107,10 @@ impl Item<'_> {
     }
 }
 
-fn overlap(one: &Ports, two: &Ports) -> bool {
-    match (one, two) {
-        (Ports::OneOf(one), Ports::OneOf(two)) => {
-            one.iter().any(|one| two.iter().any(|two| selectors_overlap(one, two)))
-        }
-        (Ports::OneOf(ports), Ports::Any) | (Ports::Any, Ports::OneOf(ports)) => !ports.is_empty(),
-        (Ports::Any, Ports::Any) => true,
-    }
-}
-
-fn selectors_overlap(one: &PortSelector, two: &PortSelector) -> bool {
-    let shared = |protocol: &Protocol| two.protocols.contains(protocol);
-    one.protocols.iter().any(shared)
-        && match (&one.port, &two.port) {
-            (PortMatch::All, _) | (_, PortMatch::All) => true,
-            (PortMatch::Range(first, last), PortMatch::Range(from, to)) => first <= to && from <= last,
-            (PortMatch::Named(one), PortMatch::Named(two)) => one == two,
-            // Which number a name has is known only for a pod.
-            (PortMatch::Range(..), PortMatch::Named(_)) | (PortMatch::Named(_), PortMatch::Range(..)) => {
-                false
-            }
-        }
+/// Whether both name the same port. Ports that only overlap are told apart, as by the reference.
+fn share_a_port(one: &[PortSelector], two: &[PortSelector]) -> bool {
+    let same = |one: &PortSelector, two: &PortSelector| {
+        one.port == two.port && one.protocols.iter().any(|protocol| two.protocols.contains(protocol))
+    };
+    one.iter().any(|one| two.iter().any(|two| same(one, two)))
 }

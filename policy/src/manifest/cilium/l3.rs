@@ -5,7 +5,7 @@ use ipnetwork::IpNetwork;
 
 use super::{CidrRule, CidrSource, CiliumService, CiliumServices, Entity, L3, group};
 use crate::cidr::{canonical, contains};
-use crate::manifest::cidr_group::{self, cidr};
+use crate::manifest::cidr_group::cidr;
 use crate::manifest::label_selector::{self, Keys, LabelSelector};
 use crate::manifest::meta::is_dns_subdomain;
 use crate::manifest::reader::{Field, Fields};
@@ -86,7 +86,7 @@ fn entities(items: &[Field<'_>]) -> L3 {
 
 fn cidrs(items: &[Field<'_>]) -> L3 {
     let rule = |cidr| CidrRule { cidr: CidrSource::Cidr(cidr), except: Vec::new() };
-    L3::Cidrs(items.iter().filter_map(cidr_group::cidr_or_address).map(rule).collect())
+    L3::Cidrs(items.iter().filter_map(|item| cidr(item).map(canonical)).map(rule).collect())
 }
 
 fn cidr_sets(items: &[Field<'_>]) -> L3 {

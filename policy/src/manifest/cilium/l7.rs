@@ -14,10 +14,8 @@ use crate::manifest::reader::{Field, Fields};
 pub(super) struct Rules {
     /// None where nothing is asked.
     pub(super) l7: Option<Arc<L7>>,
-    /// `rules` names a protocol, if perhaps without a single rule.
+    /// `rules` has a rule. Lists without any mean nothing.
     pub(super) present: bool,
-    /// `rules.dns` is there.
-    pub(super) names_dns: bool,
     /// `rules.dns` has a rule.
     pub(super) has_dns: bool,
 }
@@ -25,16 +23,12 @@ pub(super) struct Rules {
 /// Reads all fields of an item save `ports`.
 pub(super) fn read(fields: &mut Fields<'_>, context: Context) -> Rules {
     let mut l7 = L7::default();
-    let rules = fields.get("rules");
-    let mut names_dns = false;
-    if let Some(rules) = &rules {
-        names_dns = protocols(rules, context, &mut l7);
-    }
+    let present = fields.get("rules").is_some_and(|rules| protocols(&rules, context, &mut l7));
     l7.terminating_tls = fields.get("terminatingTLS").and_then(|field| tls_context(&field));
     l7.originating_tls = fields.get("originatingTLS").and_then(|field| tls_context(&field));
     if let Some(names) = fields.get("serverNames") {
         l7.server_names = server_names(&names);
-        if rules.is_some() && fields.get("terminatingTLS").is_none() {
+        if present && fields.get("terminatingTLS").is_none() {
             names.error(
                 "server names stand beside rules of layer 7 without terminatingTLS",
                 "the proxy can only look into TLS that it ends",
@@ -45,34 +39,32 @@ pub(super) fn read(fields: &mut Fields<'_>, context: Context) -> Rules {
         if context.direction == Direction::Ingress {
             field.error("a listener is not allowed for ingress", "egress only");
         }
-        if rules.is_some() {
+        if present {
             field.error("a listener stands beside rules of layer 7", "the listener decides by itself");
         }
         l7.listener = listener(&field, context.namespaced);
     }
     let has_dns = !l7.dns.is_empty();
     let l7 = l7.proxy().is_some().then(|| Arc::new(l7));
-    Rules { l7, present: rules.is_some(), names_dns, has_dns }
+    Rules { l7, present, has_dns }
 }
 
-/// Reads `rules`; true where it names dns.
+/// Reads `rules`; true where there is one.
 fn protocols(field: &Field<'_>, context: Context, l7: &mut L7) -> bool {
     let Some(mut fields) = field.object() else { return false };
-    let is_empty = fields.iter().next().is_none();
     let (http, dns) = (fields.get("http"), fields.get("dns"));
     fields.removed(&["kafka", "l7", "l7proto"], "rules of layer 7 are http or dns");
     fields.finish();
-    match (&http, &dns) {
-        (Some(_), Some(dns)) => dns.error("dns stands beside http", "one protocol for each item of toPorts"),
-        // A field that is no protocol is one mistake, not two.
-        (None, None) if is_empty => field.error("names no protocol", "http or dns"),
-        _ => {}
-    }
     let items = |list: Option<Vec<_>>| list.unwrap_or_default();
     l7.http = items(http.as_ref().and_then(Field::list)).iter().filter_map(http::rule).collect();
     l7.dns = items(dns.as_ref().and_then(Field::list)).iter().filter_map(l3::name).collect();
+    let has_rules = |list: &Option<Field<'_>>| list.as_ref().is_some_and(|list| !list.is_empty_list());
+    let present = has_rules(&http) || has_rules(&dns);
+    if let (Some(dns), true) = (dns.as_ref().filter(|_| present), http.is_some()) {
+        dns.error("dns stands beside http", "one protocol for each item of toPorts");
+    }
     let ingress = context.direction == Direction::Ingress;
-    if context.host && ingress {
+    if context.host && ingress && present {
         field.error(
             "a policy for nodes has no rules of layer 7 on ingress",
             "for egress it can have rules for dns",
@@ -82,7 +74,7 @@ fn protocols(field: &Field<'_>, context: Context, l7: &mut L7) -> bool {
     } else if let Some(http) = http.as_ref().filter(|http| context.host && !http.is_empty_list()) {
         http.error("a policy for nodes has no rules for http", "for egress it can have rules for dns");
     }
-    dns.is_some()
+    present
 }
 
 fn server_names(field: &Field<'_>) -> Vec<String> {

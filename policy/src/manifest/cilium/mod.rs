@@ -87,8 +87,8 @@ pub struct CiliumRule {
 /// One item of `toPorts`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortRule {
-    /// `ports`. Port 0 of any protocol stands for everything ([`Ports::Any`]).
-    pub ports: Ports,
+    /// `ports`; none where empty. Any protocol means TCP, UDP and SCTP.
+    pub ports: Vec<PortSelector>,
     /// What a proxy has to check, if anything.
     pub l7: Option<Arc<L7>>,
 }
@@ -205,9 +205,9 @@ impl CiliumSpec {
         let mut plain = rule.icmps.clone();
         let mut rules = Vec::new();
         for item in &rule.ports {
-            match (&item.l7, &item.ports) {
-                (None, Ports::OneOf(ports)) => plain.extend(ports.iter().cloned()),
-                (l7, ports) => rules.push(with(ports.clone(), l7.clone())),
+            match &item.l7 {
+                None => plain.extend(item.ports.iter().cloned()),
+                l7 => rules.push(with(Ports::OneOf(item.ports.clone()), l7.clone())),
             }
         }
         if !plain.is_empty() {

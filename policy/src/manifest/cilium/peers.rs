@@ -7,7 +7,7 @@ use crate::manifest::label_selector::{LabelSelector, split_source};
 use crate::peer_selector::{
     CidrGroupSelector, CidrScope, CidrSelector, Named, PeerSelector, Peers, ServiceSelector,
 };
-use crate::pod::{NAMESPACE, NAMESPACE_LABELS};
+use crate::pod::{CLUSTER, DEFAULT_CLUSTER, NAMESPACE, NAMESPACE_LABELS};
 use crate::rule::Subject;
 use crate::selector::{Requirement, Selector};
 
@@ -40,15 +40,23 @@ fn endpoints(selector: &LabelSelector, namespace: Option<&str>, selects_init: bo
     let normal = selector.selector(key);
     let asks = |wanted: &dyn Fn(&Requirement) -> bool| normal.requirements().iter().any(wanted);
     let any_pod = |r: &Requirement| r.source.accepts(Source::K8s);
-    if asks(&|r| r.source == Source::Reserved) || asks(&|r| any_pod(r) && r.key == NAMESPACE) {
+    if asks(&|r| r.source == Source::Reserved) {
         return normal;
     }
+    let names_namespace = asks(&|r| any_pod(r) && r.key == NAMESPACE);
     let by_namespace_labels = asks(&|r| any_pod(r) && r.key.starts_with(NAMESPACE_LABELS));
-    match namespace {
+    let names_cluster = asks(&|r| any_pod(r) && r.key == CLUSTER);
+    let in_namespace = match namespace {
+        _ if names_namespace => normal,
         None if selects_init => normal,
         None => normal.and(Requirement::exists(Source::K8s, NAMESPACE)),
         Some(_) if by_namespace_labels => normal,
         Some(namespace) => normal.and(Requirement::equals(Source::K8s, NAMESPACE, namespace)),
+    };
+    // Without it, a requirement that something is not there would match what lies outside, too.
+    match names_cluster {
+        true => in_namespace,
+        false => in_namespace.and(Requirement::equals(Source::K8s, CLUSTER, DEFAULT_CLUSTER)),
     }
 }
 

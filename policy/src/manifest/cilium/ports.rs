@@ -6,7 +6,7 @@ use super::PortRule;
 use super::l7::{self, Rules};
 use crate::manifest::network_policy::is_port_name;
 use crate::manifest::reader::Field;
-use crate::port::{PortMatch, PortSelector, Ports, Protocol};
+use crate::port::{PortMatch, PortSelector, Protocol};
 use crate::rule::Action;
 
 /// Cilium's limit for the ports of one item of `toPorts`.
@@ -26,8 +26,8 @@ pub(super) struct Context {
 /// One port of an item, as it was written.
 struct Port<'a> {
     field: Field<'a>,
-    /// What it selects; none stands for everything.
-    selector: Option<PortSelector>,
+    /// What it selects. "Any" protocol is every one with ports.
+    selector: PortSelector,
     /// The protocol, if it names one.
     protocol: Option<Protocol>,
     zero: bool,
@@ -54,12 +54,7 @@ pub(super) fn read(field: &Field<'_>, context: Context) -> Option<PortRule> {
         _ => None,
     };
     fields.finish();
-    let everything = ports.iter().any(|port| port.selector.is_none());
-    let ports = match everything {
-        true => Ports::Any,
-        false => Ports::OneOf(ports.into_iter().filter_map(|port| port.selector).collect()),
-    };
-    Some(PortRule { ports, l7 })
+    Some(PortRule { ports: ports.into_iter().map(|port| port.selector).collect(), l7 })
 }
 
 /// Whether the ports fit what a proxy has to check on them.
@@ -67,7 +62,7 @@ fn check(item: &Field<'_>, ports: &[Port<'_>], rules: &Rules) {
     if !rules.present {
         return;
     }
-    if rules.names_dns && ports.is_empty() {
+    if rules.has_dns && ports.is_empty() {
         item.error("rules for DNS name no port", "ports: [{port: \"53\", protocol: ANY}]");
     }
     for port in ports {
@@ -131,12 +126,8 @@ fn port<'a>(field: &Field<'a>) -> Option<Port<'a>> {
         PortMatch::Range(first, _) if end > first => (PortMatch::Range(first, end), true),
         first => (first, false),
     };
-    let selector = match (protocol, &matched) {
-        (None, PortMatch::All) => None,
-        (None, _) => Some(PortSelector { protocols: Protocol::WITH_PORTS.into(), port: matched }),
-        (Some(protocol), _) => Some(PortSelector { protocols: [protocol].into(), port: matched }),
-    };
-    Some(Port { field: *field, selector, protocol, zero, range })
+    let protocols = protocol.map_or_else(|| Protocol::WITH_PORTS.into(), |protocol| [protocol].into());
+    Some(Port { field: *field, selector: PortSelector { protocols, port: matched }, protocol, zero, range })
 }
 
 /// A port's number or name; [`PortMatch::All`] for zero.

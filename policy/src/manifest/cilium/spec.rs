@@ -12,7 +12,6 @@ use crate::manifest::log_value;
 use crate::manifest::meta::Meta;
 use crate::manifest::reader::{Field, Fields};
 use crate::pod::NAMESPACE;
-use crate::port::Ports;
 use crate::rule::{Action, Authentication, Policy};
 
 const RULES: [(&str, Direction, Action); 4] = [
@@ -191,7 +190,7 @@ fn rule<'a>(field: &Field<'a>, context: Context, meta: &Meta) -> Option<(CiliumR
         }
         icmps = icmp::read(&items);
         if !items.is_empty() && icmps.is_empty() {
-            ports.push(PortRule { ports: Ports::OneOf(Vec::new()), l7: None });
+            ports.push(PortRule { ports: Vec::new(), l7: None });
         }
     }
     let mut authentication = None;

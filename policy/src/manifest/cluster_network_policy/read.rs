@@ -167,7 +167,7 @@ fn who(fields: &mut Fields<'_>, kinds: &[&'static str]) -> Option<ClusterPeer> {
     let (kind, chosen) = chosen?;
     Some(match kind {
         "namespaces" => ClusterPeer::Pods(NamespacedPods {
-            namespaces: label_selector::read(&chosen, Keys::Plain)?,
+            namespaces: label_selector::read(&chosen, Keys::Any)?,
             pods: None,
         }),
         "pods" => {
@@ -176,13 +176,13 @@ fn who(fields: &mut Fields<'_>, kinds: &[&'static str]) -> Option<ClusterPeer> {
             let namespaces = fields.get("namespaceSelector");
             fields.finish();
             let namespaces = match namespaces {
-                Some(field) => label_selector::read(&field, Keys::Plain),
+                Some(field) => label_selector::read(&field, Keys::Any),
                 None => Some(LabelSelector::default()),
             };
-            let pods = label_selector::read(&pods?, Keys::Plain)?;
+            let pods = label_selector::read(&pods?, Keys::Any)?;
             ClusterPeer::Pods(NamespacedPods { namespaces: namespaces?, pods: Some(pods) })
         }
-        "nodes" => ClusterPeer::Nodes(label_selector::read(&chosen, Keys::Plain)?),
+        "nodes" => ClusterPeer::Nodes(label_selector::read(&chosen, Keys::Any)?),
         "networks" => ClusterPeer::Networks(
             distinct(&some_items(Some(chosen))).iter().filter_map(cidr).map(canonical).collect(),
         ),
