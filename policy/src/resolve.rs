@@ -6,6 +6,7 @@ use std::sync::Arc;
 use abi::{CellAction, Direction};
 use serde::Serialize;
 
+use crate::facts::Part;
 use crate::l7::Proxy;
 use crate::label::LabelSet;
 use crate::peer_selector::{PeerSelector, Peers};
@@ -37,6 +38,8 @@ pub struct Resolved<'a> {
     pub(crate) opinions: Vec<Opinion>,
     /// What rules want reported: each text once, sorted. Opinions number them from 1.
     pub(crate) logs: Vec<Arc<str>>,
+    /// What the selectors of each rule's peers come down to.
+    pub(crate) peers: Vec<Vec<&'a [Part]>>,
 }
 
 impl<'a> Resolved<'a> {
@@ -55,7 +58,18 @@ impl<'a> Resolved<'a> {
             log: rule.log.as_ref().and_then(|log| logs.binary_search(log).ok()).map(|at| at as u32 + 1),
         };
         let opinions = (0u32..).zip(&rules).map(opinion).collect();
-        Self { rules, closed: closed || !closed_by.is_empty(), closed_by, opinions, logs }
+        let closed = closed || !closed_by.is_empty();
+        Self { rules, closed, closed_by, opinions, logs, peers: Vec::new() }
+    }
+
+    /// With what selectors of peers come down to, for [`explain`].
+    pub(crate) fn with_parts(mut self, parts: impl Fn(&'a PeerSelector) -> &'a [Part]) -> Self {
+        let of_rule = |held: &Holding<'a>| match &held.rule.peers {
+            Peers::Any => Vec::new(),
+            Peers::OneOf(selectors) => selectors.iter().map(&parts).collect(),
+        };
+        self.peers = self.rules.iter().map(of_rule).collect();
+        self
     }
 
     /// Whether everything is allowed: nothing closes the direction, no rule denies or wants a proxy or a proof.
@@ -100,20 +114,19 @@ impl Explanation {
 }
 
 /// Asks the rules about one packet, without tables: slow and exact. `selects` tells whether the packet's peer is
-/// among those of a selector.
+/// among those of a part of a selector.
 pub(crate) fn explain(
     resolved: &Resolved<'_>,
     subject: &LabelSet,
     peer: &LabelSet,
-    selects: impl Fn(&PeerSelector) -> bool,
+    selects: impl Fn(&Part) -> bool,
     (proto, port): (u8, u16),
 ) -> Explanation {
     let all = &resolved.opinions;
-    let names = |rule: &Rule| {
-        let named_peer = match &rule.peers {
-            Peers::Any => true,
-            Peers::OneOf(selectors) => selectors.iter().any(&selects),
-        };
+    let names = |number: usize| {
+        let rule = resolved.rules[number].rule;
+        let parts = || resolved.peers.get(number).into_iter().flatten().copied().flatten();
+        let named_peer = rule.peers == Peers::Any || parts().any(&selects);
         let owner = if rule.direction == Direction::Ingress { subject } else { peer };
         named_peer
             && match &rule.ports {
@@ -123,7 +136,7 @@ pub(crate) fn explain(
                 }
             }
     };
-    let naming: Vec<usize> = (0..all.len()).filter(|number| names(resolved.rules[*number].rule)).collect();
+    let naming: Vec<usize> = (0..all.len()).filter(|number| names(*number)).collect();
     let mut opinions = Opinions::default();
     for number in &naming {
         opinions.merge(&all[*number].into());

@@ -36,20 +36,6 @@ pub use policies::policies;
 pub use ports::ports;
 pub use selector::selector;
 
-#[path = "../../../policy/tests/incremental/change.rs"]
-mod change;
-#[path = "../../../policy/tests/oracle/cluster.rs"]
-mod cluster;
-#[path = "../../../policy/tests/oracle/compare.rs"]
-mod compare;
-#[path = "../../../policy/tests/oracle/facts.rs"]
-mod facts;
-#[path = "../../../policy/tests/incremental/sequence.rs"]
-mod sequence;
-#[expect(dead_code, reason = "how varied clusters are is the tests' question")]
-#[path = "../../../policy/tests/oracle/tally.rs"]
-mod tally;
-
 /// A target: takes any bytes.
 pub type Target = fn(&[u8]);
 

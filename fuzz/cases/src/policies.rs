@@ -4,9 +4,8 @@ use proptest::arbitrary::any;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use crate::change::change;
-use crate::sequence::{Sequence, check, report};
-use crate::tally::Tally;
+use policy_arbitrary::check::sequence::{Sequence, check, report};
+use policy_arbitrary::check::{Tally, change};
 
 /// Takes each eight bytes for chance: a small cluster comes of the first, and a change of it of each further one. At
 /// each step, for every pod, peer and port, tables that lived through the changes, tables from scratch, explanations

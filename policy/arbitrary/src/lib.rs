@@ -1,17 +1,18 @@
-//! Random small clusters, as manifests, for property tests and fuzzing. Domains are small, so that what policies name is
-//! often there, and every field of the policy language is used.
+//! Random small clusters, as manifests, for property tests and fuzzing, and the comparison of the engine with the oracle on
+//! them ([`check`]). Domains are small, so that what policies name is often there, and every field of the policy language
+//! is used.
 //!
 //! ```
 //! use proptest::strategy::{Strategy, ValueTree};
 //! use proptest::test_runner::TestRunner;
 //!
-//! let case = policy_arbitrary::case().new_tree(&mut TestRunner::deterministic())?.current();
+//! let case = policy_arbitrary::case().new_tree(&mut TestRunner::deterministic()).unwrap().current();
 //! for object in &case.objects {
 //!     assert!(policy::manifest::parse(&object.to_string(), "case.json", 1)[0].is_ok());
 //! }
-//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod check;
 mod cilium;
 mod cilium_peers;
 mod cilium_ports;

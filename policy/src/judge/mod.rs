@@ -1,6 +1,6 @@
 //! Questions about connections, and their answers.
 //!
-//! A [`Judge`] takes the facts of a [`Cluster`](crate::cluster::Cluster) and its policies, finds out who the two ends
+//! A [`Judge`] takes the facts of a [`Cluster`] and its policies, finds out who the two ends
 //! of a connection are to each other, and asks an [`Engine`] about each end that has policies.
 
 mod account;

@@ -277,11 +277,14 @@ impl Repository {
     /// The rules that hold for a subject.
     #[must_use]
     pub fn resolve(&self, subject: &LabelSet, direction: Direction) -> Resolved<'_> {
-        if let Some(specs) = self.subjects.specs(subject) {
-            return self.resolve_keys(specs, subject, direction);
-        }
-        let specs = self.policies.selecting(subject).into_iter().map(|(_, spec)| spec);
-        self.resolve_specs(specs, subject, direction)
+        let resolved = match self.subjects.specs(subject) {
+            Some(specs) => self.resolve_keys(specs, subject, direction),
+            None => {
+                let specs = self.policies.selecting(subject).into_iter().map(|(_, spec)| spec);
+                self.resolve_specs(specs, subject, direction)
+            }
+        };
+        resolved.with_parts(|selector| self.selectors.parts(selector))
     }
 
     /// The tables for a subject. Subjects that the same specs select share them.
@@ -310,7 +313,7 @@ impl Repository {
         self.judge(&self.resolve(subject, direction), subject, peer, proto, port)
     }
 
-    /// As [`Repository::explain`], for a subject whose rules were resolved before: cheaper for many packets.
+    /// As [`Repository::explain`], for a subject whose rules [`Repository::resolve`] told before: cheaper for many packets.
     #[must_use]
     pub fn judge(
         &self,
@@ -323,11 +326,7 @@ impl Repository {
         let context = self.context();
         let nobody = LabelSet::default();
         let labels = self.peers.labels(peer.identity);
-        let selects = |selector: &PeerSelector| {
-            labels.is_some_and(|labels| {
-                self.selectors.parts(selector).iter().any(|part| context.selects(part, peer, labels))
-            })
-        };
+        let selects = |part: &Part| labels.is_some_and(|labels| context.selects(part, peer, labels));
         explain(resolved, subject, labels.unwrap_or(&nobody), selects, (proto, port))
     }
 

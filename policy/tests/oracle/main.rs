@@ -4,19 +4,14 @@
 //! cluster and printed as YAML, with the packet and both answers.
 
 mod cases;
-mod cluster;
-mod compare;
-mod facts;
-mod report;
-mod tally;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
-use report::{check, report};
-use tally::Tally;
+use policy_arbitrary::check::Tally;
+use policy_arbitrary::check::fresh::{check, report};
 
 /// Clusters, where nobody asks for more.
 const CLUSTERS: u32 = 600;

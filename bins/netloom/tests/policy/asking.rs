@@ -23,7 +23,7 @@ fn a_verdict_has_both_directions_and_what_is_missing() {
     assert_eq!(ingress["rules"][0]["object"], "NetworkPolicy shop/db");
     assert_eq!(
         (&ingress["rules"][0]["file"], &ingress["rules"][0]["line"]),
-        (&json!("./policy.yaml"), &json!(6))
+        (&json!("./policy.yaml"), &json!(5))
     );
     let missing = json!({
         "from": [{"podSelector": {"matchLabels": {"app": "web"}}}],

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use netloom_policy::oracle::Judgement;
-use netloom_policy::{Tier, Verdict};
+use policy::oracle::Judgement;
+use policy::{Tier, Verdict};
 
 /// How many answers there were of each kind.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) pairs: u64,
+pub struct Tally {
+    /// Different pairs of a set of policies and a packet.
+    pub pairs: u64,
     by_kind: BTreeMap<(Verdict, &'static str), u64>,
     authenticated: u64,
 }
@@ -29,7 +30,10 @@ impl Tally {
     }
 
     /// Fails where one kind of answer is so rare that the comparison holds little.
-    pub(crate) fn assert_varied(&self) {
+    ///
+    /// # Panics
+    /// That is how it fails.
+    pub fn assert_varied(&self) {
         for (verdict, least) in [(Verdict::Allow, 25.0), (Verdict::Deny, 25.0), (Verdict::Redirect, 0.5)] {
             assert!(self.share(|(of, _)| of == verdict) >= least, "{verdict}: {self}");
         }

@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use netloom_policy::Settings;
+use policy::Settings;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::Value;
 
-use policy_arbitrary::Case;
+use crate::Case;
 
 /// One step.
 #[derive(Clone, Debug)]
-pub(crate) enum Change {
+pub enum Change {
     /// Adds objects, or replaces those of the same kinds and names.
     Set(Vec<Value>),
     /// Removes an object that a cluster can do without.
@@ -24,26 +24,26 @@ pub(crate) enum Change {
 }
 
 /// A random step. Numbers are few, so that most replace something.
-pub(crate) fn change() -> BoxedStrategy<Change> {
+pub fn change() -> BoxedStrategy<Change> {
     let one = |object: BoxedStrategy<Value>| object.prop_map(|object| vec![object]).boxed();
     let numbered = |make: fn(usize) -> BoxedStrategy<Value>, numbers: std::ops::Range<usize>| {
         one(numbers.prop_flat_map(make).boxed())
     };
-    let policy = (policy_arbitrary::policy(), 0..4usize).prop_map(|(mut policy, number)| {
+    let policy = (crate::policy(), 0..4usize).prop_map(|(mut policy, number)| {
         policy["metadata"]["name"] = format!("policy-{number}").into();
         policy
     });
     prop_oneof![
         4 => one(policy.boxed()).prop_map(Change::Set),
-        4 => numbered(policy_arbitrary::pod, 0..6).prop_map(Change::Set),
-        2 => numbered(policy_arbitrary::node, 1..4).prop_map(Change::Set),
-        1 => prop_oneof![policy_arbitrary::namespace("x"), policy_arbitrary::namespace("y")].prop_map(|object| Change::Set(vec![object])),
-        4 => numbered(policy_arbitrary::group, 1..3).prop_map(Change::Set),
-        3 => (1..3usize).prop_flat_map(policy_arbitrary::service).prop_map(Change::Set),
-        1 => policy_arbitrary::apiserver().prop_map(Change::Set),
+        4 => numbered(crate::pod, 0..6).prop_map(Change::Set),
+        2 => numbered(crate::node, 1..4).prop_map(Change::Set),
+        1 => prop_oneof![crate::namespace("x"), crate::namespace("y")].prop_map(|object| Change::Set(vec![object])),
+        4 => numbered(crate::group, 1..3).prop_map(Change::Set),
+        3 => (1..3usize).prop_flat_map(crate::service).prop_map(Change::Set),
+        1 => crate::apiserver().prop_map(Change::Set),
         4 => any::<Index>().prop_map(Change::Remove),
-        2 => policy_arbitrary::names().prop_map(Change::Names),
-        1 => (policy_arbitrary::settings(), any::<bool>())
+        2 => crate::names().prop_map(Change::Names),
+        1 => (crate::settings(), any::<bool>())
             .prop_map(|(settings, audit)| Change::Settings(Settings { audit, ..settings })),
     ]
     .boxed()

@@ -4,12 +4,12 @@ use std::fmt;
 use std::net::IpAddr;
 
 use abi::{Identity, Peer};
-use netloom_policy::manifest::{Node, Object, Pod, parse};
-use netloom_policy::oracle::{Oracle, Party};
-use netloom_policy::{LabelSet, host_labels, pod_labels, reserved_labels};
+use policy::manifest::{Node, Object, Pod, parse};
+use policy::oracle::{Oracle, Party};
+use policy::{LabelSet, host_labels, pod_labels, reserved_labels};
 
-use crate::facts::{Agent, FIXED, Facts, OWN_NODE, is_endpoint, namespace_labels};
-use policy_arbitrary::{Case, yaml};
+use super::facts::{Agent, FIXED, Facts, OWN_NODE, is_endpoint, namespace_labels};
+use crate::{Case, yaml};
 
 /// Addresses that no pod and no node has.
 const OUTSIDE: [&str; 4] = ["192.0.2.1", "192.0.2.200", "10.1.0.1", "2001:db8::1"];

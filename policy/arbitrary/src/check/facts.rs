@@ -5,13 +5,13 @@ use std::net::IpAddr;
 
 use abi::Identity;
 use ipnetwork::IpNetwork;
-use netloom_policy::manifest::{EndpointSlice, Meta, Node, Object, Pod};
-use netloom_policy::{
+use policy::manifest::{EndpointSlice, Meta, Node, Object, Pod};
+use policy::{
     IdentityAllocator, Label, LabelSet, LocalIdentities, Policy, PolicyKey, Repository, ServiceFacts,
     ServiceKey, Settings, node_labels, pod_labels, reserved_labels,
 };
 
-use policy_arbitrary::Case;
+use crate::Case;
 
 /// The node whose agent it is.
 pub(crate) const OWN_NODE: &str = "n1";

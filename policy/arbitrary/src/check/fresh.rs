@@ -2,14 +2,17 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::cluster::Cluster;
-use crate::compare::{Failure, compare};
-use crate::facts::Agent;
-use crate::tally::Tally;
-use policy_arbitrary::{Case, minimise, yaml};
+use super::cluster::Cluster;
+use super::compare::{Failure, compare};
+use super::facts::Agent;
+use super::tally::Tally;
+use crate::{Case, minimise, yaml};
 
 /// Compares all answers of a cluster that is built from scratch.
-pub(crate) fn check(case: &Case, tally: &mut Tally) -> Result<(), Failure> {
+///
+/// # Errors
+/// What differs, in words.
+pub fn check(case: &Case, tally: &mut Tally) -> Result<(), Failure> {
     let cluster = Cluster::new(case).map_err(Failure::Rejected)?;
     let compared = catch_unwind(AssertUnwindSafe(|| {
         let mut agent = Agent::default();
@@ -22,7 +25,7 @@ pub(crate) fn check(case: &Case, tally: &mut Tally) -> Result<(), Failure> {
 }
 
 /// The smallest case that fails likewise, with what differs in it.
-pub(crate) fn report(case: &Case, failure: Failure, check: impl Fn(&Case) -> Result<(), Failure>) -> String {
+pub fn report(case: &Case, failure: Failure, check: impl Fn(&Case) -> Result<(), Failure>) -> String {
     let mut words = match failure {
         Failure::Rejected(words) => return words,
         Failure::Differs(words) => words,

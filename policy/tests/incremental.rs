@@ -3,27 +3,14 @@
 //! `NETLOOM_POLICY_CASES` is the number of sequences where the usual one is too few. A failure is cut down to few steps
 //! and small objects.
 
-#[path = "../oracle/cluster.rs"]
-mod cluster;
-#[path = "../oracle/compare.rs"]
-mod compare;
-#[path = "../oracle/facts.rs"]
-mod facts;
-#[path = "../oracle/tally.rs"]
-mod tally;
-
-mod change;
-mod sequence;
-
 use std::cell::RefCell;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
-use change::change;
-use sequence::{Sequence, check, report};
-use tally::Tally;
+use policy_arbitrary::check::sequence::{Sequence, check, report};
+use policy_arbitrary::check::{Tally, change};
 
 /// Sequences, where nobody asks for more.
 const SEQUENCES: u32 = 100;

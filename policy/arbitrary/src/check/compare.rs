@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use abi::{CellAction, Direction, proto};
-use netloom_policy::oracle::{Judgement, Subject};
-use netloom_policy::{Authentication, Compiled, Explanation, RuleRef, Verdict};
+use policy::oracle::{Judgement, Subject};
+use policy::{Authentication, Compiled, Explanation, RuleRef, Verdict};
 
-use crate::cluster::{Asked, Cluster, Other, Owner};
-use crate::facts::Agent;
-use crate::tally::Tally;
+use super::cluster::{Asked, Cluster, Other, Owner};
+use super::facts::Agent;
+use super::tally::Tally;
 
 /// Protocols and ports: those that policies name, and their neighbours.
 pub(crate) const PROBES: [(u8, u16); 21] = [
@@ -38,7 +38,7 @@ pub(crate) const PROBES: [(u8, u16); 21] = [
 
 /// What is wrong with a case.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// It is not valid: the generator's mistake, or the parser's.
     Rejected(String),
     /// Two answers differ, or somebody panicked.
@@ -49,7 +49,7 @@ pub(crate) enum Failure {
 #[derive(Debug, PartialEq, Eq)]
 struct Answer<'a> {
     verdict: Verdict,
-    proxy: Option<netloom_policy::l7::Proxy>,
+    proxy: Option<policy::l7::Proxy>,
     authentication: Option<Authentication>,
     /// None where the one who answers does not know.
     reasons: Option<[BTreeSet<&'a RuleRef>; 2]>,

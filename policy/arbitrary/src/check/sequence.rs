@@ -4,26 +4,30 @@ use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use abi::Direction;
-use netloom_policy::{Compiled, Verdict};
+use policy::{Compiled, Verdict};
 
-use crate::change::Change;
-use crate::cluster::Cluster;
-use crate::compare::{Failure, PROBES, compare};
-use crate::facts::Agent;
-use crate::tally::Tally;
-use policy_arbitrary::{Case, minimise, yaml};
+use super::change::Change;
+use super::cluster::Cluster;
+use super::compare::{Failure, PROBES, compare};
+use super::facts::Agent;
+use super::tally::Tally;
+use crate::{Case, minimise, yaml};
 
 /// A cluster, and what becomes of it.
 #[derive(Clone, Debug)]
-pub(crate) struct Sequence {
-    pub(crate) start: Case,
+pub struct Sequence {
+    /// What it begins with.
+    pub start: Case,
     /// Each with whether the repository is asked before the next.
-    pub(crate) changes: Vec<(Change, bool)>,
+    pub changes: Vec<(Change, bool)>,
 }
 
 /// Makes the changes one by one. Where it is asked, the repository that lived through them is compared with the oracle and
 /// with a fresh one.
-pub(crate) fn check(sequence: &Sequence, tally: &mut Tally) -> Result<(), Failure> {
+///
+/// # Errors
+/// What differs, in words.
+pub fn check(sequence: &Sequence, tally: &mut Tally) -> Result<(), Failure> {
     let mut agent = Agent::default();
     let mut case = sequence.start.clone();
     for step in 0..=sequence.changes.len() {
@@ -121,7 +125,7 @@ fn compare_size(old: &Compiled, new: &Compiled) -> Result<(), String> {
 }
 
 /// The smallest sequence that fails, with what differs in it.
-pub(crate) fn report(sequence: &Sequence, failure: Failure) -> String {
+pub fn report(sequence: &Sequence, failure: Failure) -> String {
     let mut text = match failure {
         Failure::Rejected(words) => return words,
         Failure::Differs(words) => words,
