@@ -7,7 +7,7 @@ use ::policy::pod::{NAMESPACE, NAMESPACE_LABELS};
 use ::policy::selector::{Requirement, Test};
 use ::policy::{
     Action, CidrScope, CidrSelector, PeerSelector, Peers, Policy, PolicyKey, PolicyKind, PortMatch,
-    PortSelector, Ports, Protocol, Rule, RuleRef, Selector, Source, Spec, Subject, Tier,
+    PortSelector, Ports, Protocol, Rule, RuleRef, Source, Spec, Subject, Tier,
 };
 use abi::Direction::{self, Egress, Ingress};
 use ipnetwork::{IpNetwork, Ipv4Network};
@@ -110,18 +110,18 @@ pub(super) fn policy(number: u32, about: About) -> Policy {
     if about == About::All {
         draft.about_all();
     }
-    draft.policy
+    draft.policy()
 }
 
 /// A policy about all pods, of which each rule allows one app's pods of one port only: `rules` as pairs of a peer's
 /// number and a port.
 pub(super) fn pairs(rules: impl Iterator<Item = (u32, u16)>) -> Policy {
-    let all = [exists(Source::K8s, NAMESPACE)];
-    let mut draft = Draft::new(0, PolicyKind::CiliumClusterwideNetworkPolicy, all);
+    let mut draft = Draft::new(0, PolicyKind::CiliumClusterwideNetworkPolicy, []);
+    draft.about_all();
     for (peer, port) in rules {
         draft.rule(Ingress, labels([of("peer", &peer.to_string())]), tcp([port]));
     }
-    draft.policy
+    draft.policy()
 }
 
 fn of(key: &str, value: &str) -> Requirement {
@@ -160,67 +160,55 @@ fn tcp<const N: usize>(wanted: [u16; N]) -> Vec<PortSelector> {
 
 /// A policy with one spec, as it grows.
 struct Draft {
-    policy: Policy,
+    key: PolicyKey,
+    spec: Spec,
 }
 
 impl Draft {
     fn new<const N: usize>(number: u32, kind: PolicyKind, subject: [Requirement; N]) -> Self {
         let key = PolicyKey { kind, namespace: Some(namespace(number)), name: format!("policy-{number}") };
-        let origin = RuleRef { policy: key.clone(), path: "spec".into(), file: "bench.yaml".into(), line: 1 };
         let spec = Spec {
             subject: Subject::Endpoints(subject.into_iter().collect()),
             tier: Tier::Normal,
             deny_ingress: false,
             deny_egress: false,
             rules: Vec::new(),
-            origin,
+            origin: origin(&key, "spec".to_owned()),
         };
-        let mut draft = Self { policy: Policy { key, specs: vec![spec] } };
-        draft.kind(kind);
-        draft
+        Self { key, spec }
+    }
+
+    fn policy(mut self) -> Policy {
+        self.spec.origin.policy = self.key.clone();
+        for rule in &mut self.spec.rules {
+            rule.origin.policy = self.key.clone();
+        }
+        Policy { key: self.key, specs: vec![self.spec] }
     }
 
     fn kind(&mut self, kind: PolicyKind) {
-        self.policy.key.kind = kind;
-        if matches!(kind, PolicyKind::CiliumClusterwideNetworkPolicy | PolicyKind::ClusterNetworkPolicy) {
-            self.policy.key.namespace = None;
-        }
-        let key = &self.policy.key;
-        for spec in &mut self.policy.specs {
-            spec.origin.policy = key.clone();
-            for rule in &mut spec.rules {
-                rule.origin.policy = key.clone();
-            }
-        }
+        self.key.kind = kind;
     }
 
     fn about<const N: usize>(&mut self, subject: [Requirement; N]) {
-        let subject: Selector = subject.into_iter().collect();
-        for spec in &mut self.policy.specs {
-            spec.subject = Subject::Endpoints(subject.clone());
-        }
+        self.spec.subject = Subject::Endpoints(subject.into_iter().collect());
     }
 
     /// All pods, of whatever namespace. The kind stays: what its rules mean does not depend on their subject.
     fn about_all(&mut self) {
         self.about([exists(Source::K8s, NAMESPACE)]);
-        self.policy.key.namespace = None;
-        self.kind(self.policy.key.kind);
+        self.key.namespace = None;
     }
 
     fn tier(&mut self, tier: Tier) {
         self.kind(PolicyKind::ClusterNetworkPolicy);
-        for spec in &mut self.policy.specs {
-            spec.tier = tier;
-        }
+        self.spec.tier = tier;
     }
 
     fn rule(&mut self, direction: Direction, peers: Peers, ports: Vec<PortSelector>) {
-        for spec in &mut self.policy.specs {
-            match direction {
-                Ingress => spec.deny_ingress = true,
-                Egress => spec.deny_egress = true,
-            }
+        match direction {
+            Ingress => self.spec.deny_ingress = true,
+            Egress => self.spec.deny_egress = true,
         }
         self.say(Action::Allow, direction, peers, ports);
     }
@@ -230,26 +218,26 @@ impl Draft {
     }
 
     fn say(&mut self, action: Action, direction: Direction, peers: Peers, ports: Vec<PortSelector>) {
-        // There is one.
-        if let Some(spec) = self.policy.specs.first_mut() {
-            let path = format!("spec.rules[{}]", spec.rules.len());
-            spec.rules.push(Rule {
-                direction,
-                peers,
-                ports: if ports.is_empty() { Ports::Any } else { Ports::OneOf(ports) },
-                action,
-                l7: None,
-                authentication: None,
-                log: None,
-                origin: RuleRef { path, ..spec.origin.clone() },
-            });
-        }
+        let path = format!("spec.rules[{}]", self.spec.rules.len());
+        self.spec.rules.push(Rule {
+            direction,
+            peers,
+            ports: if ports.is_empty() { Ports::Any } else { Ports::OneOf(ports) },
+            action,
+            l7: None,
+            authentication: None,
+            log: None,
+            origin: origin(&self.key, path),
+        });
     }
 
     fn with_l7(&mut self, l7: L7) {
-        let last = self.policy.specs.iter_mut().filter_map(|spec| spec.rules.last_mut()).next();
-        if let Some(rule) = last {
+        if let Some(rule) = self.spec.rules.last_mut() {
             rule.l7 = Some(l7.into());
         }
     }
+}
+
+fn origin(policy: &PolicyKey, path: String) -> RuleRef {
+    RuleRef { policy: policy.clone(), path, file: "bench.yaml".into(), line: 1 }
 }
