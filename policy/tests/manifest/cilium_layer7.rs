@@ -16,6 +16,10 @@ fn accepted() {
             "{toPorts: [{ports: [{port: \"80\", protocol: TCP}, {port: \"81\", protocol: TCP}], rules: {http: [{method: GET, path: /}]}}]}",
             "{toPorts: [{ports: [{port: \"80\", endPort: 90, protocol: TCP}], rules: {http: [{}]}}]}",
             "{toPorts: [{ports: [{port: web, protocol: TCP}], rules: {http: []}}]}",
+            // Lists without a rule mean nothing, wherever they stand.
+            "{toPorts: [{ports: [{port: \"0\", protocol: UDP}], rules: {}}]}",
+            "{toPorts: [{ports: [{port: \"80\"}], rules: {http: [], dns: []}}]}",
+            "{toPorts: [{ports: [{port: \"443\"}], rules: {http: []}, serverNames: [a.b]}]}",
             "{toPorts: [{rules: {http: [{}]}}]}",
             &tcp("serverNames: [a.b]"),
             &tcp("terminatingTLS: {secret: {name: a}}"),
@@ -85,10 +89,9 @@ fn refused_rules() {
     refuses_rules(
         "egress",
         &[
-            (&tcp("rules: {}"), "63: toPorts[0].rules: names no protocol (http or dns)"),
             (
-                &tcp("rules: {http: [], dns: []}"),
-                "79: toPorts[0].rules.dns: dns stands beside http (one protocol for each item of toPorts)",
+                &tcp("rules: {http: [{}], dns: []}"),
+                "81: toPorts[0].rules.dns: dns stands beside http (one protocol for each item of toPorts)",
             ),
             (
                 &tcp("rules: {kafka: [{}]}"),
@@ -162,7 +165,7 @@ fn refused_rules() {
     );
     Kind::Clusterwide.refuses(&[
         (
-            "nodeSelector: {}\ningress: [{toPorts: [{ports: [{port: \"80\", protocol: TCP}], rules: {http: []}}]}]",
+            "nodeSelector: {}\ningress: [{toPorts: [{ports: [{port: \"80\", protocol: TCP}], rules: {http: [{}]}}]}]",
             "6:70: spec.ingress[0].toPorts[0].rules: a policy for nodes has no rules of layer 7 on ingress (for egress it can have rules for dns)",
         ),
         (
@@ -178,7 +181,8 @@ fn refused_rules() {
 
 #[test]
 fn clashes() {
-    let http = "{ports: [{port: \"1\", endPort: 100, protocol: TCP}], rules: {http: [{}]}}";
+    let wide = "{ports: [{port: \"1\", endPort: 100, protocol: TCP}], rules: {http: [{}]}}";
+    let http = "{ports: [{port: \"53\", protocol: TCP}], rules: {http: [{}]}}";
     let dns = "{ports: [{port: \"53\"}], rules: {dns: [{matchName: a.b}]}}";
     let other = "{ports: [{port: \"5353\"}], rules: {dns: [{matchName: a.b}]}}";
     let sni = "{ports: [{port: \"53\", protocol: TCP}], serverNames: [a.b]}";
@@ -189,10 +193,12 @@ fn clashes() {
     };
     Kind::Cilium.accepts(&[
         &spec(http, other),
-        &spec(http, sni),
+        // Ports that only overlap are told apart.
+        &spec(wide, dns),
+        &spec(wide, sni),
         &spec(http, http),
         &spec(http, dns).replacen("toEndpoints: [{}]", "toEntities: [world]", 1),
-        &spec(http, dns).replace("\"53\"", "\"53\", protocol: UDP"),
+        &spec(http, dns).replace("\"53\"}", "\"53\", protocol: UDP}"),
     ]);
     Kind::Cilium.refuses(&[
         (

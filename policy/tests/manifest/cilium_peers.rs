@@ -12,7 +12,7 @@ fn accepted() {
             "{fromEndpoints: [], fromEntities: [world]}",
             "{fromEntities: [all, world, world-ipv4, world-ipv6, cluster, host, init, ingress, unmanaged]}",
             "{fromEntities: [remote-node, health, none, kube-apiserver]}",
-            "{fromCIDR: [10.0.0.0/8, 10.1.2.3/8, 192.0.2.1, \"::/0\", \"fd00::1\"]}",
+            "{fromCIDR: [10.0.0.0/8, 10.1.2.3/8, 192.0.2.1/32, \"::/0\", \"fd00::1/128\"]}",
             "{fromCIDRSet: [{cidr: 0.0.0.0/0}, {cidr: 192.0.2.3/32}, {cidr: \"2001:0db8:85a3:0000:0000:8a2e:0370:7334/128\"}]}",
             "{fromCIDRSet: [{cidr: 10.0.0.0/8, except: [10.0.0.0/8, 10.9.9.9/16]}]}",
             "{fromCIDRSet: [{cidrGroupRef: a.b-c}, {cidrGroupSelector: {matchLabels: {a: b}}, except: [10.0.0.0/8]}]}",
@@ -68,10 +68,10 @@ fn refused() {
                 "21: fromEntities[0]: \"moon\" is not an entity (all, world, world-ipv4, world-ipv6, cluster, host, init, ingress, unmanaged, remote-node, health, none, kube-apiserver)",
             ),
             (
-                "{fromCIDR: [10.0.0.0/33, \"\", a]}",
-                "17: fromCIDR[0]: \"10.0.0.0/33\" is neither a CIDR nor an address (such as 10.0.0.0/8 or 10.0.0.1)
-                 30: fromCIDR[1]: \"\" is neither a CIDR nor an address (such as 10.0.0.0/8 or 10.0.0.1)
-                 34: fromCIDR[2]: \"a\" is neither a CIDR nor an address (such as 10.0.0.0/8 or 10.0.0.1)",
+                "{fromCIDR: [10.0.0.0/33, 10.0.0.1, a]}",
+                "17: fromCIDR[0]: \"10.0.0.0/33\" is not a CIDR (such as 10.0.0.0/8 or fd00::/8)
+                 30: fromCIDR[1]: \"10.0.0.1\" is not a CIDR (such as 10.0.0.0/8 or fd00::/8)
+                 40: fromCIDR[2]: \"a\" is not a CIDR (such as 10.0.0.0/8 or fd00::/8)",
             ),
             (
                 "{fromCIDRSet: [{}, {except: []}, {cidr: 10.0.0.0/8, cidrGroupRef: a}, {cidrGroupRef: a, cidrGroupSelector: {}}]}",

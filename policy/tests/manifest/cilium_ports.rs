@@ -101,9 +101,9 @@ fn what_ports_mean() {
         let mut spec = Kind::Cilium.spec(&with_rule("ingress", &rule));
         spec.rules.remove(0).ports
     };
-    assert_eq!(ports("{port: \"0\"}"), Ports::Any);
-    assert_eq!(ports("{port: \"0\", protocol: ANY}, {port: \"80\"}"), Ports::Any);
     let cases = [
+        ("{port: \"0\"}", Protocol::WITH_PORTS.to_vec(), PortMatch::All),
+        ("{port: \"0\", protocol: ANY}", Protocol::WITH_PORTS.to_vec(), PortMatch::All),
         ("{port: \"0\", protocol: TCP}", vec![Protocol::Tcp], PortMatch::All),
         ("{port: \"80\"}", Protocol::WITH_PORTS.to_vec(), PortMatch::Range(80, 80)),
         ("{port: \"80\", endPort: 90, protocol: UDP}", vec![Protocol::Udp], PortMatch::Range(80, 90)),

@@ -76,6 +76,7 @@ addressType: IPv4
 endpoints:
 - {addresses: [192.0.2.1], conditions: {ready: true}, targetRef: {kind: Pod, name: p}}
 - {addresses: [192.0.2.2]}
+- {addresses: [192.0.2.3], conditions: {ready: false}}
 ports: [{name: http, port: 8080}, {name: every, port: null}]";
     let Object::EndpointSlice(slice) = one(slice).unwrap() else { panic!() };
     assert_eq!(slice.service.as_deref(), Some("s"));
@@ -85,7 +86,7 @@ kind: Endpoints
 metadata: {name: s}
 subsets: [{addresses: [{ip: 192.0.2.1}], notReadyAddresses: [{ip: \"2001:db8::1\"}], ports: [{port: 53, protocol: UDP}]}]";
     let Object::EndpointSlice(slice) = one(endpoints).unwrap() else { panic!() };
-    assert_eq!((slice.service.as_deref(), slice.addresses.len()), (Some("s"), 2));
+    assert_eq!((slice.service.as_deref(), slice.addresses.len()), (Some("s"), 1));
     let names = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: s}\naddressType: FQDN\nendpoints: [{addresses: [a.example.com]}]";
     let Object::EndpointSlice(slice) = one(names).unwrap() else { panic!() };
     assert!(slice.service.is_none() && slice.addresses.is_empty());
