@@ -372,26 +372,45 @@ impl Live {
             }
         }
         tables.other_ports[abi::PolicyRecord::OTHER_PROTO] = class(0);
-        let mut intervals = self.columns.intervals.iter().peekable();
-        while let Some(first) = intervals.next() {
+        let mut next = 0;
+        while let Some(first) = self.columns.intervals.get(next) {
+            let (proto, of_first) = (first.span.protocol.number(), class(first.column));
             let mut last = first.span.last;
-            while let Some(next) = intervals.next_if(|next| {
-                next.span.protocol == first.span.protocol
-                    && class(next.column) == class(first.column)
-                    && u32::from(next.span.first) == u32::from(last) + 1
-            }) {
-                last = next.span.last;
+            next += 1;
+            let follows = |at: usize, last: u16| {
+                self.columns.intervals.get(at).filter(|interval| {
+                    interval.span.protocol == first.span.protocol
+                        && u32::from(interval.span.first) == u32::from(last) + 1
+                })
+            };
+            let is_other = of_first == other(first.span.protocol);
+            while let Some(interval) = follows(next, last) {
+                let alone = interval.span.first == interval.span.last;
+                if class(interval.column) == of_first {
+                    last = interval.span.last;
+                    next += 1;
+                } else if !is_other
+                    && alone
+                    && let Some(beyond) = follows(next + 1, interval.span.last)
+                    && class(beyond.column) == of_first
+                {
+                    // Exact ports are looked at first: a single port does not cut a range in two.
+                    ports.insert((proto, interval.span.first), class(interval.column));
+                    last = beyond.span.last;
+                    next += 2;
+                } else {
+                    break;
+                }
             }
-            if class(first.column) == other(first.span.protocol) {
+            if is_other {
                 continue;
             }
-            let proto = first.span.protocol.number();
             for (port, bits) in prefixes(first.span.first, last) {
-                let class = class(first.column);
-                if bits == 16 {
-                    ports.insert((proto, port), class);
+                if bits < 16 {
+                    ranges.push(PortRange { proto, port, bits, class: of_first });
                 } else {
-                    ranges.push(PortRange { proto, port, bits, class });
+                    // What is alone in the range by its place may be a port of its own already.
+                    ports.entry((proto, port)).or_insert(of_first);
                 }
             }
         }
