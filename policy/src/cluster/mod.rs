@@ -23,10 +23,8 @@ pub use pod::PodFacts;
 pub use service::{Backend, ServicePortWanted};
 
 use crate::manifest::{EndpointSlice, Meta, Namespace, Object, Service};
+use crate::pod::NAMESPACE_NAME;
 use crate::rule::Policy;
-
-/// The label that Kubernetes gives every namespace: its name.
-const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
 /// The facts of a cluster.
 #[derive(Clone, Debug, Default)]

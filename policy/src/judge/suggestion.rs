@@ -8,7 +8,7 @@ use crate::cluster::{Cluster, End, Party};
 use crate::identity::reserved_labels;
 use crate::label::Label;
 use crate::label_filter::LabelFilter;
-use crate::pod::NAMESPACE;
+use crate::pod::{NAMESPACE, NAMESPACE_NAME};
 use crate::policy_key::PolicyKind;
 use crate::port::Protocol;
 
@@ -43,7 +43,7 @@ fn kubernetes(
             let (namespace, labels) = pod_labels(cluster, pod)?;
             let mut peer = Map::new();
             if namespace_of(cluster, own) != Some(namespace) {
-                let name = json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}});
+                let name = json!({"matchLabels": {(NAMESPACE_NAME): namespace}});
                 peer.insert("namespaceSelector".into(), name);
             }
             peer.insert("podSelector".into(), selector(&labels));

@@ -87,13 +87,15 @@ impl Peers {
         }
         repository.set_policies(cluster.policies());
         let mut known = Self { repository, pods: Vec::new(), nodes: Vec::new() };
-        known.add_outside(cluster)?;
-        known.add_nodes(cluster)?;
+        // Numbers of the local range are those of what DNS taught, which the repository gives out itself.
+        let mut identities = LocalIdentities::remote_nodes();
+        known.add_outside(cluster, &mut identities)?;
+        known.add_nodes(cluster, &mut identities)?;
         known.add_pods(cluster)?;
         Ok(known)
     }
 
-    fn add_outside(&mut self, cluster: &Cluster) -> Result<(), Trouble> {
+    fn add_outside(&mut self, cluster: &Cluster, identities: &mut LocalIdentities) -> Result<(), Trouble> {
         for (addr, names) in cluster.names().iter() {
             self.repository.set_names(addr, names.clone());
         }
@@ -101,21 +103,17 @@ impl Peers {
             self.repository.add_identity(identity, reserved_labels(identity));
         }
         // The API server of a managed cluster is no node of it.
-        let mut identities = LocalIdentities::local();
         for addr in cluster.apiservers().iter().filter(|addr| cluster.owner(**addr) == End::Outside) {
             let outside = if addr.is_ipv4() { Identity::WORLD_IPV4 } else { Identity::WORLD_IPV6 };
             let labels: LabelSet =
                 reserved_labels(outside).iter().cloned().chain([Label::reserved("kube-apiserver")]).collect();
             let identity = identities.allocate(&labels)?;
-            // Numbers of what DNS taught begin at the other end.
-            let identity = Identity(identity.0 | 1 << 23);
             self.repository.set_address(*addr, identity, labels);
         }
         Ok(())
     }
 
-    fn add_nodes(&mut self, cluster: &Cluster) -> Result<(), Trouble> {
-        let mut identities = LocalIdentities::remote_nodes();
+    fn add_nodes(&mut self, cluster: &Cluster, identities: &mut LocalIdentities) -> Result<(), Trouble> {
         for (index, facts) in cluster.nodes().iter().enumerate() {
             let Some(node) = cluster.node_object(index) else { continue };
             let labels = |role| -> LabelSet {

@@ -108,11 +108,11 @@ impl<'a> Subject<'a> {
         proto: u8,
         port: u16,
     ) -> Judgement {
-        let from = Peer::new(self.oracle, self.own_node, peer, addr);
-        if direction == Direction::Ingress && self.pod.is_some() && matches!(from.kind, Kind::OwnNode(_)) {
+        let peer = Peer::new(self.oracle, self.own_node, peer, addr);
+        if direction == Direction::Ingress && self.pod.is_some() && matches!(peer.kind, Kind::OwnNode(_)) {
             return Judgement::new(Verdict::Allow);
         }
-        self.by_policies(direction, peer, addr, proto, port)
+        self.judge(direction, &peer, proto, port)
     }
 
     /// As [`Subject::verdict`], but a pod's own node is a peer like any other: what compiled tables say.
@@ -125,18 +125,21 @@ impl<'a> Subject<'a> {
         proto: u8,
         port: u16,
     ) -> Judgement {
+        self.judge(direction, &Peer::new(self.oracle, self.own_node, peer, addr), proto, port)
+    }
+
+    fn judge(&self, direction: Direction, peer: &Peer<'_>, proto: u8, port: u16) -> Judgement {
         if self.oracle.settings.enforcement == Enforcement::Never {
             return Judgement::new(Verdict::Allow);
         }
-        let peer = Peer::new(self.oracle, self.own_node, peer, addr);
         let destination = match direction {
             Direction::Ingress => self.pod.map_or(&[][..], |pod| &pod.ports),
             Direction::Egress => peer.ports(),
         };
         let packet = Packet { direction, proto, port, destination };
-        self.by_administrators(&peer, &packet, true)
-            .or_else(|| self.by_everyone(&peer, &packet))
-            .or_else(|| self.by_administrators(&peer, &packet, false))
+        self.by_administrators(peer, &packet, true)
+            .or_else(|| self.by_everyone(peer, &packet))
+            .or_else(|| self.by_administrators(peer, &packet, false))
             .unwrap_or_else(|| Judgement::new(Verdict::Allow))
     }
 

@@ -118,16 +118,20 @@ impl Holders {
         }
     }
 
-    /// Counts an address in or out that has a number of a set of patterns.
-    pub(super) fn count(&mut self, identity: Identity, comes: bool) {
-        if identity.0 & Identity::LOCAL_SCOPE == 0 {
-            return;
+    /// Counts an address in, if it has a number of a set of patterns.
+    pub(super) fn count_in(&mut self, identity: Identity) {
+        if identity.0 & Identity::LOCAL_SCOPE != 0 {
+            *self.learned.entry(identity).or_default() += 1;
         }
-        let count = self.learned.entry(identity).or_default();
-        *count = if comes { *count + 1 } else { count.saturating_sub(1) };
+    }
+
+    /// Counts an address out. A number of a set of patterns that no address has any more is given back.
+    pub(super) fn count_out(&mut self, identity: Identity, labels: &LabelSet) {
+        let Some(count) = self.learned.get_mut(&identity) else { return };
+        *count -= 1;
         if *count == 0 {
             self.learned.remove(&identity);
-            self.identities.retain(|_, known| known != identity);
+            self.identities.release(labels);
         }
     }
 }

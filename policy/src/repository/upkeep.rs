@@ -150,14 +150,15 @@ impl Repository {
         // The new one first: an identity that stays is never unknown in between.
         if let (Some(peer), Some((_, labels))) = (after, holder) {
             self.enter(peer, &labels);
-            self.holders.count(peer.identity, true);
+            self.holders.count_in(peer.identity);
             self.holders.entered.insert(addr, peer);
         } else {
             self.holders.entered.remove(&addr);
         }
         if let Some(peer) = before {
+            let labels = self.peers.labels(peer.identity).cloned().unwrap_or_default();
             self.leave(peer);
-            self.holders.count(peer.identity, false);
+            self.holders.count_out(peer.identity, &labels);
         }
     }
 

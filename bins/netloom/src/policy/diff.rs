@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::files::{self, Beside};
-use super::matrix::{EngineName, Prepared};
+use super::matrix::Prepared;
 use super::{Mode, Output, TROUBLE, grid, say, say_json};
 
 /// `netloom policy diff`.
@@ -28,9 +28,6 @@ pub(crate) struct DiffArgs {
     /// Compare these connections only: a JSON array of probes, as for matrix.
     #[arg(long, value_name = "FILE")]
     probes: Option<PathBuf>,
-    /// Who answers.
-    #[arg(long, value_enum, default_value_t)]
-    engine: EngineName,
     #[command(flatten)]
     mode: Mode,
     /// How to print the result.
@@ -46,8 +43,8 @@ pub(super) fn run(args: &DiffArgs) -> Result<ExitCode> {
         args.beside.load(&paths, &others).with_context(|| path.display().to_string())
     };
     let (old, new) = (load(old)?, load(new)?);
-    let before = Prepared::new(args.engine, &old, &args.mode)?;
-    let after = Prepared::new(args.engine, &new, &args.mode)?;
+    let before = Prepared::new(&old, &args.mode)?;
+    let after = Prepared::new(&new, &args.mode)?;
     let (mut before, mut after) = (before.judge(&old), after.judge(&new));
     let changes = match &args.probes {
         None => Changes::between(&mut before, &mut after),

@@ -26,9 +26,6 @@ pub(crate) struct MatrixArgs {
     /// Only connections that this pod opens.
     #[arg(long, value_name = "NAMESPACE/POD")]
     from: Option<String>,
-    /// Who answers.
-    #[arg(long, value_enum, default_value_t)]
-    engine: EngineName,
     #[command(flatten)]
     mode: Mode,
     /// How to print the result.
@@ -56,11 +53,11 @@ pub(super) enum Prepared {
 
 impl Prepared {
     /// Prepares an engine for a cluster.
-    pub(super) fn new(engine: EngineName, cluster: &Cluster, mode: &Mode) -> Result<Self> {
+    pub(super) fn new(cluster: &Cluster, mode: &Mode) -> Result<Self> {
         let tables = |explaining| {
             Ok::<_, Trouble>(Self::Tables(Box::new(Peers::new(cluster, mode.settings())?), explaining))
         };
-        Ok(match engine {
+        Ok(match mode.engine {
             EngineName::Oracle if !cluster.closed().is_empty() => {
                 bail!("the oracle reads valid policies only: --allow-invalid needs another engine")
             }
@@ -84,7 +81,7 @@ impl Prepared {
 pub(super) fn run(args: &MatrixArgs) -> Result<ExitCode> {
     let others: Vec<&Path> = args.probes.as_deref().into_iter().collect();
     let cluster = args.given.load(&others)?;
-    let prepared = Prepared::new(args.engine, &cluster, &args.mode)?;
+    let prepared = Prepared::new(&cluster, &args.mode)?;
     let mut judge = prepared.judge(&cluster);
     let from = args.from.as_deref().map(|text| Place::parse(text, &cluster)).transpose()?;
     match &args.probes {

@@ -54,9 +54,12 @@ enum Output {
     Json,
 }
 
-/// What the cluster is set to.
+/// Who answers, and what the cluster is set to.
 #[derive(Debug, Args)]
 struct Mode {
+    /// Who answers.
+    #[arg(long, value_enum, default_value_t)]
+    engine: matrix::EngineName,
     /// When policies are enforced.
     #[arg(long, value_enum, default_value_t, value_name = "MODE")]
     enforcement: EnforcementMode,

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::files::Given;
-use super::matrix::{EngineName, Prepared};
+use super::matrix::Prepared;
 use super::{Mode, Output, say, say_json};
 
 /// `netloom policy verdict`.
@@ -25,9 +25,6 @@ pub(crate) struct VerdictArgs {
     /// name of a protocol without ports, such as GRE.
     #[arg(long, value_name = "PORT[/PROTOCOL]")]
     port: String,
-    /// Who answers.
-    #[arg(long, value_enum, default_value_t)]
-    engine: EngineName,
     #[command(flatten)]
     mode: Mode,
     /// How to print the result.
@@ -38,7 +35,7 @@ pub(crate) struct VerdictArgs {
 pub(super) fn run(args: &VerdictArgs) -> Result<ExitCode> {
     let wanted = Wanted::parse(&args.port)?;
     let cluster = args.given.load(&[])?;
-    let prepared = Prepared::new(args.engine, &cluster, &args.mode)?;
+    let prepared = Prepared::new(&cluster, &args.mode)?;
     let account = prepared.judge(&cluster).account(&args.from, &args.to, &wanted)?;
     match args.output {
         Output::Json => say_json(&account)?,
