@@ -22,11 +22,13 @@
 
 mod client;
 mod frame;
+mod known;
 mod message;
 mod queue;
 
 pub use client::{Client, ClientError};
 pub use frame::{FrameError, MAX_FRAME, decode_length, encode};
+pub use known::{Known, KnownObject, KnownPeer};
 pub use message::{
     Attachment, ConntrackSummary, EndpointStatus, Envelope, ErrorCode, ErrorReply, FlowRecord, FlowSide,
     InterfaceReply, PodRef, PolicyStatus, Reply, Request, RuleRef, Status, Verdict,

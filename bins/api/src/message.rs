@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
+use crate::known::Known;
+
 /// A message and the version of the protocol that it is written in.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Envelope<T> {
@@ -94,6 +96,8 @@ pub enum Request {
         /// How long to wait at most, in milliseconds.
         timeout_ms: u64,
     },
+    /// Asks what the node knows of the cluster, and enforces.
+    Known,
     /// Asks for flows: the newest `last` that are still kept, oldest first, then new ones if `follow`.
     Flows {
         /// How many kept flows to send first.
@@ -113,6 +117,8 @@ pub enum Reply {
     Added(InterfaceReply),
     /// To [`Request::Status`].
     Status(Box<Status>),
+    /// To [`Request::Known`].
+    Known(Box<Known>),
     /// To [`Request::Flows`], once a flow.
     Flow(Box<FlowRecord>),
     /// The end of the kept flows, where the request did not ask to follow.

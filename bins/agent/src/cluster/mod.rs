@@ -111,7 +111,12 @@ impl Cluster {
             Change::Set(object) => self.set(*object),
             Change::Rejected(rejected) => self.reject(rejected),
             Change::Removed(key) => self.remove(&key),
-            Change::Observed(_) => {}
+            Change::Version(..)
+            | Change::Endpoint(_)
+            | Change::EndpointGone(_)
+            | Change::Identity(..)
+            | Change::IdentityGone(_)
+            | Change::Observed(_) => {}
         }
     }
 

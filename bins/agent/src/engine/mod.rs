@@ -253,6 +253,7 @@ impl Engine {
     async fn answer(&mut self, request: Request, netns: Option<OwnedFd>) -> Result<Reply, ErrorReply> {
         match request {
             Request::Status => return Ok(Reply::Status(Box::new(self.status()))),
+            Request::Known => return Ok(Reply::Known(Box::default())),
             Request::Wait { .. } | Request::WaitPolicy { .. } | Request::Flows { .. } => {
                 return Err(refuse(ErrorCode::Invalid, "this request is answered by the socket"));
             }

@@ -226,6 +226,7 @@ mod tests {
             Change::Rejected(_) => "rejected".into(),
             Change::Removed(key) => format!("removed {key}"),
             Change::Observed(revision) => format!("observed {revision}"),
+            other => format!("{other:?}"),
         };
         changes.into_iter().map(tell).collect()
     }

@@ -1,14 +1,22 @@
 //! Where the agent learns what the cluster looks like.
 //!
 //! A source sends [`Change`]s over a channel; the rest of the agent cannot tell one source from another. It
-//! sends every object that there is, then [`Change::Observed`], then what changes.
+//! sends every object that there is, then [`Change::Observed`], then what changes. What the node has to tell the
+//! cluster goes the other way, as [`Report`]s.
 
 mod last_valid;
 mod manifests;
+mod report;
 
+use std::net::IpAddr;
+
+use abi::Identity;
+use api::PodRef;
+use policy::LabelSet;
 use policy::manifest::{Object, ObjectKey, Rejected};
 
 pub use manifests::Manifests;
+pub use report::{Published, Report};
 
 /// What a source has to tell.
 #[derive(Clone, Debug)]
@@ -19,6 +27,30 @@ pub enum Change {
     Rejected(Rejected),
     /// An object is gone.
     Removed(ObjectKey),
+    /// This is the version of an object that was just set or rejected.
+    Version(ObjectKey, String),
+    /// A pod of any node, as its node published it, is there, or is another now.
+    Endpoint(RemoteEndpoint),
+    /// What a node published of a pod is gone.
+    EndpointGone(PodRef),
+    /// A number stands for these labels in the whole cluster. Of several numbers for the same labels the source says
+    /// only the one that counts.
+    Identity(Identity, LabelSet),
+    /// A number stands for nothing any more.
+    IdentityGone(Identity),
     /// All of the source's objects as of this revision have been sent.
     Observed(u64),
+}
+
+/// A pod as its own node published it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteEndpoint {
+    /// The pod.
+    pub pod: PodRef,
+    /// The address of its node; none where it was not published.
+    pub node: Option<IpAddr>,
+    /// Its identity.
+    pub identity: Identity,
+    /// Its addresses, one a family at most.
+    pub addresses: Vec<IpAddr>,
 }

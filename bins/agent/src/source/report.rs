@@ -1,0 +1,41 @@
+//! What the node has to tell the cluster.
+
+use std::net::IpAddr;
+
+use abi::Identity;
+use api::{Attachment, PodRef};
+use policy::LabelSet;
+
+/// Something that the cluster should know. Told again, it means the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A pod of this node has labels that no number stands for yet.
+    IdentityWanted(LabelSet),
+    /// A pod of this node is connected, or something about it is another now.
+    Endpoint(Box<Published>),
+    /// A pod is not connected on this node any more.
+    EndpointGone(PodRef, Attachment),
+    /// Whether the node can connect pods.
+    Ready(bool),
+}
+
+/// A pod of this node, as the cluster should know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The pod.
+    pub pod: PodRef,
+    /// The container's interface.
+    pub attachment: Attachment,
+    /// Its number on this node.
+    pub id: u16,
+    /// Its identity; [`Identity::INIT`] while its labels have no number.
+    pub identity: Identity,
+    /// The labels that make its identity.
+    pub labels: LabelSet,
+    /// Its addresses, one a family at most.
+    pub addresses: Vec<IpAddr>,
+    /// Whether policies decide what may reach it.
+    pub ingress_enforced: bool,
+    /// Whether policies decide what it may reach.
+    pub egress_enforced: bool,
+}

@@ -1,0 +1,1 @@
+//! The custom resources of `cilium.io`: their types, and their definitions with validation and printer columns.

@@ -1,0 +1,1 @@
+//! What Netloom's long-running programs share: configuration, health, metrics and logs.

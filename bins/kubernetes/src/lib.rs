@@ -1,0 +1,1 @@
+//! What Netloom's programs share as clients of the Kubernetes API.

@@ -1,0 +1,1 @@
+//! Netloom's cluster operator, as a library.
