@@ -1,4 +1,4 @@
-//! The elector against every schedule of a small world, and against random schedules of a larger one.
+//! The elector against every schedule of a small world, and against long random schedules.
 //!
 //! The world: a server with one lease, contenders with one request under way each. At each turn time goes on, the
 //! server acts on a request, an answer arrives, or a request or an answer is lost. Requests may be acted on long
@@ -171,12 +171,11 @@ fn every_schedule_has_one_leader_at_most() {
     let mut turns = vec![Turn::Tick];
     for index in 0..2 {
         turns.extend([Turn::Act(index), Turn::Serve(index), Turn::Hear(index), Turn::GiveUp(index)]);
-        turns.push(Turn::Release(index));
     }
     let mut seen = HashSet::new();
-    let mut layer = vec![World::new(2, 3, 2, 1)];
+    let mut layer = vec![World::new(2, 2, 1, 1)];
     let mut led = [false; 2];
-    for _ in 0..13 {
+    for _ in 0..15 {
         let mut next = Vec::new();
         for world in layer {
             for turn in &turns {
@@ -198,11 +197,11 @@ fn every_schedule_has_one_leader_at_most() {
 }
 
 fn turn() -> impl Strategy<Value = Turn> {
-    let who = 0..3_usize;
+    let who = 0..2_usize;
     prop_oneof![
         4 => Just(Turn::Tick),
-        6 => who.clone().prop_map(Turn::Act),
-        6 => who.clone().prop_map(Turn::Serve),
+        9 => who.clone().prop_map(Turn::Act),
+        9 => who.clone().prop_map(Turn::Serve),
         6 => who.clone().prop_map(Turn::Hear),
         1 => who.clone().prop_map(Turn::GiveUp),
         1 => who.clone().prop_map(Turn::Release),
@@ -213,16 +212,16 @@ fn turn() -> impl Strategy<Value = Turn> {
 proptest! {
     #[test]
     fn long_schedules_have_one_leader_at_most(turns in proptest::collection::vec(turn(), 1..400)) {
-        let mut world = World::new(3, 7, 5, 1);
+        let mut world = World::new(2, 3, 2, 1);
         for turn in turns {
             world.take(turn);
             prop_assert!(world.leaders() <= 1);
         }
         // Whatever happened, somebody leads soon when all is well again.
-        for index in 0..3 {
+        for index in 0..2 {
             world.take(Turn::GiveUp(index));
         }
-        world.run_well(7 + 2 * 2);
+        world.run_well(3 + 2 * 2);
         prop_assert_eq!(world.leaders(), 1);
     }
 }
