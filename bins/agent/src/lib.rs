@@ -13,6 +13,7 @@
 mod addresses;
 pub mod args;
 pub mod cluster;
+pub mod cni;
 pub mod endpoint;
 pub mod engine;
 pub mod flows;
