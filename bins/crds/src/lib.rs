@@ -1,8 +1,9 @@
 //! The custom resources of `cilium.io`: their types, and their definitions with validation and printer columns.
 //!
-//! [`types`] are what programs read and write. [`definitions`] are what an API server is told about them: the
+//! [`types`] are what programs read and write. [`definitions()`] are what an API server is told about them: the
 //! schemas are built by small functions, so that `spec` and `specs` of the policies, and the two policy kinds, share
-//! one rule. [`schema_version`] decides which of two definitions is the newer one.
+//! one rule. [`older()`] and [`newer()`]
+//! decide which of two definitions stays.
 //!
 //! ```
 //! use crds::CiliumIdentity;
@@ -17,10 +18,14 @@
 //! What this crate does not do: it opens no connection (`kubernetes` does), and it gives policies no meaning
 //! (`policy` does): they stay JSON here.
 
+mod definitions;
 mod metadata;
 mod resource;
+pub mod schema_version;
 pub mod types;
 
+pub use definitions::definitions;
+pub use schema_version::{newer, older};
 pub use types::{
     AddressPair, CiliumCIDRGroup, CiliumClusterwideNetworkPolicy, CiliumEndpoint, CiliumEndpointSlice,
     CiliumIdentity, CiliumNetworkPolicy, CiliumNode, CiliumNodeConfig, CiliumPodIPPool,
