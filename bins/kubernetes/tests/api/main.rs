@@ -3,3 +3,4 @@
 mod definitions;
 mod install;
 mod rbac;
+mod render;
