@@ -10,7 +10,7 @@ use ipnetwork::IpNetwork;
 use netcore::Netns;
 use serde_json::{Value, json};
 
-use super::Context;
+use crate::daemon::Context;
 use crate::plan::Node;
 use crate::state::{Sandbox, write_json};
 
@@ -37,7 +37,6 @@ pub(crate) fn write_config(paths: &crate::paths::NodePaths) -> Result<()> {
 }
 
 /// The container runtime of one node, for one pod.
-#[derive(Debug)]
 pub(super) struct Runtime<'a> {
     pub(super) context: &'a Context,
     pub(super) node: &'a Node,
