@@ -227,7 +227,10 @@ mod tests {
         let value = pod.value().unwrap();
         assert_eq!(value["metadata"]["annotations"][MANIFEST], "a.yaml:3");
         assert!(value.get("status").is_none() && value["spec"]["containers"][0]["image"] == "i");
-        assert_eq!((pod.target.api_version.as_str(), pod.target.key.to_string().as_str()), ("v1", "Pod shop/web"));
+        assert_eq!(
+            (pod.target.api_version.as_str(), pod.target.key.to_string().as_str()),
+            ("v1", "Pod shop/web")
+        );
     }
 
     #[test]

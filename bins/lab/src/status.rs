@@ -193,18 +193,17 @@ pub fn text(status: &LabStatus, colours: Colours) -> String {
         None => colours.bad("its daemon is dead"),
     };
     // Writing to a String cannot fail, here and below.
-    let _ =
-        writeln!(out, "lab {}: {daemon}, {}", colours.bold(status.name.as_str()), status.kubeconfig.display());
+    let _ = writeln!(
+        out,
+        "lab {}: {daemon}, {}",
+        colours.bold(status.name.as_str()),
+        status.kubeconfig.display()
+    );
     for node in &status.nodes {
         let agent = match (&node.agent, &node.problem) {
             (Some(agent), _) => {
                 let ready = if agent.ready { colours.good("ready") } else { colours.bad("not ready") };
-                format!(
-                    "agent {} {ready}, {} pods, {}",
-                    agent.pid,
-                    agent.endpoints.len(),
-                    agent.attach
-                )
+                format!("agent {} {ready}, {} pods, {}", agent.pid, agent.endpoints.len(), agent.attach)
             }
             (None, problem) => colours.bad(problem.as_deref().unwrap_or("no answer")),
         };

@@ -82,7 +82,8 @@ fn missing(state: &State, cluster: &Cluster) -> Result<Vec<String>> {
             continue;
         };
         let status = node.status.clone().unwrap_or_default();
-        let ready = |condition: &core::NodeCondition| condition.type_ == "Ready" && condition.status == "True";
+        let ready =
+            |condition: &core::NodeCondition| condition.type_ == "Ready" && condition.status == "True";
         if !status.conditions.iter().flatten().any(ready) {
             missing.push(format!("{name} is not ready"));
         }
@@ -141,12 +142,7 @@ struct Owner {
     labels: BTreeSet<String>,
 }
 
-fn lacking(
-    state: &State,
-    cluster: &Cluster,
-    wanted: &Wanted,
-    filter: &LabelFilter,
-) -> Result<Vec<String>> {
+fn lacking(state: &State, cluster: &Cluster, wanted: &Wanted, filter: &LabelFilter) -> Result<Vec<String>> {
     let pods = cluster.pods()?;
     let mut lacking = still_there(cluster, wanted, &pods)?;
     for pod in pods.iter().map(Pod::of) {
@@ -238,8 +234,9 @@ fn lacks(
     lacking: &mut Vec<String>,
 ) {
     let version = |key: &ObjectKey| {
-        let is =
-            |object: &&api::KnownObject| (&object.kind, &object.namespace, &object.name) == (&key.kind, &key.namespace, &key.name);
+        let is = |object: &&api::KnownObject| {
+            (&object.kind, &object.namespace, &object.name) == (&key.kind, &key.namespace, &key.name)
+        };
         known.objects.iter().find(is).map(|object| object.version.as_str())
     };
     let watched = |key: &ObjectKey| WATCHED.contains(&key.kind.as_str());
@@ -285,7 +282,8 @@ mod tests {
 
     #[test]
     fn what_a_node_lacks_is_named() {
-        let key = ObjectKey { kind: "NetworkPolicy".into(), namespace: Some("shop".into()), name: "p".into() };
+        let key =
+            ObjectKey { kind: "NetworkPolicy".into(), namespace: Some("shop".into()), name: "p".into() };
         let labels = BTreeSet::from(["k8s:app=web".to_owned()]);
         let address: IpAddr = "10.0.0.1".parse().unwrap();
         let owners = BTreeMap::from([(address, Owner { pod: "shop/web".into(), labels: labels.clone() })]);
@@ -305,7 +303,10 @@ mod tests {
         };
         known.objects.push(object);
         known.pending = false;
-        let peer = |labels: &BTreeSet<String>| api::KnownPeer { identity: 300, labels: labels.iter().cloned().collect() };
+        let peer = |labels: &BTreeSet<String>| api::KnownPeer {
+            identity: 300,
+            labels: labels.iter().cloned().collect(),
+        };
         known.peers.insert(address, peer(&BTreeSet::new()));
         known.peers.insert("10.0.0.2".parse().unwrap(), peer(&labels));
         let lacking = said(&known);

@@ -8,7 +8,7 @@ use abi::DropReason;
 use api::PodRef;
 use lab::attempt::{Outcome, Protocol};
 use lab::batch::Batch;
-use lab::cluster::{Cluster, KINDS, Target};
+use lab::cluster::{self, Cluster, KINDS};
 use lab::console::Progress;
 use lab::name::LabName;
 use lab::paths::Paths;
@@ -136,19 +136,20 @@ impl Lab {
                     name: stored.metadata.name.clone().unwrap_or_default(),
                 };
                 // What the lab itself made.
-                let own = key.name.starts_with("kube-") && key.kind == "Namespace"
-                    || key.name == "default" && key.kind == "Namespace"
-                    || key.name.starts_with("kubernetes") && key.namespace.as_deref() == Some("default")
-                    || stored.metadata.owner_references.is_some();
+                let own = match key.kind.as_str() {
+                    "Namespace" => key.name == "default" || key.name.starts_with("kube-"),
+                    _ => key.name.starts_with("kubernetes") && key.namespace.as_deref() == Some("default"),
+                } || stored.metadata.owner_references.is_some();
                 let stays = match objects.get(&key) {
                     // A pod's spec cannot be changed.
                     Some(wanted) if key.kind == "Pod" => {
-                        spec_of(&wanted.value) == stored.metadata.annotations.as_ref().and_then(|all| all.get(SPEC)).cloned()
+                        spec_of(&wanted.value)
+                            == stored.metadata.annotations.as_ref().and_then(|all| all.get(SPEC)).cloned()
                     }
                     wanted => own || wanted.is_some(),
                 };
                 if !stays {
-                    going.push(Target::of(key)?);
+                    going.push(cluster::Target::of(key)?);
                 }
             }
         }

@@ -55,7 +55,8 @@ async fn sync(context: &Context, stores: &Stores) -> Result<()> {
         }
     }
     for slice in wanted.into_values() {
-        let api = Api::<EndpointSlice>::namespaced(context.client.clone(), &slice.namespace().unwrap_or_default());
+        let api =
+            Api::<EndpointSlice>::namespaced(context.client.clone(), &slice.namespace().unwrap_or_default());
         match api.create(&PostParams::default(), &slice).await {
             // The watch has not told of it yet, or its namespace is going.
             Err(error) if is_conflict(&error) || is_missing(&error) || is_forbidden(&error) => {}
@@ -71,7 +72,8 @@ fn is_forbidden(error: &kube::Error) -> bool {
 
 async fn replace(context: &Context, mut slice: EndpointSlice, known: &EndpointSlice) -> Result<()> {
     slice.metadata.resource_version = known.resource_version();
-    let api = Api::<EndpointSlice>::namespaced(context.client.clone(), &slice.namespace().unwrap_or_default());
+    let api =
+        Api::<EndpointSlice>::namespaced(context.client.clone(), &slice.namespace().unwrap_or_default());
     match api.replace(&slice.name_any(), &PostParams::default(), &slice).await {
         Err(error) if is_conflict(&error) || is_missing(&error) => Ok(()),
         replaced => replaced.map(drop).with_context(|| format!("slice {}", slice.name_any())),
@@ -79,7 +81,8 @@ async fn replace(context: &Context, mut slice: EndpointSlice, known: &EndpointSl
 }
 
 async fn delete(context: &Context, known: &EndpointSlice) -> Result<()> {
-    let api = Api::<EndpointSlice>::namespaced(context.client.clone(), &known.namespace().unwrap_or_default());
+    let api =
+        Api::<EndpointSlice>::namespaced(context.client.clone(), &known.namespace().unwrap_or_default());
     match api.delete(&known.name_any(), &DeleteParams::default()).await {
         Err(error) if is_conflict(&error) || is_missing(&error) => Ok(()),
         deleted => deleted.map(drop).with_context(|| format!("slice {}", known.name_any())),
@@ -132,10 +135,7 @@ fn slice(
                 terminating: Some(pod.terminating),
             }),
             node_name: pod.node.clone(),
-            target_ref: Some(core::ObjectReference {
-                resource_version: None,
-                ..object.object_ref(&())
-            }),
+            target_ref: Some(core::ObjectReference { resource_version: None, ..object.object_ref(&()) }),
             ..Endpoint::default()
         });
         found.extend(ports.iter().filter_map(|port| {
@@ -173,9 +173,8 @@ fn number(port: &core::ServicePort, pod: &Pod) -> Option<i32> {
         Some(IntOrString::Int(number)) => Some(*number),
         Some(IntOrString::String(name)) => {
             let protocol = port.protocol.as_deref().unwrap_or("TCP");
-            let is = |port: &&crate::pod::Port| {
-                port.name.as_deref() == Some(name) && port.protocol == protocol
-            };
+            let is =
+                |port: &&crate::pod::Port| port.name.as_deref() == Some(name) && port.protocol == protocol;
             pod.ports.iter().find(is).map(|port| i32::from(port.number))
         }
     }

@@ -25,8 +25,8 @@ use netcore::Netns;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
-pub use kubelet::{Answering, Responder};
 pub(crate) use kubelet::write_config;
+pub use kubelet::{Answering, Responder};
 
 use self::forward::Forward;
 use self::keeper::Keeper;

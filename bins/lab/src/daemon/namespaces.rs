@@ -83,9 +83,11 @@ async fn empty(context: &Context, namespace: &str) -> Result<bool> {
                 if object.metadata.deletion_timestamp.is_none() {
                     match api.delete(&object.name_any(), &DeleteParams::background()).await {
                         Err(error) if is_missing(&error) => {}
-                        deleted => drop(deleted.with_context(|| {
-                            format!("deleting {} {}", resource.kind, object.name_any())
-                        })?),
+                        deleted => {
+                            drop(deleted.with_context(|| {
+                                format!("deleting {} {}", resource.kind, object.name_any())
+                            })?)
+                        }
                     }
                 }
             }

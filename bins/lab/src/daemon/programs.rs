@@ -36,10 +36,8 @@ pub(super) fn api(state: &State, paths: &Paths) -> Result<Vec<Program>> {
         Server::Embedded => {
             let mut arguments = vec!["apiserver".to_owned()];
             for address in plan::api().iter().filter(|address| address.is_ipv4() || !state.ipv4_only) {
-                arguments.push(format!(
-                    "--listen={}",
-                    std::net::SocketAddr::new(address.ip(), plan::API_PORT)
-                ));
+                arguments
+                    .push(format!("--listen={}", std::net::SocketAddr::new(address.ip(), plan::API_PORT)));
             }
             arguments.push(format!("--journal={}", paths.api().join("journal").display()));
             arguments.push(format!("--kubeconfig={}", own_kubeconfig(paths).display()));

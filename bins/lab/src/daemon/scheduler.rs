@@ -69,8 +69,9 @@ fn refusal(spec: &core::PodSpec, node: &core::Node) -> Option<&'static str> {
     if node.unschedulable == Some(true) {
         return Some("were unschedulable");
     }
-    let tolerated =
-        |taint: &core::Taint| spec.tolerations.iter().flatten().any(|toleration| tolerates(toleration, taint));
+    let tolerated = |taint: &core::Taint| {
+        spec.tolerations.iter().flatten().any(|toleration| tolerates(toleration, taint))
+    };
     let keeps_away = |taint: &&core::Taint| taint.effect != "PreferNoSchedule" && !tolerated(taint);
     node.taints.iter().flatten().find(keeps_away).map(|_| "had a taint that the pod doesn't tolerate")
 }
@@ -121,7 +122,8 @@ async fn refuse(
         "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
         "lastTransitionTime": super::now(),
     });
-    let patch = json!({"metadata": {"uid": pod.uid}, "status": {"phase": "Pending", "conditions": [condition]}});
+    let patch =
+        json!({"metadata": {"uid": pod.uid}, "status": {"phase": "Pending", "conditions": [condition]}});
     let api = Api::<core::Pod>::namespaced(context.client.clone(), &pod.name.namespace);
     match api.patch_status(&pod.name.name, &PatchParams::default(), &Patch::Merge(&patch)).await {
         Err(error) if is_missing(&error) || is_conflict(&error) => return Ok(()),
@@ -152,7 +154,8 @@ mod tests {
             json!({"key": "k", "value": "v"}),
         ] {
             assert!(fits(json!({"containers": [], "tolerations": [toleration]})), "{toleration}");
-            let selecting = json!({"containers": [], "tolerations": [toleration], "nodeSelector": {"zone": "b"}});
+            let selecting =
+                json!({"containers": [], "tolerations": [toleration], "nodeSelector": {"zone": "b"}});
             assert!(!fits(selecting));
         }
         for toleration in [

@@ -36,7 +36,8 @@ async fn sync(context: &Context, stores: &Stores) -> Result<()> {
         let name = set.name_any();
         let of = |deployment: &Deployment| is_owner(deployment, set.owner_references());
         if owner(set.owner_references(), "Deployment").is_some() && stores.deployments.find(of).is_none() {
-            let api = Api::<ReplicaSet>::namespaced(context.client.clone(), &set.namespace().unwrap_or_default());
+            let api =
+                Api::<ReplicaSet>::namespaced(context.client.clone(), &set.namespace().unwrap_or_default());
             passed(api.delete(&name, &DeleteParams::background()).await)?;
         } else if set.metadata.deletion_timestamp.is_none() {
             replicate(context, stores, &set).await.with_context(|| format!("replica set {name}"))?;
