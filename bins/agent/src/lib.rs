@@ -28,6 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use args::Args;
+use cluster::Numbering;
 use engine::Engine;
 use flows::FlowLog;
 use server::{Enforced, Server};
@@ -45,7 +46,10 @@ pub async fn run(args: Args) -> Result<()> {
     let (changes, changed) = mpsc::channel(1024);
     let (calls, called) = mpsc::channel(64);
 
-    let engine = Engine::new(args.clone(), flows.clone(), publish).await?;
+    // A directory has no use for what the node has to tell.
+    let (reports, _) = mpsc::unbounded_channel();
+
+    let engine = Engine::new(args.clone(), Numbering::Own, flows.clone(), publish, reports).await?;
     let listener = Server::listen(&args.socket)?;
     let server = Server { calls, enforced, flows };
     let mut terminate = signal(SignalKind::terminate()).context("waiting for signals")?;

@@ -33,8 +33,8 @@ pub enum Change {
     Endpoint(RemoteEndpoint),
     /// What a node published of a pod is gone.
     EndpointGone(PodRef),
-    /// A number stands for these labels in the whole cluster. Of several numbers for the same labels the source says
-    /// only the one that counts.
+    /// A number stands for these labels in the whole cluster. Of several numbers for the same labels, the one that was
+    /// said last is the one that pods of this node get.
     Identity(Identity, LabelSet),
     /// A number stands for nothing any more.
     IdentityGone(Identity),

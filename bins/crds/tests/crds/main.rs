@@ -1,0 +1,3 @@
+//! Types and definitions, against themselves and against real API servers.
+
+mod types;
