@@ -28,8 +28,8 @@ use std::fmt;
 use std::pin::pin;
 use std::time::Duration;
 
-use kubernetes::client::Connector;
 use anyhow::{Context, Result};
+use kubernetes::client::Connector;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 

@@ -10,6 +10,7 @@ use policy::manifest::{Object, ObjectKey, Origin, documents, parse};
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, Target, named};
+use crate::locations::{self, RULES};
 use crate::state::files;
 
 /// The annotation that tells where the manifest of an object is: `FILE:LINE`.
@@ -129,6 +130,10 @@ impl Item {
         let mut value: Value =
             serde_saphyr::from_str(&self.text).with_context(|| format!("{}: not read", self.place()))?;
         value["metadata"]["annotations"][MANIFEST] = self.place().into();
+        let lines = locations::lines(&self.text, &self.origin.file, self.origin.line);
+        if !lines.is_empty() {
+            value["metadata"]["annotations"][RULES] = json!(lines).to_string().into();
+        }
         if let Some(namespace) = &self.target.key.namespace {
             value["metadata"]["namespace"] = json!(namespace);
         }

@@ -160,6 +160,12 @@ impl NodePaths {
         self.root.join("net.d")
     }
 
+    /// Where the agent installs its plugin.
+    #[must_use]
+    pub fn plugins(&self) -> PathBuf {
+        self.root.join("bin")
+    }
+
     /// Whether there is a network configuration.
     #[must_use]
     pub fn has_config(&self) -> bool {
@@ -169,6 +175,6 @@ impl NodePaths {
     /// The network configuration.
     #[must_use]
     pub fn config(&self) -> PathBuf {
-        self.configs().join("10-netloom.conflist")
+        self.configs().join("05-cilium.conflist")
     }
 }

@@ -18,7 +18,7 @@ use crate::paths::Paths;
 use crate::process::PidFile;
 use crate::state::{Ipam, Server, State, write_json};
 use crate::wait::Wanted;
-use crate::{daemon, down, fabric, lock, plan, port, wait};
+use crate::{down, fabric, lock, plan, port, wait};
 
 /// How long the daemon may take to begin.
 const BEGIN: Duration = Duration::from_secs(5);
@@ -159,8 +159,7 @@ impl Up {
             .with_context(|| format!("cannot make {}", files.bpffs().display()))?;
         // A file system of the node's own, so that nodes of one machine do not share pinned maps.
         mount(Some("bpf"), &files.bpffs(), Some("bpf"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, None::<&str>)
-            .with_context(|| format!("cannot mount {}", files.bpffs().display()))?;
-        daemon::write_config(&files)
+            .with_context(|| format!("cannot mount {}", files.bpffs().display()))
     }
 }
 

@@ -51,8 +51,10 @@ pub const KINDS: [Kind; 13] = [
 ];
 
 /// The kinds that users make, and that every agent watches.
-pub const WATCHED: [&str; 6] = [
+pub const WATCHED: [&str; 8] = [
     "Namespace",
+    "Service",
+    "EndpointSlice",
     "NetworkPolicy",
     "CiliumNetworkPolicy",
     "CiliumClusterwideNetworkPolicy",

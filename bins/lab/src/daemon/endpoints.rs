@@ -23,7 +23,9 @@ use crate::pod::Pod;
 const SERVICE: &str = "kubernetes.io/service-name";
 /// Label of who keeps a slice.
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
-/// Who keeps ours.
+/// Who keeps the slices of services with selectors: by this name clients know that pods' labels say the same.
+const CONTROLLER: &str = "endpointslice-controller.k8s.io";
+/// Who keeps the API's own.
 const LAB: &str = "netloom-lab";
 
 /// Keeps slices as services and pods come and go.
@@ -44,7 +46,7 @@ async fn sync(context: &Context, stores: &Stores) -> Result<()> {
         wanted.insert((slice.namespace().unwrap_or_default(), slice.name_any()), slice);
     }
     for known in stores.slices.state() {
-        if known.labels().get(MANAGED_BY).is_none_or(|manager| manager != LAB) {
+        if known.labels().get(MANAGED_BY).is_none_or(|manager| manager != LAB && manager != CONTROLLER) {
             continue;
         }
         let name = (known.namespace().unwrap_or_default(), known.name_any());
@@ -157,7 +159,8 @@ fn slice(
         })
         .collect();
     let name = format!("{}-{}", service.name_any(), family.to_lowercase());
-    let mut slice = new(&service.namespace().unwrap_or_default(), &name, &service.name_any(), family);
+    let mut slice =
+        new(&service.namespace().unwrap_or_default(), &name, &service.name_any(), family, CONTROLLER);
     slice.metadata.owner_references = service.controller_owner_ref(&()).map(|owner| {
         vec![OwnerReference { block_owner_deletion: Some(true), controller: Some(true), ..owner }]
     });
@@ -180,8 +183,8 @@ fn number(port: &core::ServicePort, pod: &Pod) -> Option<i32> {
     }
 }
 
-fn new(namespace: &str, name: &str, service: &str, family: &str) -> EndpointSlice {
-    let labels = [(SERVICE, service), (MANAGED_BY, LAB)];
+fn new(namespace: &str, name: &str, service: &str, family: &str, manager: &str) -> EndpointSlice {
+    let labels = [(SERVICE, service), (MANAGED_BY, manager)];
     EndpointSlice {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
@@ -200,7 +203,7 @@ fn of_api(context: &Context) -> Vec<EndpointSlice> {
     let of_address = |address: IpAddr| {
         let (family, name) =
             if address.is_ipv4() { ("IPv4", "kubernetes-lab") } else { ("IPv6", "kubernetes-lab-ipv6") };
-        let mut slice = new("default", name, "kubernetes", family);
+        let mut slice = new("default", name, "kubernetes", family, LAB);
         slice.endpoints = vec![Endpoint {
             addresses: vec![address.to_string()],
             conditions: Some(EndpointConditions { ready: Some(true), ..EndpointConditions::default() }),

@@ -1,14 +1,18 @@
 //! The lab's daemon: it keeps the API server, the operators and the agents running, and is to the cluster what its
 //! kubelets, its container runtimes, its scheduler and its controllers would be.
 
+mod certificates;
+mod definitions;
 mod endpoints;
 mod events;
 mod forward;
 mod keeper;
+mod kubeconfig;
 mod kubelet;
 mod namespaces;
 mod nodes;
 mod programs;
+mod reference;
 mod routes;
 mod scheduler;
 mod stores;
@@ -25,14 +29,13 @@ use netcore::Netns;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
-pub(crate) use kubelet::write_config;
 pub use kubelet::{Answering, Responder};
 
+use self::certificates::Files;
 use self::forward::Forward;
 use self::keeper::Keeper;
 use self::stores::Stores;
 use crate::cluster::{client, is_ready};
-use crate::kubeconfig;
 use crate::name::LabName;
 use crate::paths::Paths;
 use crate::plan::{self, WORLD_PORTS, world};
@@ -85,14 +88,17 @@ async fn serve(state: State, paths: Paths) -> Result<()> {
 
 /// Starts all programs and controllers; ends only with an error.
 async fn work(state: State, paths: Paths, keeper: &mut Keeper) -> Result<()> {
-    for program in programs::api(&state, &paths)? {
+    let files = Files::of(&paths);
+    files.make()?;
+    kubeconfig::write_all(&state, &paths, &files)?;
+    for program in programs::api(&state, &paths, &files)? {
         keeper.keep(program);
     }
-    let (client, watching) = connect(&state, &paths).await?;
+    let (client, watching) = connect(&paths).await?;
     let context = Arc::new(Context { state, paths, client });
     let (stores, _watches) = Stores::watch(&watching)?;
     namespaces::make(&context).await?;
-    crate::definitions::install(&context.client).await?;
+    definitions::install(&context).await?;
     stores.ready().await?;
     nodes::sync(&context, &stores).await?;
     for program in programs::operators(&context).into_iter().chain(programs::agents(&context)?) {
@@ -110,13 +116,8 @@ async fn work(state: State, paths: Paths, keeper: &mut Keeper) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the API is ready, and writes how everybody reaches it. Says a client for requests and one for watches.
-async fn connect(state: &State, paths: &Paths) -> Result<(Client, Client)> {
-    let own = programs::own_kubeconfig(paths);
-    while !own.exists() {
-        sleep(LOOK).await;
-    }
-    kubeconfig::write_all(state, paths, &own)?;
+/// Waits until the API is ready. Says a client for requests and one for watches.
+async fn connect(paths: &Paths) -> Result<(Client, Client)> {
     let first = client(&paths.kubeconfig(), Some(PATIENCE)).await?;
     while !is_ready(&first).await {
         sleep(LOOK).await;

@@ -1,12 +1,14 @@
 //! The programs of the cluster: API server, operators, agents.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::Context;
+use super::certificates::Files;
 use super::keeper::Program;
+use super::{Context, reference};
 use crate::fabric::UPLINK;
 use crate::paths::Paths;
 use crate::plan;
@@ -15,14 +17,8 @@ use crate::state::{Ipam, Server, State};
 /// The cluster's ranges of pod addresses, and the length of a node's.
 const POOLS: [(&str, &str, u8); 2] = [("ipv4", "10.244.0.0/16", 24), ("ipv6", "fd00:10:244::/48", 64)];
 
-/// The kubeconfig that the API server's side writes.
-pub(super) fn own_kubeconfig(paths: &Paths) -> PathBuf {
-    paths.api().join("kubeconfig")
-}
-
 /// The API server, and what it needs. They serve in the fabric's namespace.
-pub(super) fn api(state: &State, paths: &Paths) -> Result<Vec<Program>> {
-    fs::create_dir_all(paths.api()).context("cannot make the API server's directory")?;
+pub(super) fn api(state: &State, paths: &Paths, files: &Files) -> Result<Vec<Program>> {
     let program = |name: &str, path: PathBuf, arguments: Vec<String>| Program {
         name: name.to_owned(),
         path,
@@ -36,15 +32,19 @@ pub(super) fn api(state: &State, paths: &Paths) -> Result<Vec<Program>> {
         Server::Embedded => {
             let mut arguments = vec!["apiserver".to_owned()];
             for address in plan::api().iter().filter(|address| address.is_ipv4() || !state.ipv4_only) {
-                arguments
-                    .push(format!("--listen={}", std::net::SocketAddr::new(address.ip(), plan::API_PORT)));
+                arguments.push(format!("--listen={}", SocketAddr::new(address.ip(), plan::API_PORT)));
             }
             arguments.push(format!("--journal={}", paths.api().join("journal").display()));
-            arguments.push(format!("--kubeconfig={}", own_kubeconfig(paths).display()));
+            arguments.push(format!("--tls-cert={}", files.certificate().display()));
+            arguments.push(format!("--tls-key={}", files.key().display()));
             Ok(vec![program("apiserver", state.programs.join("netloom"), arguments)])
         }
         Server::Reference { kube_apiserver, etcd } => {
-            anyhow::bail!("{} and {} cannot be started yet", kube_apiserver.display(), etcd.display())
+            let arguments = reference::kube_apiserver(kube_apiserver, files, state.ipv4_only)?;
+            Ok(vec![
+                program("etcd", etcd.clone(), reference::etcd(paths)),
+                program("apiserver", kube_apiserver.clone(), arguments),
+            ])
         }
     }
 }
@@ -93,8 +93,10 @@ pub(super) fn agents(context: &Context) -> Result<Vec<Program>> {
             format!("--bpffs={}", files.bpffs().display()),
             format!("--socket={}", files.socket().display()),
             format!("--cni-queue={}", files.queue().display()),
+            format!("--cni-bin-dir={}", files.plugins().display()),
+            format!("--write-cni-conf-when-ready={}", files.config().display()),
+            format!("--cni-log-file={}", files.cni_log().display()),
             format!("--ipam={}", state.ipam),
-            format!("--enable-ipv6={}", !state.ipv4_only),
         ];
         arguments.extend(state.agent_arguments.iter().cloned());
         programs.push(Program {

@@ -15,7 +15,6 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 pub use responder::{Answering, Responder};
-pub(crate) use runtime::write_config;
 
 use super::Context;
 use super::stores::Stores;
