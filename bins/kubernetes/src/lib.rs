@@ -4,9 +4,11 @@
 //!   again where that is safe; a leader's writes are checked against its lease the moment they are sent.
 //! - [`watch`]: one kind of object, followed for ever: what is there, what is gone, and when all of it was told.
 //! - [`lease`]: leader election on a `coordination.k8s.io/v1` Lease.
+//! - [`install`]: custom resource definitions, brought into a cluster.
 //!
 //! It knows no object of its own: the custom resources are in `crds`.
 
 pub mod client;
+pub mod install;
 pub mod lease;
 pub mod watch;

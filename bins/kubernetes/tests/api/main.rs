@@ -1,0 +1,4 @@
+//! Against real API servers.
+
+mod definitions;
+mod install;
