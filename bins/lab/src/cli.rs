@@ -17,7 +17,7 @@ use crate::place::{Family, Place};
 use crate::probe::{Probe, Target};
 use crate::process::PidFile;
 use crate::state::{Ipam, Server, State, labs};
-use crate::up::Up;
+use crate::up::{Up, resume};
 use crate::{change, demo, down, exec, flows, paths, status};
 
 /// How results are printed.
@@ -254,6 +254,16 @@ enum Command {
         #[command(flatten)]
         how: How,
     },
+    /// Start the lab's daemon again, if it has ended: pods and what is enforced on them were not touched.
+    Resume {
+        #[command(flatten)]
+        which: Which,
+        /// How long it may take, in seconds.
+        #[arg(long, default_value_t = 30)]
+        timeout: u64,
+        #[command(flatten)]
+        how: How,
+    },
     /// Print the path of a kubeconfig for the lab's API.
     Kubeconfig {
         #[command(flatten)]
@@ -361,6 +371,10 @@ pub fn run(args: LabArgs) -> Result<ExitCode> {
             }
             // That the network does not let it through is an answer; that it could not be tried is not.
             return Ok(if report.outcome == Outcome::Error { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+        }
+        Command::Resume { which, timeout, how } => {
+            resume(&which.name, Duration::from_secs(timeout))?;
+            print_status(&which.name, &how)?;
         }
         Command::Kubeconfig { which } => {
             State::load(&which.name)?;

@@ -163,8 +163,27 @@ impl Up {
     }
 }
 
+/// Starts the daemon of a lab whose daemon has ended, and returns when its nodes are ready again. Pods and their
+/// connections stay.
+///
+/// # Errors
+/// When there is no such lab, or it is not ready in time.
+pub fn resume(name: &LabName, patience: Duration) -> Result<State> {
+    let state = State::load(name)?;
+    let paths = Paths::new(name);
+    let _lock = lock::Lock::take(name)?;
+    let deadline = Instant::now() + patience;
+    if PidFile::holder(&paths.daemon_pid())?.is_none() {
+        start_daemon(&state, &paths)?;
+    }
+    wait::until_reachable(&state, deadline)?;
+    wait::until_nodes_ready(&state, &Cluster::of(name)?, deadline)?;
+    Ok(state)
+}
+
 fn start_daemon(state: &State, paths: &Paths) -> Result<()> {
-    let log = File::create(paths.daemon_log()).context("cannot make the daemon's log")?;
+    let log = File::options().append(true).create(true).open(paths.daemon_log());
+    let log = log.context("cannot make the daemon's log")?;
     Command::new(state.programs.join("netloom"))
         .args(["lab-daemon", "--name", state.name.as_str()])
         .current_dir("/")

@@ -143,8 +143,12 @@ struct Owner {
 }
 
 fn lacking(state: &State, cluster: &Cluster, wanted: &Wanted, filter: &LabelFilter) -> Result<Vec<String>> {
-    let pods = cluster.pods()?;
+    let paths = Paths::new(&state.name);
+    let mut pods = cluster.pods()?;
     let mut lacking = still_there(cluster, wanted, &pods)?;
+    let taken: BTreeSet<IpAddr> = pods.iter().flat_map(|pod| Pod::of(pod).addresses).collect();
+    // Whoever plays a node's kubelet knows best how its pods are.
+    pods.retain(|pod| Pod::of(pod).node.is_none_or(|node| !paths.node(&node).unattended().exists()));
     for pod in pods.iter().map(Pod::of) {
         if !pod.terminating && !pod.is_finished() && !pod.is_running() {
             let why = pod.message.as_deref().unwrap_or("not started yet");
@@ -152,9 +156,7 @@ fn lacking(state: &State, cluster: &Cluster, wanted: &Wanted, filter: &LabelFilt
         }
     }
     let owners = owners(&pods, &cluster.namespaces()?, filter);
-    let taken: BTreeSet<IpAddr> = pods.iter().flat_map(|pod| Pod::of(pod).addresses).collect();
     let free: Vec<IpAddr> = wanted.left.difference(&taken).copied().collect();
-    let paths = Paths::new(&state.name);
     for node in &state.nodes {
         let before = lacking.len();
         match known(&paths.node(&node.name).socket()) {

@@ -63,7 +63,8 @@ impl Files {
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         authority.distinguished_name.push(DnType::CommonName, "netloom-lab");
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
-        let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "kubernetes.default.svc".to_owned()];
+        let mut names =
+            vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "kubernetes.default.svc".to_owned()];
         names.extend(plan::api().map(|address| address.ip().to_string()));
         let mut server = CertificateParams::new(names)?;
         server.distinguished_name.push(DnType::CommonName, "kube-apiserver");

@@ -13,8 +13,13 @@ use crate::state::Server;
 /// Makes the definitions that are not there. Their schemas accept anything: what is wrong with a policy is said by
 /// who reads it.
 pub(super) async fn install(context: &Context) -> Result<()> {
-    let mut definitions =
-        vec![definition("policy.networking.k8s.io", "v1alpha2", "ClusterNetworkPolicy", "clusternetworkpolicies", false)];
+    let mut definitions = vec![definition(
+        "policy.networking.k8s.io",
+        "v1alpha2",
+        "ClusterNetworkPolicy",
+        "clusternetworkpolicies",
+        false,
+    )];
     if let Server::Reference { kube_apiserver, .. } = &context.state.server
         && reference::is_old(kube_apiserver)?
     {
@@ -24,7 +29,8 @@ pub(super) async fn install(context: &Context) -> Result<()> {
     let api = Api::<CustomResourceDefinition>::all(context.client.clone());
     for definition in definitions {
         let name = definition["metadata"]["name"].to_string();
-        let definition = serde_json::from_value(definition).with_context(|| format!("definition of {name}"))?;
+        let definition =
+            serde_json::from_value(definition).with_context(|| format!("definition of {name}"))?;
         match api.create(&PostParams::default(), &definition).await {
             Err(error) if is_conflict(&error) => {}
             made => drop(made.with_context(|| format!("definition of {name}"))?),

@@ -1,6 +1,7 @@
 //! Keeps programs running: one that ends is started again.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -70,6 +71,9 @@ impl Keeper {
 
 async fn keep(program: Program, mut stopping: watch::Receiver<bool>) {
     let mut pause = PAUSE;
+    if let Err(error) = program.end_left_over().await {
+        eprintln!("{}: {error:#}", program.name);
+    }
     loop {
         let started = Instant::now();
         if program.unattended.as_ref().is_none_or(|file| !file.exists()) {
@@ -115,6 +119,37 @@ async fn live(program: &Program, stopping: &mut watch::Receiver<bool>) -> Result
 }
 
 impl Program {
+    /// Ends the process that an earlier daemon started and could not end.
+    async fn end_left_over(&self) -> Result<()> {
+        let Ok(text) = fs::read_to_string(&self.pid) else { return Ok(()) };
+        let Some(pid) = text.trim().parse().ok().filter(|pid| self.is(*pid)) else { return Ok(()) };
+        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+            // It may have ended this very moment.
+            let _ = kill(Pid::from_raw(pid), signal);
+            let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
+            let told = Instant::now();
+            while self.is(pid) && told.elapsed() < GRACE {
+                sleep(LOOK / 10).await;
+            }
+        }
+        anyhow::ensure!(!self.is(pid), "process {pid} of an earlier daemon does not end");
+        Ok(())
+    }
+
+    /// Whether a process is this program in its namespace, whoever had the number before.
+    fn is(&self, pid: i32) -> bool {
+        let inside = || -> Result<bool> {
+            let of = fs::metadata(format!("/proc/{pid}/ns/net"))?;
+            Ok(Netns::open(&self.netns)?.id()? == (of.dev(), of.ino()))
+        };
+        let program = || -> Result<bool> {
+            let said = fs::read(format!("/proc/{pid}/cmdline"))?;
+            let first = said.split(|byte| *byte == 0).next().unwrap_or_default();
+            Ok(first == self.path.as_os_str().as_encoded_bytes())
+        };
+        inside().unwrap_or(false) && program().unwrap_or(false)
+    }
+
     fn command(&self) -> Result<Command> {
         let log = OpenOptions::new().append(true).create(true).open(&self.log);
         let log = log.with_context(|| format!("cannot open {}", self.log.display()))?;
