@@ -9,6 +9,8 @@ mod numbers;
 mod placing;
 mod pods;
 mod services;
+#[cfg(test)]
+mod tests;
 mod versions;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

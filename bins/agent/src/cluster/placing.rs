@@ -119,7 +119,7 @@ impl Cluster {
         if number < Identity::CLUSTER_MIN {
             return;
         }
-        given.tell(number, labels);
+        let before = given.tell(number, labels);
         // Who still had the number from before it was another's is nobody now.
         let stale =
             |local: &Local| local.who.as_ref().is_some_and(|(held, of)| *held == number && of != labels);
@@ -137,6 +137,9 @@ impl Cluster {
         }
         self.place_number(number);
         self.place_labels(labels);
+        if let Some(before) = before {
+            self.place_labels(&before);
+        }
     }
 
     /// A number stands for nothing any more. Pods of this node stay who they were, and want another number.
