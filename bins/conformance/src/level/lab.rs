@@ -14,7 +14,7 @@ use lab::name::LabName;
 use lab::paths::Paths;
 use lab::place::Place;
 use lab::probe::{self, Judgement as Said, Probe, Report, Target};
-use lab::state::{Sandbox, State};
+use lab::state::{Ipam, Sandbox, State};
 use lab::up::{Up, programs};
 use lab::{change, down, plan};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
@@ -81,7 +81,8 @@ impl Lab {
         if let Some(why) = Self::unavailable() {
             return Err(Error::Unavailable { level: LevelName::Lab, why });
         }
-        let up = Up { patience: PATIENCE, ..Up::new(name.clone(), nodes) };
+        // Cases may name the ranges that nodes are planned with.
+        let up = Up { patience: PATIENCE, ipam: Ipam::Kubernetes, ..Up::new(name.clone(), nodes) };
         let made = up.run(&Progress::new());
         let state =
             made.map_err(|source| Error::Lab { lab: name.to_string(), doing: "making it", source })?;
