@@ -18,6 +18,7 @@ pub mod endpoint;
 pub mod engine;
 pub mod flows;
 pub mod limits;
+mod memory;
 mod readable;
 pub mod server;
 pub mod source;
@@ -28,8 +29,8 @@ use std::fmt;
 use std::pin::pin;
 use std::time::Duration;
 
-use kubernetes::client::Connector;
 use anyhow::{Context, Result};
+use kubernetes::client::Connector;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -48,6 +49,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// # Errors
 /// When it cannot start, or something breaks that it cannot do without.
 pub async fn run(args: Args) -> Result<()> {
+    memory::keep_little();
     std::fs::create_dir_all(&args.state_dir)
         .with_context(|| format!("creating {}", args.state_dir.display()))?;
     let mut terminate = signal(SignalKind::terminate()).context("waiting for signals")?;
