@@ -51,7 +51,7 @@ pub struct Keys {
     #[arg(long, default_value_t = 200, value_name = "NUMBER")]
     pub k8s_client_burst: u32,
     /// Namespace of the Lease
-    #[arg(long, env = "CILIUM_K8S_NAMESPACE", default_value = "kube-system", value_name = "NAMESPACE")]
+    #[arg(long, env = "CILIUM_K8S_NAMESPACE", default_value = "default", value_name = "NAMESPACE")]
     pub k8s_namespace: String,
     /// How long others leave the leader's lease alone
     #[arg(long, default_value = "15s", value_parser = duration, value_name = "DURATION")]

@@ -29,7 +29,10 @@ pub async fn health(address: &str) -> Result<(SocketAddr, impl Future<Output = (
 /// # Errors
 ///
 /// When the address cannot be listened at.
-pub async fn metrics(address: &str, registry: Registry) -> Result<(SocketAddr, impl Future<Output = ()> + use<>)> {
+pub async fn metrics(
+    address: &str,
+    registry: Registry,
+) -> Result<(SocketAddr, impl Future<Output = ()> + use<>)> {
     let registry = Arc::new(registry);
     let answer = get(move || {
         let mut text = String::new();
@@ -56,19 +59,21 @@ async fn listen(address: &str, router: Router) -> Result<(SocketAddr, impl Futur
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpStream;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
 
     use super::*;
     use crate::metrics::Metrics;
 
-    async fn ask(address: SocketAddr, path: &str) -> String {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
+    async fn ask(address: SocketAddr, path: &'static str) -> String {
+        let blocking = move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        };
+        tokio::task::spawn_blocking(blocking).await.unwrap()
     }
 
     #[tokio::test]
