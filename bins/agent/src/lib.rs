@@ -13,17 +13,24 @@
 mod addresses;
 pub mod args;
 pub mod cluster;
+pub mod cni;
 pub mod endpoint;
 pub mod engine;
 pub mod flows;
 pub mod limits;
+mod memory;
 mod readable;
 pub mod server;
 pub mod source;
 mod state_file;
 pub mod tables;
 
+use std::fmt;
+use std::pin::pin;
+use std::time::Duration;
+
 use anyhow::{Context, Result};
+use kubernetes::client::Connector;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -32,34 +39,106 @@ use cluster::Numbering;
 use engine::Engine;
 use flows::FlowLog;
 use server::{Enforced, Server};
-use source::Manifests;
+use source::{Change, Kubernetes, KubernetesOptions, Manifests, Report};
+
+/// How long requests that came before the end may take.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Runs the agent until it is told to stop. What it enforces stays in force.
 ///
 /// # Errors
 /// When it cannot start, or something breaks that it cannot do without.
 pub async fn run(args: Args) -> Result<()> {
+    memory::keep_little();
     std::fs::create_dir_all(&args.state_dir)
         .with_context(|| format!("creating {}", args.state_dir.display()))?;
+    let mut terminate = signal(SignalKind::terminate()).context("waiting for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("waiting for signals")?;
+    if let Some((plugin, directory)) = args.plugin()? {
+        cni::install(&plugin, &directory)?;
+    }
+    let source = Source::new(&args).await?;
     let flows = FlowLog::default();
     let (publish, enforced) = Enforced::channel();
     let (changes, changed) = mpsc::channel(1024);
     let (calls, called) = mpsc::channel(64);
+    let (reports, reported) = mpsc::unbounded_channel();
+    let (publishable, to_publish) = mpsc::unbounded_channel();
 
-    // A directory has no use for what the node has to tell.
-    let (reports, _) = mpsc::unbounded_channel();
-
-    let engine = Engine::new(args.clone(), Numbering::Own, flows.clone(), publish, reports).await?;
+    let engine = Engine::new(args.clone(), source.numbering(), flows.clone(), publish, reports).await?;
     let listener = Server::listen(&args.socket)?;
-    let server = Server { calls, enforced, flows };
-    let mut terminate = signal(SignalKind::terminate()).context("waiting for signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("waiting for signals")?;
-    tracing::info!(node = args.node, socket = %args.socket.display(), "started");
+    let server = Server::new(calls, enforced, flows);
+    let answers = server.answers();
+    tracing::info!(node = args.node, socket = %args.socket.display(), source = %source, "started");
+    let mut serving = pin!(server.run(listener));
+    let mut engine = pin!(engine.run(changed, called));
     tokio::select! {
-        ended = engine.run(changed, called) => ended,
-        ended = server.run(listener) => ended,
-        ended = Manifests::new(&args.manifests, args.state_dir.join("policies")).run(changes) => ended,
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
+        ended = &mut engine => return ended,
+        ended = &mut serving => return ended,
+        ended = source.run(changes, to_publish) => return ended,
+        () = cni::keep(args.conflist(), reported, publishable) => return Ok(()),
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    // Nobody new is heard, and whoever is being answered gets the answer.
+    answers.refuse_new();
+    tokio::select! {
+        ended = &mut engine => ended,
+        ended = &mut serving => ended,
+        () = answers.all_given() => Ok(()),
+        () = tokio::time::sleep(GRACE) => Ok(()),
+    }
+}
+
+/// Where objects come from.
+enum Source {
+    Manifests(Manifests),
+    Kubernetes(Box<Kubernetes>, String),
+}
+
+impl Source {
+    async fn new(args: &Args) -> Result<Self> {
+        let last_valid = args.state_dir.join("policies");
+        if let Some(directory) = &args.manifests {
+            return Ok(Self::Manifests(Manifests::new(directory, last_valid)));
+        }
+        let connector = Connector::new(args.kubernetes.client()).await?;
+        let options = KubernetesOptions {
+            node: args.node.clone(),
+            ipam: args.kubernetes.ipam,
+            identities: args.kubernetes.identity_management_mode,
+            slices: args.kubernetes.enable_cilium_endpoint_slice,
+            last_valid,
+        };
+        let server = connector.url().to_string();
+        Ok(Self::Kubernetes(Box::new(Kubernetes::new(connector.client()?, options)?), server))
+    }
+
+    const fn numbering(&self) -> Numbering {
+        match self {
+            Self::Manifests(_) => Numbering::Own,
+            Self::Kubernetes(..) => Numbering::Given,
+        }
+    }
+
+    async fn run(
+        self,
+        changes: mpsc::Sender<Change>,
+        reports: mpsc::UnboundedReceiver<Report>,
+    ) -> Result<()> {
+        match self {
+            // A directory has no use for what the node has to tell.
+            Self::Manifests(manifests) => manifests.run(changes).await,
+            Self::Kubernetes(kubernetes, _) => kubernetes.run(changes, reports).await,
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Manifests(_) => f.write_str("manifests"),
+            Self::Kubernetes(_, server) => f.write_str(server),
+        }
     }
 }

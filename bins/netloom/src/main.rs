@@ -56,6 +56,8 @@ enum Command {
     Policy(policy::PolicyCommand),
     /// Run other people's policy cases, and compare who reaches whom.
     Conformance(conformance::cli::ConformanceArgs),
+    /// Run a small Kubernetes API server in memory.
+    Apiserver(apiserver::cli::ApiserverArgs),
     /// Measure.
     Bench(benches::cli::BenchArgs),
     /// The daemon of a lab, started by `netloom lab up`.
@@ -84,6 +86,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Status { socket, output } => agent::status(&socket, output)?,
         Command::Flows { socket, follow, last, output } => agent::flows(&socket, follow, last, output)?,
         Command::Conformance(args) => return conformance::cli::run_cli(&args),
+        Command::Apiserver(args) => apiserver::cli::run(&args)?,
         Command::Bench(args) => benches::cli::run(&args)?,
         Command::LabDaemon { name } => {
             lab::detach::detach()?;

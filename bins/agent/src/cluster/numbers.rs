@@ -130,9 +130,8 @@ impl Given {
         if self.numbers.get(&labels) == Some(&number) {
             // Only where there are duplicates there is another one to be found.
             let any_duplicate = self.labels.len() >= self.numbers.len();
-            let other = any_duplicate
-                .then(|| self.labels.iter().find(|(_, other)| **other == labels).map(|(number, _)| *number));
-            match other.flatten() {
+            let same = self.labels.iter().filter(|(_, other)| any_duplicate && **other == labels);
+            match same.map(|(number, _)| *number).min() {
                 Some(other) => self.numbers.insert(labels.clone(), other),
                 None => self.numbers.remove(&labels),
             };

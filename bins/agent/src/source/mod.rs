@@ -4,6 +4,7 @@
 //! sends every object that there is, then [`Change::Observed`], then what changes. What the node has to tell the
 //! cluster goes the other way, as [`Report`]s.
 
+mod kubernetes;
 mod last_valid;
 mod manifests;
 mod report;
@@ -15,6 +16,7 @@ use api::PodRef;
 use policy::LabelSet;
 use policy::manifest::{Object, ObjectKey, Rejected};
 
+pub use kubernetes::{IdentityManagement, Ipam, Kubernetes, Options as KubernetesOptions};
 pub use manifests::Manifests;
 pub use report::{Published, Report};
 

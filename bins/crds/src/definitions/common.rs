@@ -2,20 +2,15 @@
 
 use super::schema::{Schema, integer, list, map, object, one_of, string};
 
-/// A label selector as policies have it: values are label values.
+/// A label selector whose values are label values. Whoever applies it owns all of it.
 pub(super) fn selector() -> Schema {
     let value = string().max_length(63).pattern("^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$");
     label_selector(value, one_of(&["In", "NotIn", "Exists", "DoesNotExist"]))
 }
 
-/// The same as other kinds have it: whoever applies it owns all of it.
-pub(super) fn atomic_selector() -> Schema {
-    selector().atomic_object()
-}
-
 /// A label selector of Kubernetes' own type, which checks neither operators nor values.
 pub(super) fn plain_selector() -> Schema {
-    label_selector(string(), string()).atomic_object()
+    label_selector(string(), string())
 }
 
 fn label_selector(value: Schema, operator: Schema) -> Schema {
@@ -29,6 +24,7 @@ fn label_selector(value: Schema, operator: Schema) -> Schema {
         ("matchExpressions", list(requirement).atomic().about("Requirements; all must hold.")),
         ("matchLabels", map(value).about("Labels with their values; all must be there.")),
     ])
+    .atomic_object()
 }
 
 /// A condition of Kubernetes, with all its rules.

@@ -1,20 +1,27 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use serde_json::Value;
 
-use super::common::atomic_selector;
+use super::common::selector;
 use super::kind::{Column, Kind, POLICY, Version, version};
 use super::schema::{Schema, cidr, list, object, string};
 
 /// CiliumEgressGatewayPolicy.
 pub(super) fn egress_gateway_policy() -> CustomResourceDefinition {
     let pods = object([
-        ("namespaceSelector", atomic_selector().about("Their namespaces, by labels.")),
-        ("nodeSelector", atomic_selector().about("Their nodes, by labels.")),
-        ("podSelector", atomic_selector().about("They themselves, by labels.")),
+        ("namespaceSelector", selector().about("Their namespaces, by labels.")),
+        ("nodeSelector", selector().about("Their nodes, by labels.")),
+        ("podSelector", selector().about("They themselves, by labels.")),
     ]);
     let spec = object([
         ("destinationCIDRs", list(cidr()).about("The destinations.")),
         ("egressGateway", gateway().about("The node that the traffic leaves by.")),
-        ("egressGateways", list(gateway()).max_items(64).about("Several such nodes, in place of the one.")),
+        (
+            "egressGateways",
+            list(gateway())
+                .max_items(64)
+                .by_default(Vec::<Value>::new())
+                .about("Several such nodes, in place of the one."),
+        ),
         ("excludedCIDRs", list(cidr()).about("Destinations that are left out.")),
         ("selectors", list(pods).about("The pods.")),
     ])
@@ -42,7 +49,7 @@ fn gateway() -> Schema {
     object([
         ("egressIP", address),
         ("interface", string().about("The interface whose first address is the source address.")),
-        ("nodeSelector", atomic_selector().about("The node, by labels.")),
+        ("nodeSelector", selector().about("The node, by labels.")),
     ])
     .required(&["nodeSelector"])
 }

@@ -1,6 +1,6 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
-use super::common::atomic_selector;
+use super::common::selector;
 use super::kind::{CILIUM, Column, Kind, Version, version};
 use super::schema::{Schema, anything, integer, list, object, string};
 
@@ -47,7 +47,7 @@ fn schema() -> Schema {
     .required(&["name"]);
     let spec = object([
         ("backendServices", list(backend).about("Services whose endpoints Envoy is told.")),
-        ("nodeSelector", atomic_selector().about("The nodes, by labels; all by default.")),
+        ("nodeSelector", selector().about("The nodes, by labels; all by default.")),
         ("resources", list(anything()).about("Envoy's resources, as it defines them.")),
         ("services", list(service).about("Services whose traffic goes to a listener.")),
     ])

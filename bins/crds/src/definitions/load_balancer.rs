@@ -1,6 +1,6 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
-use super::common::{atomic_selector, conditions};
+use super::common::{conditions, selector};
 use super::kind::{CILIUM, Column, Kind, Version, version};
 use super::schema::{boolean, cidr, list, object, one_of, string};
 
@@ -19,7 +19,7 @@ pub(super) fn ip_pool() -> CustomResourceDefinition {
         ),
         ("blocks", list(block).about("What it consists of.")),
         ("disabled", boolean().by_default(false).about("Whether it gives no more addresses.")),
-        ("serviceSelector", atomic_selector().about("The Services it is for; all by default.")),
+        ("serviceSelector", selector().about("The Services it is for; all by default.")),
     ]);
     let schema = object([("spec", spec.about("The pool.")), ("status", conditions().about("How it is."))])
         .required(&["metadata", "spec"])
@@ -57,8 +57,8 @@ pub(super) fn l2_announcement_policy() -> CustomResourceDefinition {
         ("externalIPs", boolean().about("Whether external addresses of Services are announced.")),
         ("interfaces", list(string()).about("Regular expressions for the interfaces; all by default.")),
         ("loadBalancerIPs", boolean().about("Whether load balancer addresses of Services are announced.")),
-        ("nodeSelector", atomic_selector().about("The nodes that announce; all by default.")),
-        ("serviceSelector", atomic_selector().about("The Services; all by default.")),
+        ("nodeSelector", selector().about("The nodes that announce; all by default.")),
+        ("serviceSelector", selector().about("The Services; all by default.")),
     ]);
     let schema = object([("spec", spec.about("What, where.")), ("status", conditions().about("How it is."))])
         .required(&["metadata"])

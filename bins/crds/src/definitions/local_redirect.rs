@@ -1,6 +1,6 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
-use super::common::{atomic_selector, ip};
+use super::common::{ip, selector};
 use super::kind::{Column, Kind, POLICY, Version, version};
 use super::schema::{Schema, boolean, list, object, one_of, string};
 
@@ -21,7 +21,7 @@ pub(super) fn local_redirect_policy() -> CustomResourceDefinition {
     .exactly_one(&["addressMatcher", "serviceMatcher"])
     .immutable("redirectFrontend");
     let backend = object([
-        ("localEndpointSelector", atomic_selector().about("Pods of the same node, by labels.")),
+        ("localEndpointSelector", selector().about("Pods of the same node, by labels.")),
         ("toPorts", ports("Their ports.")),
     ])
     .required(&["localEndpointSelector", "toPorts"])

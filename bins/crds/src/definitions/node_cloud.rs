@@ -58,9 +58,10 @@ pub(super) fn azure_spec() -> Schema {
 
 /// `status.azure`.
 pub(super) fn azure_status() -> Schema {
-    let address = object([("ip", string()), ("state", string())]);
+    let address = object([("ip", string()), ("state", string()), ("subnet", string())]);
     let interface = object([
         ("addresses", list(address)),
+        ("cidr", cidr()),
         ("gateway", string()),
         ("id", string()),
         ("ip", string()),
@@ -69,8 +70,7 @@ pub(super) fn azure_status() -> Schema {
         ("security-group", string()),
         ("state", string()),
         ("subnet", object([("cidr", cidr()), ("id", string())])),
-    ])
-    .required(&["gateway"]);
+    ]);
     object([("interfaces", list(interface).about("The interfaces."))]).about("The node's interfaces (Azure).")
 }
 

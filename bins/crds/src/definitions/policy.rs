@@ -71,7 +71,7 @@ fn status() -> Schema {
         ("ok", boolean().about("Whether it was read.")),
     ]);
     object([
-        ("conditions", list(condition).about("Whether it is valid.")),
+        ("conditions", list(condition).keyed("type").about("Whether it is valid.")),
         ("derivativePolicies", map(node).about("Policies that were made from this one.")),
     ])
     .about("What became of it.")

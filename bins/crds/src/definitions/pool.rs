@@ -1,6 +1,6 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
-use super::common::atomic_selector;
+use super::common::selector;
 use super::kind::{CILIUM, Kind, version};
 use super::schema::{Schema, boolean, cidr, integer, list, object};
 
@@ -17,8 +17,8 @@ pub(super) fn pod_ip_pool() -> CustomResourceDefinition {
         ("allowLastIP", end("allowLastIP", "last")),
         ("ipv4", family(32).about("IPv4 CIDRs.")),
         ("ipv6", family(128).about("IPv6 CIDRs.")),
-        ("namespaceSelector", atomic_selector().about("The namespaces of pods that use it without asking.")),
-        ("podSelector", atomic_selector().about("The pods that use it without asking.")),
+        ("namespaceSelector", selector().about("The namespaces of pods that use it without asking.")),
+        ("podSelector", selector().about("The pods that use it without asking.")),
     ]);
     let schema = object([("spec", spec.about("The pool."))])
         .required(&["spec"])

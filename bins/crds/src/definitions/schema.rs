@@ -164,6 +164,12 @@ impl Schema {
         self
     }
 
+    /// No item comes twice, and server-side apply merges the lists of several appliers.
+    pub(super) fn set(mut self) -> Self {
+        self.0.x_kubernetes_list_type = Some("set".to_owned());
+        self
+    }
+
     /// Server-side apply merges the list's items by this field.
     pub(super) fn keyed(mut self, field: &str) -> Self {
         self.0.x_kubernetes_list_type = Some("map".to_owned());

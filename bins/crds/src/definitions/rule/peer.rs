@@ -11,12 +11,13 @@ pub(super) enum Direction {
 }
 
 /// Groups of peers that have a name.
-const ENTITIES: [&str; 13] = [
+const ENTITIES: [&str; 14] = [
     "all",
     "world",
     "world-ipv4",
     "world-ipv6",
     "cluster",
+    "cluster-mesh",
     "host",
     "init",
     "ingress",

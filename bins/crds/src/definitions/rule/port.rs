@@ -51,7 +51,10 @@ pub(super) fn ports() -> Schema {
         ("originatingTLS", layer7::tls("TLS from the proxy to the server.")),
         ("ports", list(port()).max_items(40).about("Ports; one of them must match. None is every port.")),
         ("rules", layer7::rules()),
-        ("serverNames", list(layer7::server_name()).min_items(1).about("Names that TLS clients ask for.")),
+        (
+            "serverNames",
+            list(layer7::server_name()).min_items(1).set().about("Names that TLS clients ask for."),
+        ),
         ("terminatingTLS", layer7::tls("TLS from the client to the proxy.")),
     ]);
     list(rule).about("Ports, and what is asked of the traffic to them.")

@@ -1,0 +1,106 @@
+//! What names may look like.
+
+use std::fmt::Write;
+
+use super::Resource;
+
+const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+
+fn is_label(text: &str) -> bool {
+    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    let edge = |c: Option<&u8>| c.is_some_and(|c| *c != b'-');
+    let bytes = text.as_bytes();
+    bytes.iter().all(|c| inner(*c)) && edge(bytes.first()) && edge(bytes.last())
+}
+
+fn is_subdomain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
+/// Whether a text is a DNS label.
+pub(crate) fn label(text: &str) -> Option<&'static str> {
+    (text.len() > 63 || !is_label(text)).then_some(LABEL)
+}
+
+/// Whether a text is a DNS subdomain.
+pub(crate) fn subdomain(text: &str) -> Option<&'static str> {
+    (!is_subdomain(text)).then_some(SUBDOMAIN)
+}
+
+/// What is wrong with an object's name, if anything.
+pub(crate) fn object_name(resource: &Resource, name: &str) -> Option<&'static str> {
+    match (&*resource.group, &*resource.plural) {
+        ("", "namespaces") => label(name),
+        ("", "services") => {
+            let good = name.len() <= 63 && is_label(name) && name.starts_with(|c: char| c.is_ascii_lowercase());
+            (!good).then_some(LABEL_1035)
+        }
+        // Anything that can stand in a path.
+        ("rbac.authorization.k8s.io", _) => {
+            let bad = name == "." || name == ".." || name.contains(['/', '%']);
+            bad.then_some("may not be '.' or '..', nor contain '/' or '%'")
+        }
+        _ => subdomain(name),
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let edge = |c: Option<&u8>| c.is_some_and(u8::is_ascii_alphanumeric);
+    text.len() <= 63
+        && bytes.iter().all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(c))
+        && edge(bytes.first())
+        && edge(bytes.last())
+}
+
+/// What is wrong with the key of a label or annotation.
+pub(crate) fn qualified_name(key: &str) -> Option<&'static str> {
+    match key.rsplit_once('/') {
+        None => (!is_word(key)).then_some(QUALIFIED),
+        Some((prefix, name)) => (!is_word(name) || !is_subdomain(prefix)).then_some(QUALIFIED),
+    }
+}
+
+/// What is wrong with the value of a label.
+pub(crate) fn label_value(value: &str) -> Option<&'static str> {
+    (!value.is_empty() && !is_word(value)).then_some(VALUE)
+}
+
+/// A name that begins as wanted and ends in five random characters.
+pub(crate) fn generated(prefix: &str) -> String {
+    // No vowels, so that no words come out.
+    const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+    let mut name: String = prefix.chars().take(58).collect();
+    for byte in uuid::Uuid::new_v4().as_bytes().iter().take(5) {
+        let _ = write!(name, "{}", char::from(LETTERS[usize::from(*byte) % LETTERS.len()]));
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        assert!(subdomain("a.b-c.1").is_none());
+        for bad in ["", "A", "a..b", "-a", "a-", "a_b", "a."] {
+            assert!(subdomain(bad).is_some(), "{bad}");
+        }
+        assert!(label("a-1").is_none());
+        assert!(label("a.b").is_some());
+        assert!(qualified_name("k8s.io/App_1").is_none());
+        for bad in ["", "/a", "a/", "A_/b", "a b", "a/b/c d"] {
+            assert!(qualified_name(bad).is_some(), "{bad}");
+        }
+        assert!(label_value("").is_none());
+        assert!(label_value("-").is_some());
+        let name = generated("web-");
+        assert!(name.starts_with("web-") && name.len() == 9 && subdomain(&name).is_none());
+        assert_ne!(name, generated("web-"));
+    }
+}
