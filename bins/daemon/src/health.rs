@@ -34,14 +34,14 @@ pub struct Health {
 struct Part {
     #[serde(skip)]
     vital: bool,
-    state: State_,
+    state: Stage,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum State_ {
+enum Stage {
     Starting,
     Ok,
     Failing,
@@ -70,7 +70,7 @@ impl Health {
 
     /// Names a part that has to begin before the program is ready.
     pub fn expect(&self, name: impl Into<Cow<'static, str>>) {
-        let part = Part { vital: false, state: State_::Starting, reason: None };
+        let part = Part { vital: false, state: Stage::Starting, reason: None };
         self.parts.write().unwrap_or_else(PoisonError::into_inner).entry(name.into()).or_insert(part);
     }
 
@@ -87,16 +87,16 @@ impl Health {
     pub fn set<E: ToString>(&self, name: impl Into<Cow<'static, str>>, state: Result<(), E>) {
         let name = name.into();
         let (state, reason) = match state {
-            Ok(()) => (State_::Ok, None),
-            Err(reason) => (State_::Failing, Some(reason.to_string())),
+            Ok(()) => (Stage::Ok, None),
+            Err(reason) => (Stage::Failing, Some(reason.to_string())),
         };
         let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
         let part =
-            parts.entry(name.clone()).or_insert(Part { vital: false, state: State_::Starting, reason: None });
+            parts.entry(name.clone()).or_insert(Part { vital: false, state: Stage::Starting, reason: None });
         if part.state != state {
             match &reason {
                 Some(reason) => tracing::warn!(component = %name, %reason, "failing"),
-                None if part.state == State_::Failing => tracing::info!(component = %name, "well again"),
+                None if part.state == Stage::Failing => tracing::info!(component = %name, "well again"),
                 None => tracing::debug!(component = %name, "has begun"),
             }
         }
@@ -118,26 +118,28 @@ impl Health {
     #[must_use]
     pub fn failing(&self) -> Vec<(String, String)> {
         let parts = self.parts.read().unwrap_or_else(PoisonError::into_inner);
-        let failing = parts.iter().filter(|(_, part)| part.state == State_::Failing);
+        let failing = parts.iter().filter(|(_, part)| part.state == Stage::Failing);
         failing.map(|(name, part)| (name.to_string(), part.reason.clone().unwrap_or_default())).collect()
     }
 
     fn passes(&self, probe: Probe, with_kubernetes: bool) -> bool {
         let parts = self.parts.read().unwrap_or_else(PoisonError::into_inner);
         parts.iter().all(|(name, part)| match (part.state, probe) {
-            (State_::Ok, _) => true,
+            (Stage::Ok, _) => true,
             _ if name == KUBERNETES && !with_kubernetes => true,
-            (State_::Starting, Probe::Readiness) => false,
-            (State_::Starting, Probe::Health | Probe::Liveness) => true,
-            (State_::Failing, Probe::Liveness) => !part.vital,
-            (State_::Failing, Probe::Health | Probe::Readiness) => false,
+            (Stage::Starting, Probe::Readiness) => false,
+            (Stage::Starting, Probe::Health | Probe::Liveness) => true,
+            (Stage::Failing, Probe::Liveness) => !part.vital,
+            (Stage::Failing, Probe::Health | Probe::Readiness) => false,
         })
     }
 
     /// The paths above.
     pub fn router(&self) -> Router {
         let probe = |probe| {
-            get(move |State(health): State<Self>, headers: HeaderMap| async move { health.answer(probe, &headers) })
+            get(move |State(health): State<Self>, headers: HeaderMap| async move {
+                health.answer(probe, &headers)
+            })
         };
         Router::new()
             .route("/healthz", probe(Probe::Health))

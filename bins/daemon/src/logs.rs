@@ -120,7 +120,8 @@ mod tests {
     use super::*;
 
     fn of(options: &str) -> Result<(Level, Format), BadLogOption> {
-        let log_opt = options.split(',').filter(|o| !o.is_empty()).map(str::parse).collect::<Result<_, _>>()?;
+        let log_opt =
+            options.split(',').filter(|o| !o.is_empty()).map(str::parse).collect::<Result<_, _>>()?;
         let args = LogArgs { debug: false, log_opt };
         Ok((args.level(), args.format()))
     }

@@ -30,6 +30,9 @@ pub fn arguments(command: &Command, sources: &Sources) -> Result<Arguments, Conf
     let mut extra = Vec::new();
     for (key, value, origin) in found(sources)? {
         let Some(arg) = known.get(&key) else {
+            if is_service(&origin) {
+                continue;
+            }
             let of_cilium = elsewhere::is_cilium(&key);
             unknown.entry(key.clone()).or_insert(Unknown { key, origin, of_cilium });
             continue;
@@ -72,6 +75,13 @@ fn found(sources: &Sources) -> Result<Vec<(String, String, Origin)>, ConfigError
         found.extend(files.into_iter().map(|(key, path, value)| (key, value, Origin::File { path })));
     }
     Ok(found)
+}
+
+/// Whether it is a variable that a kubelet made of a Service whose name begins as our keys do.
+fn is_service(origin: &Origin) -> bool {
+    let Origin::Environment { name } = origin else { return false };
+    ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT", "_ADDR", "_PROTO"].iter().any(|end| name.ends_with(end))
+        || ["_SERVICE_PORT_", "_TCP", "_UDP"].iter().any(|part| name.contains(part))
 }
 
 /// The flags as they were given, with `--flag=true` and `--flag=false` for flags that take no value.
@@ -184,7 +194,11 @@ mod tests {
         sources
     }
 
-    fn read(files: &[(&str, &str)], environment: &[(&str, &str)], flags: &[&str]) -> Result<Parsed<Args>, String> {
+    fn read(
+        files: &[(&str, &str)],
+        environment: &[(&str, &str)],
+        flags: &[&str],
+    ) -> Result<Parsed<Args>, String> {
         let files = Files::with(files);
         let parsed = parse(&sources(&files, environment, flags));
         let dir = files.0.path().display().to_string();
@@ -222,7 +236,10 @@ mod tests {
         }
         assert_eq!(of("false", &["--enable-ipv6", "--enable-ipv4"]), Ok((true, true)));
         assert_eq!(of("true", &["--enable-ipv6=false", "--enable-ipv4=false"]), Ok((false, false)));
-        assert_eq!(of("yes", &[]), Err(r#"enable-ipv4 in DIR/enable-ipv4: "yes" is neither true nor false"#.to_owned()));
+        assert_eq!(
+            of("yes", &[]),
+            Err(r#"enable-ipv4 in DIR/enable-ipv4: "yes" is neither true nor false"#.to_owned())
+        );
     }
 
     #[test]
@@ -230,7 +247,10 @@ mod tests {
         let file = read(&[("count", "many")], &[], &[]).expect_err("no number");
         assert!(file.starts_with("count in DIR/count: invalid value 'many'"), "{file}");
         let variable = read(&[("count", "many")], &[("CILIUM_COUNT", "300")], &[]).expect_err("too much");
-        assert!(variable.starts_with("count in the environment (CILIUM_COUNT): invalid value '300'"), "{variable}");
+        assert!(
+            variable.starts_with("count in the environment (CILIUM_COUNT): invalid value '300'"),
+            "{variable}"
+        );
         let flag = read(&[], &[], &["--count=x"]).expect_err("no number");
         assert!(flag.contains("--count <COUNT>"), "{flag}");
         let missing = parse::<Args>(&Sources { directory: Some("/nowhere".into()), ..Sources::default() });
@@ -240,7 +260,10 @@ mod tests {
     #[test]
     fn keys_that_nobody_knows_are_told() {
         let files = [("cluster-id", "0"), ("enable-ipv44", "true")];
-        let unknown = read(&files, &[("CILIUM_CUONT", "1")], &[]).expect("arguments").unknown;
+        let service =
+            [("CILIUM_AGENT_SERVICE_HOST", "10.0.0.1"), ("CILIUM_AGENT_PORT_80_TCP", "tcp://10.0.0.1:80")];
+        let environment: Vec<_> = service.into_iter().chain([("CILIUM_CUONT", "1")]).collect();
+        let unknown = read(&files, &environment, &[]).expect("arguments").unknown;
         let told: Vec<_> = unknown.iter().map(|one| (one.key.as_str(), one.of_cilium)).collect();
         assert_eq!(told, [("cluster-id", true), ("cuont", false), ("enable-ipv44", false)]);
         assert_eq!(unknown[1].origin.to_string(), "in the environment (CILIUM_CUONT)");

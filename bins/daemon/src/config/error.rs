@@ -57,7 +57,8 @@ impl ConfigError {
             Some(origin) => {
                 let text = error.render().to_string();
                 // The rest is how flags are used, and this was none.
-                let message = text.trim_start_matches("error: ").lines().next().unwrap_or_default().to_owned();
+                let message =
+                    text.trim_start_matches("error: ").lines().next().unwrap_or_default().to_owned();
                 Self::Value { key: key.to_owned(), origin: origin.clone(), message }
             }
         }

@@ -44,11 +44,8 @@ impl Sources {
     /// `CILIUM_CONFIG_DIR` names.
     #[must_use]
     pub fn of_process() -> Self {
-        let mut sources = Self {
-            directory: None,
-            environment: env::vars_os().collect(),
-            flags: env::args_os().collect(),
-        };
+        let mut sources =
+            Self { directory: None, environment: env::vars_os().collect(), flags: env::args_os().collect() };
         sources.directory = sources.config_dir();
         sources
     }

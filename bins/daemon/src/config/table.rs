@@ -12,10 +12,20 @@ pub fn table(command: &Command) -> String {
     for arg in keys {
         let help = arg.get_long_help().or(arg.get_help()).map(ToString::to_string).unwrap_or_default();
         let help = help.replace('\n', " ").replace('|', "\\|");
-        let values: Vec<_> = arg.get_possible_values().iter().map(|value| format!("`{}`", value.get_name())).collect();
-        let values = if values.is_empty() || is_switch(arg) { String::new() } else { format!(" ({})", values.join(", ")) };
+        let values: Vec<_> =
+            arg.get_possible_values().iter().map(|value| format!("`{}`", value.get_name())).collect();
+        let values = if values.is_empty() || is_switch(arg) {
+            String::new()
+        } else {
+            format!(" ({})", values.join(", "))
+        };
         // Writing to a string does not fail.
-        let _ = writeln!(text, "| `{}` | {} | {help}{values} |", arg.get_long().unwrap_or_default(), default(arg));
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {help}{values} |",
+            arg.get_long().unwrap_or_default(),
+            default(arg)
+        );
     }
     text
 }
@@ -29,7 +39,8 @@ fn is_key(arg: &Arg) -> bool {
 }
 
 fn is_switch(arg: &Arg) -> bool {
-    arg.get_action().takes_values() && arg.get_possible_values().iter().all(|value| ["true", "false"].contains(&value.get_name()))
+    arg.get_action().takes_values()
+        && arg.get_possible_values().iter().all(|value| ["true", "false"].contains(&value.get_name()))
         || !arg.get_action().takes_values()
 }
 
@@ -54,7 +65,6 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    #[expect(dead_code, reason = "only its description is looked at")]
     struct Args {
         /// How many | of what
         #[arg(long, default_value_t = 3)]
