@@ -32,7 +32,7 @@ struct Arguments {
 fn main() -> ExitCode {
     let parsed = match config::parse::<Arguments>(&Sources::of_process()) {
         Ok(parsed) => parsed,
-        Err(error) => error.exit(),
+        Err(error) => error.exit("netloom-operator"),
     };
     if let Err(error) = parsed.arguments.logs.init() {
         eprintln!("{error}");

@@ -197,8 +197,8 @@ impl Keys {
                 (self.enable_ipv6, "ipv6", &self.cluster_pool_ipv6_cidr, self.cluster_pool_ipv6_mask_size),
             ];
             for (_, family, cidrs, size) in families.into_iter().filter(|(enabled, ..)| *enabled) {
-                let pool =
-                    ClusterPool::new(&cidrs.0, size).with_context(|| format!("cluster-pool-{family}-cidr"))?;
+                let pool = ClusterPool::new(&cidrs.0, size)
+                    .with_context(|| format!("cluster-pool-{family}-cidr"))?;
                 if pool.family().to_string().to_lowercase() != family {
                     bail!("cluster-pool-{family}-cidr: {} ranges", pool.family());
                 }

@@ -45,6 +45,7 @@ pub async fn run(
     keys: &Keys,
     identity: String,
     metrics: &Metrics,
+    health: &Health,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
     let options = Arc::new(keys.options()?);

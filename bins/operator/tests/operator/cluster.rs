@@ -1,18 +1,18 @@
 //! A cluster to try the operator on: an API server, operators as processes, and objects as JSON.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use envtest::Server;
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::Client;
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
     PostParams,
 };
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -22,8 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(45);
 pub(crate) const LEASE: &str = "cilium-operator-resource-lock";
 
 pub(crate) struct Cluster {
-    pub(crate) server: Server,
-    pub(crate) client: Client,
+    /// What to call the server in messages.
+    name: String,
+    kubeconfig: PathBuf,
+    client: Client,
     dir: tempfile::TempDir,
     started: usize,
 }
@@ -35,10 +37,16 @@ pub(crate) struct Operator {
 }
 
 impl Cluster {
-    pub(crate) async fn new(server: Server) -> Result<Self> {
-        let client = server.client().await?;
-        let dir = tempfile::tempdir()?;
-        Ok(Self { server, client, dir, started: 0 })
+    pub(crate) async fn new(name: &str, kubeconfig: &Path) -> Result<Self> {
+        let file = Kubeconfig::read_from(kubeconfig)?;
+        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
+        Ok(Self {
+            name: name.to_owned(),
+            kubeconfig: kubeconfig.to_owned(),
+            client: Client::try_from(config)?,
+            dir: tempfile::tempdir()?,
+            started: 0,
+        })
     }
 
     /// An operator with short times, and what a test asks for besides.
@@ -48,7 +56,7 @@ impl Cluster {
         let file = File::create(&log)?;
         let child = Command::new(env!("CARGO_BIN_EXE_netloom-operator"))
             .arg("--k8s-kubeconfig-path")
-            .arg(self.server.kubeconfig())
+            .arg(&self.kubeconfig)
             .args(["--operator-api-serve-addr=127.0.0.1:0", "--operator-prometheus-serve-addr=127.0.0.1:0"])
             .args(["--leader-election-lease-duration=4s", "--leader-election-renew-deadline=3s"])
             .args(["--leader-election-retry-period=500ms", "--cluster-pool-ipv4-cidr=10.44.0.0/22"])
@@ -146,7 +154,7 @@ impl Cluster {
                 return Ok(object);
             }
             if Instant::now() > end {
-                bail!("{}: {kind} {name} never became right: {object:#}", self.server.name());
+                bail!("{}: {kind} {name} never became right: {object:#}", self.name);
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -161,7 +169,7 @@ impl Cluster {
                 return Ok(objects);
             }
             if Instant::now() > end {
-                bail!("{}: {kind} never became right: {objects:#?}", self.server.name());
+                bail!("{}: {kind} never became right: {objects:#?}", self.name);
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -178,7 +186,7 @@ impl Cluster {
                 return Ok(holder);
             }
             if Instant::now() > end {
-                bail!("{}: nobody leads but {holder:?}", self.server.name());
+                bail!("{}: nobody leads but {holder:?}", self.name);
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
