@@ -7,13 +7,13 @@ mod objects;
 mod pods;
 mod watching;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::LocalBoxFuture;
 pub(crate) use objects::config_map;
 
 use crate::target::Target;
 
 /// A case.
-pub(crate) type Case = for<'a> fn(&'a Target) -> BoxFuture<'a, ()>;
+pub(crate) type Case = for<'a> fn(&'a Target) -> LocalBoxFuture<'a, ()>;
 
 macro_rules! cases {
     ($($module:ident :: $name:ident),* $(,)?) => {
