@@ -220,7 +220,7 @@ impl Cluster {
         pod.metadata.uid.context("uid")
     }
 
-    /// What an agent publishes of a pod.
+    /// What an agent publishes of a pod, in one piece: one whose pod is gone may be collected at once.
     pub(crate) async fn endpoint(&self, name: &str, pod_uid: &str, identity: u32) -> Result<()> {
         self.create(json!({
             "apiVersion": "cilium.io/v2", "kind": "CiliumEndpoint",
@@ -228,15 +228,14 @@ impl Cluster {
                 "name": name, "namespace": "default",
                 "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": name, "uid": pod_uid}],
             },
+            "status": {
+                "id": 7,
+                "identity": {"id": identity, "labels": ["k8s:app=x"]},
+                "networking": {"addressing": [{"ipv4": "10.44.0.9"}], "node": "192.0.2.1"},
+                "state": "ready",
+            },
         }))
         .await?;
-        let status = json!({"status": {
-            "id": 7,
-            "identity": {"id": identity, "labels": ["k8s:app=x"]},
-            "networking": {"addressing": [{"ipv4": "10.44.0.9"}], "node": "192.0.2.1"},
-            "state": "ready",
-        }});
-        self.patch("CiliumEndpoint", Some("default"), name, status).await?;
         Ok(())
     }
 
