@@ -171,10 +171,7 @@ impl Kubernetes {
                 }
                 Some(told) = self.watches.next(), if self.outbox.len() < WAITING => self.take(told),
                 () = sleep_until(self.wake) => self.stirred = true,
-                _ = patience.tick(), if !self.picture.is_complete() => {
-                    let missing: Vec<&str> = self.picture.missing().map(Kind::name).collect();
-                    tracing::warn!(kinds = missing.join(", "), "waiting for the API to tell of these");
-                }
+                _ = patience.tick(), if !self.picture.is_complete() => self.complain(),
                 () = changes.closed() => return Ok(()),
             }
         }
@@ -211,6 +208,15 @@ impl Kubernetes {
             }
             self.outbox.push_back(Change::Observed(self.observed));
         }
+    }
+
+    /// Says what the start waits for.
+    fn complain(&self) {
+        if self.picture.nodes.own.is_none() {
+            tracing::warn!(node = self.node, "waiting for the API to have this Node");
+        }
+        let missing: Vec<&str> = self.picture.missing().map(Kind::name).collect();
+        tracing::warn!(kinds = missing.join(", "), "waiting for the API to tell of these");
     }
 
     /// Which endpoints are this node's is told by its addresses: those come first.
