@@ -245,7 +245,11 @@ where
         // Without an answer the watch fails as well, and the doubt comes back.
         if let Some(now) = (self.ask)().await {
             if now < self.newest {
-                tracing::warn!(now, newest = self.newest, "the API server is behind what it told: listed again");
+                tracing::warn!(
+                    now,
+                    newest = self.newest,
+                    "the API server is behind what it told: listed again"
+                );
                 self.source = (self.start)();
                 self.newest = 0;
             } else {
@@ -456,7 +460,14 @@ mod tests {
     async fn a_server_that_lost_its_data_is_listed_again() {
         use watcher::Event::{Apply, Init, InitApply, InitDone};
         let broken = || Err(Error::NoResourceVersion);
-        let first = vec![Ok(Init), Ok(InitApply(object("x"))), Ok(InitDone), broken(), Ok(Apply(object("y"))), broken()];
+        let first = vec![
+            Ok(Init),
+            Ok(InitApply(object("x"))),
+            Ok(InitDone),
+            broken(),
+            Ok(Apply(object("y"))),
+            broken(),
+        ];
         let second = vec![Ok(Init), Ok(InitApply(object("y"))), Ok(InitDone)];
         // At 7 when it was listed, at 8 after the first failure; after the second it counts anew.
         let told = told_by(vec![first, second], vec![7, 8, 3], 8).await;

@@ -120,11 +120,14 @@ fn in_namespace<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
     netns
         .run_in(|| {
             // Its threads are of this namespace too. What the test waits for without sleeping, they go on with.
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
                 let net = Net::current().unwrap();
                 net.set_up(net.link("lo").await.unwrap().index).await.unwrap();
-                net.create_veth(&VethEnd::named("eth0").up(), &VethEnd::named("wire").up(), 1500).await.unwrap();
+                net.create_veth(&VethEnd::named("eth0").up(), &VethEnd::named("wire").up(), 1500)
+                    .await
+                    .unwrap();
                 let uplink = net.link("eth0").await.unwrap().index;
                 let address = format!("{ADDRESS}/24").parse().unwrap();
                 net.add_address(&Address::new(uplink, address)).await.unwrap();
@@ -159,7 +162,11 @@ async fn lifetime() {
     // Started before the API has anything that it needs.
     node.start();
     eventually("the agent answers", || async { node.status() }).await;
-    assert_eq!(names(&node.path("net.d")), ["10-other.conflist"], "nothing is promised before it can be kept");
+    assert_eq!(
+        names(&node.path("net.d")),
+        ["10-other.conflist"],
+        "nothing is promised before it can be kept"
+    );
     furnish(&client).await;
     node.ready().await;
     eventually("the configuration is written", || async {
@@ -186,6 +193,20 @@ async fn lifetime() {
         (endpoint["status"]["policy"]["ingress"]["enforcing"] == json!(true)).then_some(())
     })
     .await;
+
+    assert_eq!(http("127.0.0.1:9879", "/readyz").await.0, 200);
+    let (code, metrics) = http("127.0.0.1:9962", "/metrics").await;
+    assert_eq!(code, 200);
+    for line in [
+        "cilium_endpoint_state{endpoint_state=\"ready\"} 1",
+        "cilium_policy 1",
+        "cilium_ip_addresses{family=\"ipv4\"} 1",
+        "cilium_kubernetes_events_total{scope=\"Pod\",action=\"set\"}",
+        "cilium_k8s_client_api_calls_total{method=\"GET\",return_code=\"200\"}",
+        "cilium_nodes_all_num 1",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in {metrics}");
+    }
 
     // The API goes away, then the agent is started again.
     server.stop().await;
@@ -216,4 +237,16 @@ async fn lifetime() {
     node.stop();
     assert_eq!(names(&node.path("net.d")).len(), 2, "the configuration stays");
     server.stop().await;
+}
+
+/// The answer to a GET: its code, and what it says.
+async fn http(address: &str, path: &str) -> (u16, String) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let code = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
+    (code.unwrap_or_default(), answer)
 }

@@ -6,7 +6,9 @@ use kube::Client;
 use netloom_agent::source::{IdentityManagement, Report};
 
 use crate::proxy::{Fault, Proxy};
-use crate::support::{Told, client, create, delete, eventually, furnish, get, labels, pod, policy, published};
+use crate::support::{
+    Told, client, create, delete, eventually, furnish, get, labels, pod, policy, published,
+};
 
 /// A server, a client that reaches it directly, and a source that does not.
 async fn scene() -> (apiserver::Server, Client, Proxy, Told) {
@@ -59,7 +61,9 @@ async fn what_was_missed_is_found_when_a_place_is_gone() {
             && !told.objects.contains_key("CiliumNetworkPolicy shop/p")
     })
     .await;
-    assert!(proxy.failed("/ciliumnetworkpolicies watch=true") > 0 && proxy.failed("/namespaces watch=true") > 0);
+    assert!(
+        proxy.failed("/ciliumnetworkpolicies watch=true") > 0 && proxy.failed("/namespaces watch=true") > 0
+    );
     server.stop().await;
 }
 
@@ -104,7 +108,8 @@ async fn a_server_that_is_started_again_is_gone_on_with() {
     // One that has lost everything is believed, except for this node.
     let server = apiserver::Server::builder().listen(address).start().await.unwrap();
     furnish(&direct).await;
-    told.until("no policies", |told| !told.objects.keys().any(|key| key.starts_with("CiliumNetworkPolicy"))).await;
+    told.until("no policies", |told| !told.objects.keys().any(|key| key.starts_with("CiliumNetworkPolicy")))
+        .await;
     assert!(told.objects.contains_key("Node n1"));
     told.until("numbers are gone", |told| told.numbers.is_empty()).await;
     eventually("this node is published again", || get(&direct, "CiliumNode", None, "n1")).await;

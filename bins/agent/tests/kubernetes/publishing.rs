@@ -163,8 +163,9 @@ async fn race(client: Client) {
     // A duplicate that comes late counts for nobody: what is older does.
     let mut late = crds::CiliumIdentity::default();
     late.metadata.name = Some("256".into());
-    late.security_labels =
-        [("k8s:app", "a0"), ("k8s:io.kubernetes.pod.namespace", "shop")].map(|(k, v)| (k.into(), v.into())).into();
+    late.security_labels = [("k8s:app", "a0"), ("k8s:io.kubernetes.pod.namespace", "shop")]
+        .map(|(k, v)| (k.into(), v.into()))
+        .into();
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     identities(&client).create(&kube::api::PostParams::default(), &late).await.unwrap();
     create(&client, policy("last")).await;

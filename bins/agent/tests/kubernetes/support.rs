@@ -11,6 +11,7 @@ use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams}
 use kube::core::GroupVersionKind;
 use kube::{Client, ResourceExt};
 use kubernetes::client::{Connector, Settings};
+use netloom_agent::metrics::Counts;
 use netloom_agent::source::{
     Change, IdentityManagement, Ipam, Kubernetes, KubernetesOptions, Published, RemoteEndpoint, Report,
 };
@@ -34,7 +35,9 @@ pub(crate) fn resource(client: &Client, object: &Value) -> Api<DynamicObject> {
     let (kind, version) = (object["kind"].as_str().unwrap(), object["apiVersion"].as_str().unwrap());
     let (group, version) = version.split_once('/').unwrap_or(("", version));
     let plural = match kind {
-        "NetworkPolicy" | "CiliumNetworkPolicy" => format!("{}ies", kind.to_lowercase().trim_end_matches('y')),
+        "NetworkPolicy" | "CiliumNetworkPolicy" => {
+            format!("{}ies", kind.to_lowercase().trim_end_matches('y'))
+        }
         _ => format!("{}s", kind.to_lowercase()),
     };
     let gvk = GroupVersionKind::gvk(group, version, kind);
@@ -163,6 +166,7 @@ impl Told {
             identities,
             slices: false,
             last_valid: state.path().join("policies"),
+            counts: Counts::default(),
         };
         let (send, changes) = mpsc::channel(16);
         let (reports, reported) = mpsc::unbounded_channel();
@@ -222,7 +226,10 @@ impl Drop for Told {
 }
 
 /// Asks until the answer is the right one.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
     let end = tokio::time::Instant::now() + PATIENCE;
     loop {
         if let Some(answer) = ask().await {
