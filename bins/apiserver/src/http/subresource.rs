@@ -179,11 +179,10 @@ pub(super) fn is_question(place: &Place) -> bool {
 
 /// Answers a question: everybody is allowed everything.
 pub(super) fn question(place: &Place, body: &Bytes, content_type: &str, accept: &Accept) -> Result<Response, ApiError> {
-    if content_type.contains("protobuf") {
-        return Err(ApiError::unsupported_media(&["application/json"]));
+    let mut review = write::body(content_type, body)?;
+    if !review.is_object() {
+        return Err(ApiError::bad_request("the body of the request is no object"));
     }
-    let mut review: Value = serde_json::from_slice(body)
-        .map_err(|error| ApiError::bad_request(format!("the object provided is unrecognized: {error}")))?;
     review["status"] = match &*place.resource {
         "selfsubjectrulesreviews" => json!({
             "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],

@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 use super::{Call, read, reply};
 use crate::action::{self, DeleteOptions, Deleted, PatchKind, Write};
 use crate::error::{ApiError, details};
+use crate::schema;
 
-const BODIES: &[&str] = &["application/json", "application/yaml"];
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+const BODIES: &[&str] = &["application/json", "application/yaml", PROTOBUF];
 
 impl Call {
     /// The media type of the body, without parameters.
@@ -17,13 +19,7 @@ impl Call {
 
     /// The body as an object.
     pub(super) fn object(&self) -> Result<Value, ApiError> {
-        match self.media() {
-            "" | "application/json" => from_json(&self.body),
-            "application/yaml" => from_yaml(&self.body),
-            // What `curl -d` says unless told otherwise.
-            "application/x-www-form-urlencoded" => from_json(&self.body),
-            _ => Err(ApiError::unsupported_media(BODIES)),
-        }
+        body(&self.content_type, &self.body)
     }
 
     /// The body of a patch as JSON.
@@ -46,6 +42,22 @@ impl Call {
             unknown: self.query.unknown()?,
             warnings: Vec::new(),
         })
+    }
+}
+
+fn from_protobuf(body: &[u8]) -> Result<Value, ApiError> {
+    let served = &BODIES[..2];
+    schema::decode(body).ok_or_else(|| ApiError::unsupported_media(served))
+}
+
+/// An object from a body of any type that is read.
+pub(super) fn body(content_type: &str, body: &[u8]) -> Result<Value, ApiError> {
+    match content_type.split(';').next().unwrap_or_default().trim() {
+        // What `curl -d` says unless told otherwise.
+        "" | "application/json" | "application/x-www-form-urlencoded" => from_json(body),
+        "application/yaml" => from_yaml(body),
+        PROTOBUF => from_protobuf(body),
+        _ => Err(ApiError::unsupported_media(BODIES)),
     }
 }
 

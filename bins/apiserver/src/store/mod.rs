@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 use tokio::sync::watch;
 
-pub(crate) use journal::JournalError;
+pub use journal::JournalError;
 use journal::{Journal, Line};
 pub(crate) use object::{Key, Stored, TableId};
 use owners::Owners;
@@ -193,11 +193,6 @@ impl Store {
     /// How many objects there are.
     pub(crate) fn len(&self) -> usize {
         self.lock().tables.values().map(|table| table.objects.len()).sum()
-    }
-
-    /// Whether there is nothing.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// An object as it is now.
