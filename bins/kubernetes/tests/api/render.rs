@@ -38,3 +38,20 @@ async fn kubectl_applies_what_is_printed() {
         }
     }
 }
+
+/// The manifests of the book are what servers understand.
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_understand_the_installation() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/install/netloom.yaml");
+    for server in envtest::servers("installation").await.expect("servers") {
+        // Server-side apply knows every field by its type, with or without the check of fields.
+        let old = server.minor_version().await.expect("a version") < 27;
+        let check = if old { "--validate=false" } else { "--validate=strict" };
+        let args = ["apply", "--server-side", "--dry-run=server", check, "-f", file];
+        let Some(said) = server.kubectl(&args).expect("it is understood") else {
+            eprintln!("installation: skipped: kubectl is not in PATH");
+            return;
+        };
+        assert_eq!(said.lines().count(), 3, "{}: {said}", server.name());
+    }
+}
