@@ -124,9 +124,11 @@ fn body(schema: &Schema, schemas: &mut BTreeMap<String, Value>) -> Value {
             put("x-kubernetes-list-map-keys", json!(keys));
         }
     }
-    if schema.strategy.merge {
-        let retain = if schema.strategy.retain_keys { "merge,retainKeys" } else { "merge" };
-        put("x-kubernetes-patch-strategy", retain.into());
+    match (schema.strategy.merge, schema.strategy.retain_keys) {
+        (false, false) => {}
+        (true, false) => put("x-kubernetes-patch-strategy", "merge".into()),
+        (false, true) => put("x-kubernetes-patch-strategy", "retainKeys".into()),
+        (true, true) => put("x-kubernetes-patch-strategy", "merge,retainKeys".into()),
     }
     if let Some(key) = &schema.strategy.key {
         put("x-kubernetes-patch-merge-key", key.as_str().into());
