@@ -288,9 +288,12 @@ pub(crate) async fn documents(target: &Target) {
         for (name, schema) in own["components"]["schemas"].as_object().expect("schemas") {
             let Some(theirs) = real["components"]["schemas"].get(name) else { continue };
             for (field, part) in schema["properties"].as_object().into_iter().flatten() {
-                // Lists that are replaced may say so, or not.
-                let said =
-                    |part: &Value, key: &str| part.get(key).filter(|value| **value != "atomic").cloned();
+                // What is merged or replaced anyway may say so, or not.
+                let said = |part: &Value, key: &str| {
+                    part.get(key)
+                        .filter(|value| !["atomic", "granular"].contains(&value.as_str().unwrap_or_default()))
+                        .cloned()
+                };
                 let theirs = &theirs["properties"][field];
                 if !theirs.is_object() || name.ends_with("List") {
                     continue;
