@@ -2,6 +2,7 @@
 //!
 //! - [`AddressRange`] and its neighbours count, compare and walk prefixes.
 //! - [`Pool`] decides who gets which address. It knows no clock: callers say what time it is.
+//! - [`ClusterPool`] decides which node has which pod CIDR. It is the operator's, as a [`Pool`] is a node's.
 //! - [`journal`] turns decisions into bytes and back; a write that a crash interrupted is told from damage.
 //! - [`mod@file`] (feature `file`, on by default) keeps the journal on disk. It is all the I/O there is.
 //!
@@ -32,8 +33,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It plans no cloud interfaces and does not decide which CIDRs a node has.
+//! It plans no cloud interfaces.
 
+mod cluster_pool;
 #[cfg(feature = "file")]
 pub mod file;
 pub mod journal;
@@ -41,6 +43,7 @@ mod pool;
 mod range;
 mod state;
 
+pub use cluster_pool::{ClusterPool, GivenTwice, InvalidPool};
 pub use journal::{JournalError, Replay};
 pub use pool::{Pool, PoolError};
 pub use range::{AddressRange, Family, canonical, contains, overlap};

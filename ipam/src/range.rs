@@ -25,7 +25,15 @@ impl Family {
         if address.is_ipv4() { Self::V4 } else { Self::V6 }
     }
 
-    fn address(self, number: u128) -> IpAddr {
+    /// How long its addresses are.
+    pub(crate) fn bits(self) -> u8 {
+        match self {
+            Self::V4 => 32,
+            Self::V6 => 128,
+        }
+    }
+
+    pub(crate) fn address(self, number: u128) -> IpAddr {
         match self {
             // Ranges never leave their family's numbers.
             Self::V4 => IpAddr::V4(Ipv4Addr::from_bits(number as u32)),
@@ -43,7 +51,7 @@ impl fmt::Display for Family {
     }
 }
 
-fn number(address: IpAddr) -> u128 {
+pub(crate) fn number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_bits().into(),
         IpAddr::V6(address) => address.to_bits(),

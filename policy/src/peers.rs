@@ -144,6 +144,11 @@ impl PeerIndex {
         }
     }
 
+    /// The slot of a peer that is known.
+    pub(crate) fn slot(&self, peer: Peer) -> Option<u32> {
+        self.peers.get(&peer).map(|entry| entry.slot)
+    }
+
     /// The labels of an identity that is known.
     pub(crate) fn labels(&self, identity: Identity) -> Option<&LabelSet> {
         self.labels.get(&identity)

@@ -19,6 +19,19 @@ pub enum PolicyKind {
 }
 
 impl PolicyKind {
+    const ALL: [Self; 4] = [
+        Self::NetworkPolicy,
+        Self::CiliumNetworkPolicy,
+        Self::CiliumClusterwideNetworkPolicy,
+        Self::ClusterNetworkPolicy,
+    ];
+
+    /// The kind that manifests write so.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
     /// The kind as manifests write it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

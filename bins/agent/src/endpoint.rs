@@ -76,12 +76,14 @@ impl Endpoint {
 /// found again.
 #[must_use]
 pub fn host_ifname(attachment: &Attachment) -> String {
-    // FNV-1a, 64 bits: stable across versions of the compiler and of this program.
-    let text = attachment.to_string();
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+    format!("{HOST_PREFIX}{:012x}", stable_hash(&attachment.to_string()) >> 16)
+}
+
+/// FNV-1a, 64 bits: stable across versions of the compiler and of this program.
+pub(crate) fn stable_hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    format!("{HOST_PREFIX}{:012x}", hash >> 16)
+    })
 }
 
 /// What the names of the hosts' ends begin with.

@@ -13,49 +13,167 @@
 mod addresses;
 pub mod args;
 pub mod cluster;
+pub mod cni;
 pub mod endpoint;
 pub mod engine;
 pub mod flows;
 pub mod limits;
+mod memory;
+pub mod metrics;
 mod readable;
 pub mod server;
 pub mod source;
 mod state_file;
 pub mod tables;
 
+use std::cell::Cell;
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
 use anyhow::{Context, Result};
+use axum::Router;
+use daemon::health::{Health, KUBERNETES};
+use daemon::listen::{self, Listen};
+use kubernetes::client::Connector;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use args::Args;
+use cluster::Numbering;
 use engine::Engine;
 use flows::FlowLog;
+use metrics::{Counts, Requests};
 use server::{Enforced, Server};
-use source::Manifests;
+use source::{Change, Kubernetes, KubernetesOptions, Manifests, Report};
+
+/// How long requests that came before the end may take.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Runs the agent until it is told to stop. What it enforces stays in force.
 ///
 /// # Errors
 /// When it cannot start, or something breaks that it cannot do without.
 pub async fn run(args: Args) -> Result<()> {
+    memory::keep_little();
     std::fs::create_dir_all(&args.state_dir)
         .with_context(|| format!("creating {}", args.state_dir.display()))?;
+    let mut terminate = signal(SignalKind::terminate()).context("waiting for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("waiting for signals")?;
+    if let Some((plugin, directory)) = args.plugin()? {
+        cni::install(&plugin, &directory)?;
+    }
+    let (health, counts) = (Health::new(), Counts::default());
+    health.expect(NODE);
+    let source = Source::new(&args, &health, &counts).await?;
     let flows = FlowLog::default();
     let (publish, enforced) = Enforced::channel();
     let (changes, changed) = mpsc::channel(1024);
     let (calls, called) = mpsc::channel(64);
+    let (reports, reported) = mpsc::unbounded_channel();
+    let (publishable, to_publish) = mpsc::unbounded_channel();
 
-    let engine = Engine::new(args.clone(), flows.clone(), publish).await?;
+    let engine = Engine::new(args.clone(), source.numbering(), flows.clone(), publish, reports).await?;
     let listener = Server::listen(&args.socket)?;
-    let server = Server { calls, enforced, flows };
-    let mut terminate = signal(SignalKind::terminate()).context("waiting for signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("waiting for signals")?;
-    tracing::info!(node = args.node, socket = %args.socket.display(), "started");
+    let health_at = (args.agent_health_port != 0).then(|| Listen::loopback(args.agent_health_port));
+    let _probes = serve_at(health_at.as_ref(), health.router()).await?;
+    let _metrics =
+        serve_at(args.prometheus_serve_addr.0.as_ref(), metrics::router(&counts, calls.clone())).await?;
+    let server = Server::new(calls, enforced, flows);
+    let answers = server.answers();
+    tracing::info!(node = args.node, socket = %args.socket.display(), source = %source, "started");
+    let begun = Cell::new(false);
+    let is_ready = |ready: bool| {
+        health.set(NODE, if ready { Ok(()) } else { Err("pods cannot be connected") });
+        if ready && !begun.replace(true) {
+            counts.begun();
+        }
+    };
+    let mut serving = pin!(server.run(listener));
+    let mut engine = pin!(engine.run(changed, called));
     tokio::select! {
-        ended = engine.run(changed, called) => ended,
-        ended = server.run(listener) => ended,
-        ended = Manifests::new(&args.manifests, args.state_dir.join("policies")).run(changes) => ended,
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
+        ended = &mut engine => return ended,
+        ended = &mut serving => return ended,
+        ended = source.run(changes, to_publish) => return ended,
+        () = cni::keep(args.conflist(), reported, publishable, is_ready) => return Ok(()),
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    // Nobody new is heard, and whoever is being answered gets the answer.
+    answers.refuse_new();
+    tokio::select! {
+        ended = &mut engine => ended,
+        ended = &mut serving => ended,
+        () = answers.all_given() => Ok(()),
+        () = tokio::time::sleep(GRACE) => Ok(()),
+    }
+}
+
+/// The part of the agent's health that stands for the node: whether pods can be connected.
+const NODE: &str = "node";
+
+/// Serves something over HTTP, if it is to be served.
+async fn serve_at(listen: Option<&Listen>, router: Router) -> Result<Option<listen::Server>> {
+    match listen {
+        Some(listen) => Ok(Some(listen::serve(listen, router).await?)),
+        None => Ok(None),
+    }
+}
+
+/// Where objects come from.
+enum Source {
+    Manifests(Manifests),
+    Kubernetes(Box<Kubernetes>, String),
+}
+
+impl Source {
+    async fn new(args: &Args, health: &Health, counts: &Counts) -> Result<Self> {
+        let last_valid = args.state_dir.join("policies");
+        if let Some(directory) = &args.manifests {
+            return Ok(Self::Manifests(Manifests::new(directory, last_valid)));
+        }
+        health.expect(KUBERNETES);
+        let mut settings = args.kubernetes.client();
+        settings.observer = Some(Arc::new(Requests { counts: counts.clone(), health: health.clone() }));
+        let connector = Connector::new(settings).await?;
+        let options = KubernetesOptions {
+            node: args.node.clone(),
+            ipam: args.kubernetes.ipam,
+            identities: args.kubernetes.identity_management_mode,
+            slices: args.kubernetes.enable_cilium_endpoint_slice,
+            last_valid,
+            counts: counts.clone(),
+        };
+        let server = connector.url().to_string();
+        Ok(Self::Kubernetes(Box::new(Kubernetes::new(connector.client()?, options)?), server))
+    }
+
+    const fn numbering(&self) -> Numbering {
+        match self {
+            Self::Manifests(_) => Numbering::Own,
+            Self::Kubernetes(..) => Numbering::Given,
+        }
+    }
+
+    async fn run(
+        self,
+        changes: mpsc::Sender<Change>,
+        reports: mpsc::UnboundedReceiver<Report>,
+    ) -> Result<()> {
+        match self {
+            // A directory has no use for what the node has to tell.
+            Self::Manifests(manifests) => manifests.run(changes).await,
+            Self::Kubernetes(kubernetes, _) => kubernetes.run(changes, reports).await,
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Manifests(_) => f.write_str("manifests"),
+            Self::Kubernetes(_, server) => f.write_str(server),
+        }
     }
 }

@@ -39,14 +39,70 @@ impl Enforced<watch::Sender<u64>> {
 #[derive(Clone, Debug)]
 pub struct Server {
     /// Where calls for the engine go.
-    pub calls: mpsc::Sender<Call>,
+    calls: mpsc::Sender<Call>,
     /// The revisions that are enforced.
-    pub enforced: Enforced<watch::Receiver<u64>>,
+    enforced: Enforced<watch::Receiver<u64>>,
     /// Flows.
-    pub flows: FlowLog,
+    flows: FlowLog,
+    answers: Answers,
+}
+
+/// The answers that are owed.
+#[derive(Clone, Debug)]
+pub struct Answers(watch::Sender<Owed>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Owed {
+    count: usize,
+    is_ending: bool,
+}
+
+impl Answers {
+    /// From now on nobody is heard any more.
+    pub fn refuse_new(&self) {
+        self.0.send_modify(|owed| owed.is_ending = true);
+    }
+
+    /// Returns when whoever was heard has been answered.
+    pub async fn all_given(&self) {
+        let mut heard = self.0.subscribe();
+        // There is a sender: it is borrowed here.
+        let _ = heard.wait_for(|owed| owed.count == 0).await;
+    }
+
+    async fn end(&self) {
+        let mut heard = self.0.subscribe();
+        let _ = heard.wait_for(|owed| owed.is_ending).await;
+    }
+
+    /// Counts an answer as owed until what is returned is dropped.
+    fn owe(&self) -> OwedAnswer {
+        self.0.send_modify(|owed| owed.count += 1);
+        OwedAnswer(self.clone())
+    }
+}
+
+struct OwedAnswer(Answers);
+
+impl Drop for OwedAnswer {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|owed| owed.count -= 1);
+    }
 }
 
 impl Server {
+    /// Asks the engine over a channel, and answers the rest from what is published and kept.
+    #[must_use]
+    pub fn new(calls: mpsc::Sender<Call>, enforced: Enforced<watch::Receiver<u64>>, flows: FlowLog) -> Self {
+        Self { calls, enforced, flows, answers: Answers(watch::Sender::new(Owed::default())) }
+    }
+
+    /// The answers that it owes.
+    #[must_use]
+    pub fn answers(&self) -> Answers {
+        self.answers.clone()
+    }
+
     /// Listens on a socket that only root may use. A socket that an earlier agent left is replaced.
     ///
     /// # Errors
@@ -74,7 +130,10 @@ impl Server {
     /// When no connection can be accepted any more.
     pub async fn run(self, listener: UnixListener) -> Result<()> {
         loop {
-            let (stream, _) = listener.accept().await.context("accepting a connection")?;
+            let stream = tokio::select! {
+                accepted = listener.accept() => accepted.context("accepting a connection")?.0,
+                () = self.answers.end() => break,
+            };
             let server = self.clone();
             tokio::spawn(async move {
                 if let Err(error) = server.serve(stream).await {
@@ -82,6 +141,9 @@ impl Server {
                 }
             });
         }
+        // Who calls now finds nobody, and waits for the next agent.
+        drop(listener);
+        std::future::pending().await
     }
 
     async fn serve(self, mut stream: UnixStream) -> Result<()> {
@@ -89,7 +151,12 @@ impl Server {
         if uid != 0 {
             bail!("user {uid} may not use the socket");
         }
-        while let Some((body, fds)) = receive(&stream).await? {
+        loop {
+            let received = tokio::select! {
+                received = receive(&stream) => received?,
+                () = self.answers.end() => None,
+            };
+            let Some((body, fds)) = received else { return Ok(()) };
             let request = match parse(&body) {
                 Ok(request) => request,
                 Err(refusal) => {
@@ -110,12 +177,13 @@ impl Server {
                     send(&mut stream, &reply).await?;
                 }
                 request => {
+                    let owed = self.answers.owe();
                     let reply = self.ask(request, fds.into_iter().next()).await;
                     send(&mut stream, &reply).await?;
+                    drop(owed);
                 }
             }
         }
-        Ok(())
     }
 
     async fn ask(&self, request: Request, netns: Option<OwnedFd>) -> Reply {

@@ -60,6 +60,7 @@ fn entity() -> BoxedStrategy<Value> {
         "world-ipv6",
         "cluster",
         "cluster",
+        "cluster-mesh",
         "host",
         "remote-node",
         "init",

@@ -78,7 +78,7 @@ impl Place {
             Entity::Ingress => fixed(Identity::INGRESS),
             Entity::Unmanaged => fixed(Identity::UNMANAGED),
             Entity::Health => fixed(Identity::HEALTH),
-            Entity::All | Entity::Cluster | Entity::None => {
+            Entity::All | Entity::Cluster | Entity::ClusterMesh | Entity::None => {
                 return Err(Trouble::Many { text: text.to_owned() });
             }
         }))

@@ -35,7 +35,7 @@ pub use meta::Meta;
 pub use network_policy::{NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicyRule};
 
 use crate::diagnostic::Diagnostic;
-use crate::policy_key::PolicyKey;
+use crate::policy_key::{PolicyKey, PolicyKind};
 use crate::rule::Policy;
 use reader::{Field, Report, Source};
 use tree::{Tree, Value};
@@ -90,6 +90,15 @@ impl fmt::Display for ObjectKey {
 impl From<&PolicyKey> for ObjectKey {
     fn from(key: &PolicyKey) -> Self {
         Self { kind: key.kind.as_str().into(), namespace: key.namespace.clone(), name: key.name.clone() }
+    }
+}
+
+impl ObjectKey {
+    /// The name among policies; none for objects of other kinds.
+    #[must_use]
+    pub fn policy(&self) -> Option<PolicyKey> {
+        let kind = PolicyKind::from_name(&self.kind)?;
+        Some(PolicyKey { kind, namespace: self.namespace.clone(), name: self.name.clone() })
     }
 }
 

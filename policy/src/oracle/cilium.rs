@@ -193,7 +193,7 @@ fn is_endpoint(policy: &CiliumPolicy, spec: &CiliumSpec, selector: &LabelSelecto
     }
 }
 
-/// The fixed identities of the entity `cluster`. The API server is among them wherever it runs.
+/// The fixed identities of the entities `cluster` and `cluster-mesh`. The API server is among them wherever it runs.
 const INSIDE: [&str; 7] = ["host", "remote-node", "init", "ingress", "health", "unmanaged", "kube-apiserver"];
 
 fn is_entity(entity: Entity, peer: &Peer<'_>) -> bool {
@@ -204,7 +204,8 @@ fn is_entity(entity: Entity, peer: &Peer<'_>) -> bool {
         Entity::World => outside,
         Entity::WorldIpv4 => peer.labels().is_reserved("world-ipv4"),
         Entity::WorldIpv6 => peer.labels().is_reserved("world-ipv6"),
-        Entity::Cluster => {
+        // There is one cluster.
+        Entity::Cluster | Entity::ClusterMesh => {
             matches!(peer.kind, Kind::Pod(..)) || INSIDE.iter().any(|name| peer.labels().is_reserved(name))
         }
         Entity::Host => matches!(peer.kind, Kind::OwnNode(_)),

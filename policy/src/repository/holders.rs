@@ -1,6 +1,6 @@
 //! Who has which address.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use abi::{Identity, Peer};
@@ -16,14 +16,25 @@ use crate::selector_cache::OUTSIDE;
 /// told and lies outside (the API server of a managed cluster) may have been learned as well.
 #[derive(Clone, Debug)]
 pub(super) struct Holders {
-    told: BTreeMap<IpAddr, (Identity, LabelSet)>,
+    told: BTreeMap<IpAddr, Identity>,
+    /// The labels of those who were told, once for each identity.
+    labels: HashMap<Identity, Told>,
     names: BTreeMap<IpAddr, BTreeSet<String>>,
     /// What each address was last entered as.
-    pub(super) entered: BTreeMap<IpAddr, Peer>,
+    entered: BTreeMap<IpAddr, Peer>,
+    /// The addresses that were entered anew, where somebody wants to know.
+    changed: Option<HashSet<IpAddr>>,
     /// Numbers for the sets of patterns that addresses outside were learned by.
     identities: LocalIdentities,
     /// How many addresses have such a number.
     learned: HashMap<Identity, usize>,
+}
+
+/// The labels of an identity, and how many addresses have it.
+#[derive(Clone, Debug)]
+struct Told {
+    labels: LabelSet,
+    addresses: usize,
 }
 
 /// Whether who carries these labels lies outside the cluster.
@@ -35,8 +46,10 @@ impl Holders {
     pub(super) fn new(identities: LocalIdentities) -> Self {
         Self {
             told: BTreeMap::new(),
+            labels: HashMap::new(),
             names: BTreeMap::new(),
             entered: BTreeMap::new(),
+            changed: None,
             identities,
             learned: HashMap::new(),
         }
@@ -48,27 +61,66 @@ impl Holders {
 
     /// Says who has an address. True where that is new.
     pub(super) fn tell(&mut self, addr: IpAddr, identity: Identity, labels: LabelSet) -> bool {
-        let known = self.told.get(&addr).is_some_and(|(known, has)| *known == identity && *has == labels);
-        if !known {
-            self.told.insert(addr, (identity, labels));
+        let before = self.told.insert(addr, identity);
+        let of_identity =
+            self.labels.entry(identity).or_insert_with(|| Told { labels: labels.clone(), addresses: 0 });
+        let has_labels = of_identity.labels == labels;
+        of_identity.labels = labels;
+        if before == Some(identity) {
+            return !has_labels;
         }
-        !known
+        of_identity.addresses += 1;
+        if let Some(before) = before {
+            self.untell(before);
+        }
+        true
     }
 
-    /// Gives all addresses of an identity other labels. Returns those for which that is new.
+    /// Gives all addresses of an identity other labels. Returns those that are somebody else for it: who was learned
+    /// from DNS too has an identity of both.
     pub(super) fn relabel(&mut self, identity: Identity, labels: &LabelSet) -> Vec<IpAddr> {
-        let mut changed = Vec::new();
-        for (addr, (known, has)) in &mut self.told {
-            if *known == identity && has != labels {
-                has.clone_from(labels);
-                changed.push(*addr);
-            }
-        }
-        changed
+        let Some(told) = self.labels.get_mut(&identity) else { return Vec::new() };
+        told.labels.clone_from(labels);
+        let learned = self.names.keys().copied();
+        learned.filter(|addr| self.told.get(addr) == Some(&identity)).collect()
     }
 
     pub(super) fn forget(&mut self, addr: IpAddr) -> bool {
-        self.told.remove(&addr).is_some()
+        let before = self.told.remove(&addr);
+        if let Some(before) = before {
+            self.untell(before);
+        }
+        before.is_some()
+    }
+
+    fn untell(&mut self, identity: Identity) {
+        if let Some(told) = self.labels.get_mut(&identity) {
+            told.addresses -= 1;
+            if told.addresses == 0 {
+                self.labels.remove(&identity);
+            }
+        }
+    }
+
+    /// What every address was last entered as.
+    pub(super) const fn entered(&self) -> &BTreeMap<IpAddr, Peer> {
+        &self.entered
+    }
+
+    /// Enters an address as somebody, or as nobody. Returns what it was before.
+    pub(super) fn enter(&mut self, addr: IpAddr, peer: Option<Peer>) -> Option<Peer> {
+        if let Some(changed) = &mut self.changed {
+            changed.insert(addr);
+        }
+        match peer {
+            Some(peer) => self.entered.insert(addr, peer),
+            None => self.entered.remove(&addr),
+        }
+    }
+
+    /// The addresses that were entered anew since the last call; none where it is the first one.
+    pub(super) fn take_changed(&mut self) -> Option<HashSet<IpAddr>> {
+        self.changed.replace(HashSet::new())
     }
 
     /// Says by which names an address was learned. True where that is new.
@@ -97,24 +149,25 @@ impl Holders {
         addr: IpAddr,
         patterns: impl Iterator<Item = &'a NamePattern>,
     ) -> Option<(Identity, LabelSet)> {
-        let told = self.told.get(&addr);
-        let known = match told {
-            Some((_, labels)) if !is_outside(labels) => return told.cloned(),
+        let of_identity = |identity: &Identity| Some((*identity, self.labels.get(identity)?.labels.clone()));
+        let told = self.told.get(&addr).and_then(of_identity);
+        let known = match &told {
+            Some((_, labels)) if !is_outside(labels) => return told,
             Some((_, labels)) => labels.clone(),
             None => reserved_labels(world(&addr.into())),
         };
-        let Some(names) = self.names.get(&addr) else { return told.cloned() };
+        let Some(names) = self.names.get(&addr) else { return told };
         let matching = patterns.filter(|pattern| names.iter().any(|name| pattern.matches(name)));
         let learned: Vec<Label> =
             matching.map(|pattern| Label::new(Source::Fqdn, pattern.as_str(), "")).collect();
         if learned.is_empty() {
-            return told.cloned();
+            return told;
         }
         let labels: LabelSet = known.iter().cloned().chain(learned).collect();
         // Without a number left, it stays what it was: what allows it by name does not.
         match self.identities.allocate(&labels) {
             Ok(identity) => Some((identity, labels)),
-            Err(_) => told.cloned(),
+            Err(_) => told,
         }
     }
 

@@ -5,7 +5,7 @@ mod policies;
 mod subjects;
 mod upkeep;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ impl Default for Numbers {
 /// [`Repository::compile`] again after changes.
 ///
 /// Addresses and CIDRs have peers, which change with the CIDRs that policies name: read [`Repository::addresses`] and
-/// [`Repository::cidrs`] again where a change said so.
+/// [`Repository::cidrs`] again where a change said so, or ask [`Repository::take_changed_addresses`] which to read.
 #[derive(Clone, Debug)]
 pub struct Repository {
     settings: Settings,
@@ -247,7 +247,19 @@ impl Repository {
 
     /// The known addresses, each with what its owner is to policies.
     pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, Peer)> + '_ {
-        self.holders.entered.iter().map(|(addr, peer)| (*addr, *peer))
+        self.holders.entered().iter().map(|(addr, peer)| (*addr, *peer))
+    }
+
+    /// The addresses whose peers may be others than when this was asked last, those included that are nobody's any more.
+    /// None the first time: then it may be all of them, and from then on it is taken note of.
+    pub fn take_changed_addresses(&mut self) -> Option<HashSet<IpAddr>> {
+        self.holders.take_changed()
+    }
+
+    /// Whether somebody is this peer.
+    #[must_use]
+    pub fn has_peer(&self, peer: Peer) -> bool {
+        self.peers.slot(peer).is_some()
     }
 
     /// What all other addresses are to policies: the entries of a longest-prefix table.
@@ -260,7 +272,13 @@ impl Repository {
     #[must_use]
     pub fn peer(&self, addr: IpAddr) -> Peer {
         let outside = || Peer { identity: world(&addr.into()), cidrs: self.cidrs.set_of(addr) };
-        self.holders.entered.get(&addr).copied().unwrap_or_else(outside)
+        self.holders.entered().get(&addr).copied().unwrap_or_else(outside)
+    }
+
+    /// What the owner of an address is to policies; none where nobody is known to have it.
+    #[must_use]
+    pub fn known_peer(&self, addr: IpAddr) -> Option<Peer> {
+        self.holders.entered().get(&addr).copied()
     }
 
     /// The CIDRs in use that cover an address, whoever has it.

@@ -141,7 +141,7 @@ impl Repository {
     /// Enters an address as what it is now.
     pub(super) fn place(&mut self, addr: IpAddr) {
         let holder = self.holders.holder(addr, self.selectors.names());
-        let before = self.holders.entered.get(&addr).copied();
+        let before = self.holders.entered().get(&addr).copied();
         let after =
             holder.as_ref().map(|(identity, _)| Peer { identity: *identity, cidrs: self.cidrs.set_of(addr) });
         if before == after {
@@ -151,10 +151,8 @@ impl Repository {
         if let (Some(peer), Some((_, labels))) = (after, holder) {
             self.enter(peer, &labels);
             self.holders.count_in(peer.identity);
-            self.holders.entered.insert(addr, peer);
-        } else {
-            self.holders.entered.remove(&addr);
         }
+        self.holders.enter(addr, after);
         if let Some(peer) = before {
             let labels = self.peers.labels(peer.identity).cloned().unwrap_or_default();
             self.leave(peer);

@@ -10,7 +10,7 @@ fn accepted() {
             "{fromEndpoints: [{}]}",
             "{fromEndpoints: [], fromCIDR: [], fromRequires: []}",
             "{fromEndpoints: [], fromEntities: [world]}",
-            "{fromEntities: [all, world, world-ipv4, world-ipv6, cluster, host, init, ingress, unmanaged]}",
+            "{fromEntities: [all, world, world-ipv4, world-ipv6, cluster, cluster-mesh, host, init, ingress, unmanaged]}",
             "{fromEntities: [remote-node, health, none, kube-apiserver]}",
             "{fromCIDR: [10.0.0.0/8, 10.1.2.3/8, 192.0.2.1/32, \"::/0\", \"fd00::1/128\"]}",
             "{fromCIDRSet: [{cidr: 0.0.0.0/0}, {cidr: 192.0.2.3/32}, {cidr: \"2001:0db8:85a3:0000:0000:8a2e:0370:7334/128\"}]}",
@@ -65,7 +65,7 @@ fn refused() {
             ),
             (
                 "{fromEntities: [moon]}",
-                "21: fromEntities[0]: \"moon\" is not an entity (all, world, world-ipv4, world-ipv6, cluster, host, init, ingress, unmanaged, remote-node, health, none, kube-apiserver)",
+                "21: fromEntities[0]: \"moon\" is not an entity (all, world, world-ipv4, world-ipv6, cluster, cluster-mesh, host, init, ingress, unmanaged, remote-node, health, none, kube-apiserver)",
             ),
             (
                 "{fromCIDR: [10.0.0.0/33, 10.0.0.1, a]}",

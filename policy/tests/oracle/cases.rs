@@ -170,6 +170,7 @@ fn peers_of_cilium_rules() {
         (false, "fromEntities: [world]", "x/agent n1 192.0.2.1 2001:db8::1"),
         (false, "fromEntities: [world-ipv6]", "x/agent n1 2001:db8::1"),
         (false, "fromEntities: [cluster]", "x/web x/db y/db x/agent n1 n2 health"),
+        (false, "fromEntities: [cluster-mesh]", "x/web x/db y/db x/agent n1 n2 health"),
         (false, "fromEntities: [remote-node]", "x/agent n1 n2"),
         (false, "fromEntities: [none]", "x/agent n1"),
         (false, "fromCIDR: [0.0.0.0/0]", "x/agent n1 192.0.2.1"),

@@ -2,25 +2,39 @@
 //!
 //! It takes [`Change`]s and keeps the policy repository up to date with them. It does no I/O.
 
+mod changed;
+mod holders;
 mod nodes;
+mod numbers;
+mod placing;
+mod pods;
 mod services;
+#[cfg(test)]
+mod tests;
+mod versions;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use abi::Identity;
-use api::{PodRef, PolicyStatus};
+use api::{Known, KnownPeer, PodRef, PolicyStatus};
 use ipnetwork::IpNetwork;
-use policy::manifest::{Node, Object, ObjectKey, Pod, Rejected};
-use policy::pod::pod_labels_with;
+use policy::manifest::{Object, ObjectKey, Rejected};
 use policy::{
-    CidrRegistry, IdentityAllocator, Label, LabelFilter, LabelSet, LocalIdentities, Numbers, PolicyKey,
-    Repository, Settings, reserved_labels,
+    CidrRegistry, Label, LabelFilter, LabelSet, LocalIdentities, PolicyKey, Repository, Settings,
+    SharedLabels, reserved_labels,
 };
 
 use crate::limits;
 use crate::source::Change;
+pub use changed::Changed;
+use holders::{Claim, Holders};
+pub use nodes::KnownNode;
+use nodes::Nodes;
+pub use numbers::{Given, Numbering, Numbers};
+use pods::{PodId, Pods};
 use services::Services;
+use versions::Versions;
 
 /// Who has an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +54,8 @@ pub struct Beginnings {
     pub settings: Settings,
     /// Which labels of pods count.
     pub filter: LabelFilter,
-    /// Numbers given to the label sets of pods.
-    pub identities: LocalIdentities,
+    /// Where the numbers of pods' label sets come from, and those that were given out.
+    pub identities: Numbers,
     /// Numbers given to the label sets of other nodes.
     pub node_identities: Option<LocalIdentities>,
     /// Numbers given to CIDRs.
@@ -54,24 +68,28 @@ pub struct Cluster {
     node: String,
     /// Policies, and what every known address is to them.
     pub repository: Repository,
-    /// Numbers given to label sets; to be stored when [`Cluster::take_new_identities`] says so.
-    pub identities: LocalIdentities,
+    /// The numbers of pods' label sets.
+    pub identities: Numbers,
     /// Numbers given to the label sets of other nodes; to be stored with them.
     pub node_identities: LocalIdentities,
     new_identities: bool,
     new_cidrs: bool,
     filter: LabelFilter,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
-    nodes: BTreeMap<String, Node>,
-    pods: BTreeMap<PodRef, Pod>,
+    nodes: Nodes,
+    pods: Pods,
+    /// The pods whose objects are known, by their labels.
+    by_labels: HashMap<LabelSet, BTreeSet<PodId>>,
+    /// Labels that many pods and nodes have.
+    shared: SharedLabels,
     services: Services,
-    holders: BTreeMap<IpAddr, Holder>,
-    /// The addresses that each pod was last found to have.
-    placed: BTreeMap<PodRef, Vec<IpAddr>>,
-    /// Addresses of this node's pods, as they were handed out here: what manifests say of them comes later.
-    local: BTreeMap<PodRef, Vec<IpAddr>>,
+    /// The addresses of the Kubernetes API server.
+    api_server: BTreeSet<IpAddr>,
+    holders: Holders,
     /// Addresses of this node's links.
     own_addresses: Vec<IpAddr>,
+    versions: Versions,
+    changed: Changed,
     rejected: BTreeMap<ObjectKey, String>,
     /// Policies in force in the place of one that never was valid.
     closing: BTreeSet<PolicyKey>,
@@ -84,24 +102,27 @@ impl Cluster {
         let Beginnings { settings, filter, identities, node_identities, cidrs } = beginnings;
         let mut cluster = Self {
             node: node.to_owned(),
-            repository: Repository::new(settings, Numbers { cidrs, ..Numbers::default() }),
+            repository: Repository::new(settings, policy::Numbers { cidrs, ..policy::Numbers::default() }),
             identities,
             node_identities: node_identities.unwrap_or_else(LocalIdentities::remote_nodes),
             filter,
             new_identities: false,
             new_cidrs: false,
             namespaces: BTreeMap::new(),
-            nodes: BTreeMap::new(),
-            pods: BTreeMap::new(),
+            nodes: Nodes::default(),
+            pods: Pods::default(),
+            by_labels: HashMap::new(),
+            shared: SharedLabels::default(),
             services: Services::default(),
-            holders: BTreeMap::new(),
-            placed: BTreeMap::new(),
-            local: BTreeMap::new(),
+            api_server: BTreeSet::new(),
+            holders: Holders::default(),
             own_addresses,
+            versions: Versions::default(),
+            changed: Changed::all(),
             rejected: BTreeMap::new(),
             closing: BTreeSet::new(),
         };
-        cluster.place_nodes();
+        cluster.place_own_node(&[]);
         cluster
     }
 
@@ -111,12 +132,43 @@ impl Cluster {
             Change::Set(object) => self.set(*object),
             Change::Rejected(rejected) => self.reject(rejected),
             Change::Removed(key) => self.remove(&key),
-            Change::Version(..)
-            | Change::Endpoint(_)
-            | Change::EndpointGone(_)
-            | Change::Identity(..)
-            | Change::IdentityGone(_)
-            | Change::Observed(_) => {}
+            Change::Version(object, version) => self.versions.set(object, &version),
+            Change::Endpoint(endpoint) => self.set_endpoint(&endpoint),
+            Change::EndpointGone(pod) => self.remove_endpoint(&pod),
+            Change::Identity(number, labels) => self.set_identity(number, &labels),
+            Change::IdentityGone(number) => self.remove_identity(number),
+            Change::Observed(_) => {}
+        }
+    }
+
+    /// What may be otherwise than at the last call. Whoever cannot enforce it must begin anew with [`Changed::all`].
+    pub fn take_changed(&mut self) -> Changed {
+        let mut changed = std::mem::replace(&mut self.changed, Changed::nothing());
+        let addresses = self.repository.take_changed_addresses();
+        changed.add(Changed { addresses, ..Changed::nothing() });
+        changed
+    }
+
+    /// The label sets of this node's pods that need a number, each said once.
+    pub fn take_wanted(&mut self) -> Vec<LabelSet> {
+        match &mut self.identities {
+            Numbers::Own(_) => Vec::new(),
+            Numbers::Given(given) => given.take_asked(),
+        }
+    }
+
+    /// What is known, to be compared with what should be.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        let peer = |(address, peer): (IpAddr, abi::Peer)| {
+            let labels = self.repository.labels(peer.identity);
+            let labels = labels.into_iter().flatten().map(ToString::to_string).collect();
+            (address, KnownPeer { identity: peer.identity.0, labels })
+        };
+        Known {
+            pending: false,
+            objects: self.versions.list(),
+            peers: self.repository.addresses().map(peer).collect(),
         }
     }
 
@@ -130,63 +182,79 @@ impl Cluster {
         std::mem::replace(&mut self.new_cidrs, false)
     }
 
-    /// Forgets numbers of CIDRs from before a restart that no policy uses, once all policies are known.
-    pub fn forget_unused_cidrs(&mut self) {
-        self.new_cidrs |= self.repository.forget_unused_cidrs();
+    /// Forgets numbers from before a restart that nobody uses, once all policies and nodes are known.
+    pub fn forget_unused(&mut self) {
+        let changed = self.repository.forget_unused_cidrs();
+        self.note_cidrs(changed);
+        self.forget_unused_nodes();
     }
 
-    /// This node's object.
+    fn note_cidrs(&mut self, changed: bool) {
+        self.new_cidrs |= changed;
+        self.changed.cidrs |= changed;
+    }
+
+    /// This node, where its object is known.
     #[must_use]
-    pub fn own_node(&self) -> Option<&Node> {
-        self.nodes.get(&self.node)
+    pub fn own_node(&self) -> Option<&KnownNode> {
+        self.nodes.own()
     }
 
     /// The other nodes.
-    pub fn other_nodes(&self) -> impl Iterator<Item = &Node> {
-        self.nodes.values().filter(|node| node.meta.name != self.node)
+    pub fn other_nodes(&self) -> impl Iterator<Item = &KnownNode> {
+        self.nodes.iter().filter(|node| node.name != self.node)
     }
 
     /// Addresses of this node.
     #[must_use]
     pub fn own_addresses(&self) -> Vec<IpAddr> {
-        let mut all: Vec<IpAddr> = self.own_node().map(|node| node.addresses.clone()).unwrap_or_default();
-        all.extend(self.own_addresses.iter().filter(|address| !all.contains(address)).collect::<Vec<_>>());
-        all
+        self.addresses_of_node(Nodes::OWN)
     }
 
     /// The ranges of pod addresses of the whole cluster.
     pub fn pod_cidrs(&self) -> impl Iterator<Item = IpNetwork> + '_ {
-        self.nodes.values().flat_map(|node| node.pod_cidrs.iter().copied())
+        self.nodes.iter().flat_map(|node| node.pod_cidrs.iter().copied())
     }
 
     /// Who has an address.
     #[must_use]
-    pub fn holder(&self, address: IpAddr) -> Option<&Holder> {
-        self.holders.get(&address)
+    pub fn holder(&self, address: IpAddr) -> Option<Holder> {
+        Some(match self.holders.get(address)? {
+            Claim::Pod(id) => Holder::Pod(self.pods.get(id)?.name()),
+            Claim::Nameless => Holder::Pod(PodRef::default()),
+            Claim::Node(id) => Holder::Node(self.nodes.get(id)?.name.clone()),
+            Claim::ApiServer => Holder::ApiServer,
+        })
     }
 
-    /// The labels of a pod; none where the pod is not known.
+    /// Whether packets for an address that is not on this node leave it as they are: pods and nodes elsewhere.
+    #[must_use]
+    pub fn is_elsewhere(&self, address: IpAddr) -> bool {
+        match self.holders.get(address) {
+            Some(Claim::Node(id)) => id != Nodes::OWN,
+            Some(Claim::Pod(_) | Claim::Nameless) => true,
+            Some(Claim::ApiServer) | None => false,
+        }
+    }
+
+    /// The labels by which policies select a pod; none where the pod is not known, or has no identity yet.
     #[must_use]
     pub fn labels(&self, pod: &PodRef) -> Option<LabelSet> {
-        let pod = self.pods.get(pod)?;
-        let of_namespace = self.namespaces.get(pod.meta.namespace());
-        Some(pod_labels_with(pod, of_namespace.unwrap_or(&BTreeMap::new()), &self.filter))
+        let entry = self.pods.get(self.pods.find(pod)?)?;
+        match (&entry.local, &entry.object) {
+            (Some(local), _) => local.who.as_ref().map(|(_, labels)| labels.clone()),
+            (None, object) => object.as_ref().map(|object| object.labels.clone()),
+        }
     }
 
     /// The identity of the pod that has an address; [`Identity::UNKNOWN`] where nobody is known to have it.
     #[must_use]
     pub fn identity(&self, address: IpAddr) -> Identity {
-        if self.holders.contains_key(&address) {
+        if self.holders.get(address).is_some() {
             self.repository.peer(address).identity
         } else {
             Identity::UNKNOWN
         }
-    }
-
-    /// Everyone that a packet may come from or go to, as policies see them.
-    pub fn peers(&self) -> impl Iterator<Item = abi::Peer> + '_ {
-        let inside = self.repository.addresses().map(|(_, peer)| peer);
-        inside.chain(self.repository.cidrs().into_iter().map(|(_, peer)| peer))
     }
 
     /// The policies, and whether they are in force.
@@ -222,69 +290,27 @@ impl Cluster {
         services.chain(closing).chain(limits).collect()
     }
 
-    /// Notes that addresses were handed to a pod of this node.
-    pub fn set_local(&mut self, pod: Option<&PodRef>, addresses: &[IpAddr]) {
-        if let Some(pod) = pod {
-            self.local.insert(pod.clone(), addresses.to_vec());
-            if self.pods.contains_key(pod) {
-                return self.place_pod(pod);
-            }
-        }
-        // Nobody's policy can know it yet: it stays closed until its labels are known.
-        for address in addresses {
-            let holder = pod.cloned().unwrap_or_default();
-            self.hold(*address, Holder::Pod(holder), Identity::INIT, reserved_labels(Identity::INIT));
-        }
-    }
-
-    /// Notes that a pod of this node is gone.
-    pub fn remove_local(&mut self, pod: Option<&PodRef>, addresses: &[IpAddr]) {
-        if let Some(pod) = pod
-            && self.local.get(pod).is_some_and(|held| held == addresses)
-        {
-            self.local.remove(pod);
-        }
-        for address in addresses {
-            self.release(*address, &Holder::Pod(pod.cloned().unwrap_or_default()));
-        }
-    }
-
-    /// Gives back identities that no pod has any more.
-    pub fn collect_identities(&mut self) {
-        let used: BTreeSet<LabelSet> = self.pods.keys().filter_map(|pod| self.labels(pod)).collect();
-        self.identities.retain(|labels, _| used.contains(labels));
-        self.new_identities = true;
-    }
-
     fn set(&mut self, object: Object) {
         let key = object.key();
         if let Some(policy) = object.policy() {
             self.rejected.remove(&key);
             self.closing.remove(&policy.key);
-            self.new_cidrs |= self.repository.set_policy(policy);
-            return;
+            let changed = self.repository.set_policy(policy);
+            return self.note_cidrs(changed);
         }
         match object {
             Object::Namespace(namespace) => {
-                let labels = namespace.meta.labels;
-                if self.namespaces.insert(namespace.meta.name.clone(), labels.clone()).as_ref()
-                    != Some(&labels)
-                {
-                    self.place_namespace(&namespace.meta.name);
-                }
+                self.set_namespace(&namespace.meta.name, Some(namespace.meta.labels));
             }
             Object::Node(node) => self.set_node(node),
-            Object::Pod(pod) => {
-                let name = pod_ref(&pod);
-                self.pods.insert(name.clone(), pod);
-                self.place_pod(&name);
-            }
+            Object::Pod(pod) => self.set_pod(pod),
             Object::Service(service) => self.set_service(service),
             Object::EndpointSlice(slice) => self.set_slice(slice),
             Object::CidrGroup(group) => {
                 let labels = group.meta.labels.iter().map(|(key, value)| Label::k8s(key, value)).collect();
                 let cidrs = group.cidrs.into_iter().collect();
-                self.new_cidrs |= self.repository.set_cidr_group(&group.meta.name, labels, cidrs);
+                let changed = self.repository.set_cidr_group(&group.meta.name, labels, cidrs);
+                self.note_cidrs(changed);
             }
             _ => {}
         }
@@ -302,107 +328,74 @@ impl Cluster {
             && (self.repository.policy(&closing.key).is_none() || self.closing.contains(&closing.key))
         {
             self.closing.insert(closing.key.clone());
-            self.new_cidrs |= self.repository.set_policy(*closing);
+            let changed = self.repository.set_policy(*closing);
+            self.note_cidrs(changed);
         }
     }
 
     fn remove(&mut self, key: &ObjectKey) {
         self.rejected.remove(key);
+        self.versions.remove(key);
         match key.kind.as_str() {
-            "Namespace" => {
-                self.namespaces.remove(&key.name);
-                self.place_namespace(&key.name);
-            }
-            "Node" => {
-                if let Some(node) = self.nodes.remove(&key.name) {
-                    for address in node.addresses {
-                        self.release(address, &Holder::Node(key.name.clone()));
-                    }
-                    self.place_nodes();
-                }
-            }
+            "Namespace" => self.set_namespace(&key.name, None),
+            "Node" => self.remove_node(&key.name),
             "Pod" => {
-                let name =
-                    PodRef { namespace: key.namespace.clone().unwrap_or_default(), name: key.name.clone() };
-                self.pods.remove(&name);
-                self.place_pod(&name);
+                let namespace = key.namespace.clone().unwrap_or_default();
+                self.remove_pod(&PodRef { namespace, name: key.name.clone() });
             }
             "Service" => self.remove_service(key),
             "EndpointSlice" => self.remove_slice(key),
-            "CiliumCIDRGroup" => self.new_cidrs |= self.repository.remove_cidr_group(&key.name),
+            "CiliumCIDRGroup" => {
+                let changed = self.repository.remove_cidr_group(&key.name);
+                self.note_cidrs(changed);
+            }
             _ => {
-                let policy = self
-                    .repository
-                    .policies()
-                    .map(|policy| &policy.key)
-                    .find(|known| ObjectKey::from(*known) == *key);
-                if let Some(policy) = policy.cloned() {
+                if let Some(policy) = key.policy() {
                     self.closing.remove(&policy);
-                    self.new_cidrs |= self.repository.remove_policy(&policy);
+                    let changed = self.repository.remove_policy(&policy);
+                    self.note_cidrs(changed);
                 }
             }
         }
     }
 
-    fn place_namespace(&mut self, namespace: &str) {
-        let pods: Vec<PodRef> = self.pods.keys().filter(|pod| pod.namespace == namespace).cloned().collect();
-        for pod in pods {
-            self.place_pod(&pod);
+    /// Notes that somebody has an address. Where he has it already, who he is may have changed.
+    fn claim(&mut self, address: IpAddr, claim: Claim) {
+        if self.holders.claim(address, claim) {
+            self.enter(address, claim);
         }
-    }
-
-    /// Brings the addresses of a pod in line with what is known of it.
-    fn place_pod(&mut self, name: &PodRef) {
-        let holder = Holder::Pod(name.clone());
-        let local = self.local.get(name);
-        let addresses = match self.pods.get(name) {
-            Some(pod) if pod.host_network => Vec::new(),
-            // Of this node's pods the node itself knows best.
-            Some(pod) if pod.node_name.as_deref() == Some(&self.node) => local.cloned().unwrap_or_default(),
-            Some(pod) if pod.is_finished() => Vec::new(),
-            Some(pod) => pod.ips.clone(),
-            // Its object is gone; while it is still connected, it stays who it was.
-            None if local.is_some() => return,
-            None => Vec::new(),
-        };
-        let before = self.placed.remove(name).unwrap_or_default();
-        for address in before.into_iter().filter(|address| !addresses.contains(address)) {
-            self.release(address, &holder);
-        }
-        if addresses.is_empty() {
-            return;
-        }
-        self.placed.insert(name.clone(), addresses.clone());
-        let Some(labels) = self.labels(name) else { return };
-        let known = self.identities.get(&labels);
-        let identity = match known.map_or_else(|| self.identities.allocate(&labels), Ok) {
-            Ok(identity) => identity,
-            Err(error) => {
-                tracing::error!(pod = %name, %error, "the pod stays without an identity");
-                Identity::INIT
-            }
-        };
-        self.new_identities |= known.is_none();
-        for address in addresses {
-            self.hold(address, holder.clone(), identity, labels.clone());
-        }
-    }
-
-    fn hold(&mut self, address: IpAddr, holder: Holder, identity: Identity, labels: LabelSet) {
-        self.holders.insert(address, holder);
-        self.repository.set_address(address, identity, labels);
     }
 
     /// Forgets that somebody has an address, unless it is somebody else's by now.
-    fn release(&mut self, address: IpAddr, holder: &Holder) {
-        if self.holders.get(&address) == Some(holder) {
-            self.holders.remove(&address);
-            self.repository.remove_address(address);
-            self.place_api_server(address);
+    fn release(&mut self, address: IpAddr, claim: Claim) {
+        if !self.holders.release(address, claim) {
+            return;
+        }
+        match self.holders.get(address) {
+            Some(next) => self.enter(address, next),
+            None => {
+                self.repository.remove_address(address);
+                self.touch(&[address]);
+                self.place_api_server(address);
+            }
         }
     }
-}
 
-fn pod_ref(pod: &Pod) -> PodRef {
-    PodRef { namespace: pod.meta.namespace().to_owned(), name: pod.meta.name.clone() }
+    fn enter(&mut self, address: IpAddr, holder: Claim) {
+        let (identity, labels) = match holder {
+            Claim::Pod(id) => self.who_is_pod(id),
+            Claim::Nameless => (Identity::INIT, reserved_labels(Identity::INIT)),
+            Claim::Node(id) => self.who_is_node(id),
+            Claim::ApiServer => self.who_is_api_server(address),
+        };
+        self.repository.set_address(address, identity, labels);
+        self.touch(&[address]);
+    }
+
+    /// Notes that what the datapath has for addresses may be another now.
+    fn touch(&mut self, addresses: &[IpAddr]) {
+        if let Some(changed) = &mut self.changed.addresses {
+            changed.extend(addresses);
+        }
+    }
 }

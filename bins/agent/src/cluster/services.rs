@@ -1,18 +1,20 @@
 //! Services and their backends, as far as policies name them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use policy::manifest::{EndpointSlice, ObjectKey, Service};
 use policy::{ServiceFacts, ServiceKey};
 
-use super::{Cluster, Holder};
+use super::Cluster;
 
 /// The services and slices that are known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Services {
     services: BTreeMap<ServiceKey, Service>,
     slices: BTreeMap<ObjectKey, EndpointSlice>,
+    /// The slices of each service.
+    of_service: HashMap<ServiceKey, BTreeSet<ObjectKey>>,
 }
 
 impl Services {
@@ -21,15 +23,32 @@ impl Services {
         self.services.iter().filter(|(_, service)| !service.cluster_ips.is_empty()).map(|(key, _)| key)
     }
 
-    /// The addresses of the Kubernetes API server: the backends of its service.
-    pub(super) fn api_server(&self) -> BTreeSet<IpAddr> {
-        self.backends(&ServiceKey { namespace: "default".into(), name: "kubernetes".into() })
-    }
-
     /// The addresses in a service's slices.
     fn backends(&self, key: &ServiceKey) -> BTreeSet<IpAddr> {
-        let of_service = |slice: &&EndpointSlice| service_of(slice).as_ref() == Some(key);
-        self.slices.values().filter(of_service).flat_map(|slice| slice.addresses.iter().copied()).collect()
+        let slices = self.of_service.get(key).into_iter().flatten().filter_map(|key| self.slices.get(key));
+        slices.flat_map(|slice| slice.addresses.iter().copied()).collect()
+    }
+
+    /// Adds or replaces a slice, or removes it. The services that it was and is of.
+    fn put(&mut self, key: ObjectKey, slice: Option<EndpointSlice>) -> BTreeSet<ServiceKey> {
+        let after = slice.as_ref().and_then(service_of);
+        let gone = match slice {
+            Some(slice) => self.slices.insert(key.clone(), slice),
+            None => self.slices.remove(&key),
+        };
+        let before = gone.as_ref().and_then(service_of);
+        if let Some(before) = &before
+            && let Some(slices) = self.of_service.get_mut(before)
+        {
+            slices.remove(&key);
+            if slices.is_empty() {
+                self.of_service.remove(before);
+            }
+        }
+        if let Some(after) = &after {
+            self.of_service.entry(after.clone()).or_default().insert(key);
+        }
+        [before, after].into_iter().flatten().collect()
     }
 
     /// What policies need to know of a service.
@@ -69,38 +88,32 @@ impl Cluster {
             namespace: slice.meta.namespace.clone(),
             name: slice.meta.name.clone(),
         };
-        let after = service_of(&slice);
-        let before = self.services.slices.insert(key, slice).as_ref().and_then(service_of);
-        self.tell_backends(before, after);
+        let services = self.services.put(key, Some(slice));
+        self.tell_backends(services);
     }
 
     pub(super) fn remove_slice(&mut self, key: &ObjectKey) {
-        let before = self.services.slices.remove(key).as_ref().and_then(service_of);
-        self.tell_backends(before, None);
+        let services = self.services.put(key.clone(), None);
+        self.tell_backends(services);
     }
 
-    /// Tells policies of the services whose backends changed, and of the API server.
-    fn tell_backends(&mut self, before: Option<ServiceKey>, after: Option<ServiceKey>) {
-        for key in BTreeSet::from([before, after]).into_iter().flatten() {
+    /// Tells policies of the services whose backends may have changed, and of the API server.
+    fn tell_backends(&mut self, services: BTreeSet<ServiceKey>) {
+        for key in services {
+            // The Kubernetes API server's addresses are the backends of its service.
+            if key.namespace == "default" && key.name == "kubernetes" {
+                let addresses = self.services.backends(&key);
+                self.set_api_server(addresses);
+            }
             self.tell_service(key);
         }
-        let api_server = self.services.api_server();
-        let gone: Vec<IpAddr> = self
-            .holders
-            .iter()
-            .filter(|(address, holder)| **holder == Holder::ApiServer && !api_server.contains(address))
-            .map(|(address, _)| *address)
-            .collect();
-        for address in gone {
-            self.release(address, &Holder::ApiServer);
-        }
-        self.place_nodes();
     }
 
     fn tell_service(&mut self, key: ServiceKey) {
-        self.new_cidrs |= match self.services.facts(&key) {
+        let changed = match self.services.facts(&key) {
             Some(facts) => self.repository.set_service(key, facts),
             None => self.repository.remove_service(&key),
         };
+        self.note_cidrs(changed);
     }
 }

@@ -125,6 +125,8 @@ impl Engine {
     async fn disconnect(&mut self, attachment: &Attachment, release: bool) -> Result<()> {
         let gone = self.endpoints.remove(attachment)?;
         if let Some(endpoint) = &gone {
+            self.reports.gone(attachment, endpoint.pod.as_ref());
+            self.answer_disconnected(attachment);
             self.datapath.endpoints.remove(&endpoint.link())?;
             self.cluster.remove_local(endpoint.pod.as_ref(), &endpoint.addresses);
             self.enforce_datapath()?;

@@ -19,7 +19,7 @@ use anyhow::{Context, Result};
 use policy::Compiled;
 
 use super::Engine;
-use crate::cluster::Holder;
+use crate::cluster::Changed;
 use crate::tables::{cidr_key, compiled_policy, peer_changes};
 
 /// A policy in the kernel.
@@ -37,47 +37,66 @@ impl Engine {
     /// Brings the whole node in line with what is known.
     pub(super) async fn enforce(&mut self) -> Result<()> {
         let first = !self.settled;
+        self.due.add(self.cluster.take_changed());
         if first {
-            self.cluster.forget_unused_cidrs();
+            self.cluster.forget_unused();
             self.settle().await?;
             if self.addresses.is_none() {
                 // Which pods are here cannot be told yet; those that an earlier agent left go on as they are.
                 return Ok(());
             }
-        } else {
-            if let (Some(book), Some(node)) = (&mut self.addresses, self.cluster.own_node()) {
-                book.set_ranges(&node.pod_cidrs)?;
-            }
-            // For a pod that went without a word nothing can be plumbed any more, which would hold up all others.
-            self.collect_gone().await;
+        } else if self.due.nodes
+            && let (Some(book), Some(node)) = (&mut self.addresses, self.cluster.own_node())
+        {
+            book.set_ranges(&node.pod_cidrs)?;
         }
         self.enforce_datapath()?;
-        self.plumb().await?;
+        if self.due.nodes || self.plumbed.is_none() {
+            self.plumb().await?;
+            self.due.nodes = false;
+        }
         if first {
             self.datapath.attach_uplink(&self.uplink.name)?;
             let used = self.installed.iter().map(|installed| installed.slot).collect();
             self.datapath.policies.retire_inherited(&used, Instant::now());
             self.settled = true;
+            // The first list was the largest.
+            crate::memory::keep_little();
             self.drain_queue().await;
         }
         Ok(())
     }
 
-    /// Brings policies and addresses in line with what is known, without the node's plumbing.
+    /// Brings policies and addresses in line with what is known, without the node's plumbing. After a failure all is
+    /// compared anew: what was written by then is not known.
     pub(super) fn enforce_datapath(&mut self) -> Result<()> {
+        self.due.add(self.cluster.take_changed());
+        let nodes = self.due.nodes;
+        let due = std::mem::replace(&mut self.due, Changed { nodes, ..Changed::all() });
         self.store_numbers()?;
-        let departing = self.enforce_policies().context("enforcing policies")?;
-        self.enforce_addresses().context("entering addresses")?;
+        let revision = self.cluster.repository.revision();
+        let is_policy_due =
+            due.pods || due.addresses.is_none() || *self.published.policy.borrow() != revision;
+        let departing = if is_policy_due {
+            self.enforce_policies(&due).context("enforcing policies")?
+        } else {
+            Vec::new()
+        };
+        self.enforce_addresses(&due).context("entering addresses")?;
         for (slot, peers) in departing {
             self.datapath.policies.remove_peers(slot, &peers)?;
         }
-        super::publish(&self.published.policy, self.cluster.repository.revision());
+        self.due = Changed { nodes, ..Changed::nothing() };
+        super::publish(&self.published.policy, revision);
+        if is_policy_due {
+            self.report_endpoints();
+        }
         Ok(())
     }
 
     /// Resolves the policies of every endpoint, installs what is new, and lets the endpoints take it over. Returns
     /// the peers that policies are to forget once addresses are rewritten.
-    fn enforce_policies(&mut self) -> Result<Vec<(PolicySlot, BTreeSet<Peer>)>> {
+    fn enforce_policies(&mut self, due: &Changed) -> Result<Vec<(PolicySlot, BTreeSet<Peer>)>> {
         // What every endpoint wants, and has.
         let mut wanted: HashMap<(IfIndex, Direction), Arc<Compiled>> = HashMap::new();
         for endpoint in self.endpoints.iter() {
@@ -89,7 +108,7 @@ impl Engine {
                 wanted.insert((endpoint.link(), direction), compiled);
             }
         }
-        let moves = self.moves();
+        let moves = self.moves(due);
         let mut departing = self.grow(&wanted)?;
         let mut slots = HashMap::new();
         for (place, compiled) in &wanted {
@@ -122,21 +141,20 @@ impl Engine {
 
     /// Who addresses still are to the datapath, and who they will be, where the one that they were is nobody any
     /// more.
-    fn moves(&self) -> Vec<(Peer, Peer)> {
-        let known = |address: &Addr| self.datapath.addresses.get(address).map(|record| record.peer);
-        let changed: Vec<(Peer, Peer)> = self
-            .cluster
-            .repository
-            .addresses()
-            .filter_map(|(address, new)| {
-                known(&address.into()).filter(|old| *old != new).map(|old| (old, new))
-            })
-            .collect();
-        if changed.is_empty() {
-            return changed;
+    fn moves(&self, due: &Changed) -> Vec<(Peer, Peer)> {
+        let repository = &self.cluster.repository;
+        let moved = |(address, new): (IpAddr, Peer)| {
+            let old = self.datapath.addresses.get(&address.into())?.peer;
+            (old != new && !repository.has_peer(old)).then_some((old, new))
+        };
+        match &due.addresses {
+            None => repository.addresses().filter_map(moved).collect(),
+            Some(due) => {
+                let known =
+                    due.iter().filter_map(|address| Some((*address, repository.known_peer(*address)?)));
+                known.filter_map(moved).collect()
+            }
         }
-        let present: HashSet<Peer> = self.cluster.peers().collect();
-        changed.into_iter().filter(|(old, _)| !present.contains(old)).collect()
     }
 
     fn record(
@@ -175,9 +193,10 @@ impl Engine {
         if compiled.tables.allow_all {
             return Ok(PolicySlot::ALLOW_ALL);
         }
-        let same = |installed: &&mut Installed| {
-            Arc::ptr_eq(&installed.compiled, compiled) || installed.compiled.tables == compiled.tables
-        };
+        if let Some(installed) = self.installed.iter().find(|known| Arc::ptr_eq(&known.compiled, compiled)) {
+            return Ok(installed.slot);
+        }
+        let same = |installed: &&mut Installed| installed.compiled.tables == compiled.tables;
         if let Some(installed) = self.installed.iter_mut().find(same) {
             // The same tables may have come from other rules.
             installed.compiled = Arc::clone(compiled);
@@ -215,7 +234,6 @@ impl Engine {
             let slot = if *direction == Direction::Ingress { record.ingress } else { record.egress };
             sharing.entry(slot).or_default().push(compiled);
         }
-        let mut present: Option<HashSet<Peer>> = None;
         for index in 0..self.installed.len() {
             let installed = &self.installed[index];
             let slot = installed.slot;
@@ -232,8 +250,7 @@ impl Engine {
             else {
                 continue;
             };
-            let present = present.get_or_insert_with(|| self.cluster.peers().collect());
-            if removed.iter().any(|peer| present.contains(peer)) {
+            if removed.iter().any(|peer| self.cluster.repository.has_peer(*peer)) {
                 continue;
             }
             self.datapath.policies.add_peers(slot, &added)?;
@@ -246,44 +263,60 @@ impl Engine {
     }
 
     /// Enters who has which address, and which CIDRs are in use.
-    fn enforce_addresses(&mut self) -> Result<()> {
+    fn enforce_addresses(&mut self, due: &Changed) -> Result<()> {
         let local: HashMap<IpAddr, IfIndex> = self
             .endpoints
             .iter()
             .flat_map(|endpoint| endpoint.addresses.iter().map(|address| (*address, endpoint.link())))
             .collect();
-        let addresses: HashMap<Addr, AddressRecord> = self
-            .cluster
-            .repository
-            .addresses()
-            .map(|(address, peer)| {
-                let here = local.get(&address).copied().unwrap_or_default();
-                let forward = if here == IfIndex(0) && self.forwards_to(address) {
-                    self.uplink.index
-                } else {
-                    IfIndex(0)
-                };
-                (Addr::from(address), AddressRecord { peer, local: here, forward })
-            })
-            .collect();
-        self.datapath.addresses.replace(&addresses)?;
-        let cidrs: HashMap<CidrKey, CidrRecord> = self
-            .cluster
-            .repository
-            .cidrs()
-            .into_iter()
-            .map(|(cidr, peer)| (cidr_key(cidr), CidrRecord { peer }))
-            .collect();
-        self.datapath.cidrs.replace(&cidrs)?;
+        match &due.addresses {
+            None => self.replace_addresses(&local)?,
+            Some(due) => self.update_addresses(due, &local)?,
+        }
+        if due.cidrs || due.addresses.is_none() {
+            let cidrs = self.cluster.repository.cidrs().into_iter();
+            let cidrs: HashMap<CidrKey, CidrRecord> =
+                cidrs.map(|(cidr, peer)| (cidr_key(cidr), CidrRecord { peer })).collect();
+            self.datapath.cidrs.replace(&cidrs)?;
+        }
         Ok(())
     }
 
-    /// Whether packets for an address leave by the uplink as they are: pods and nodes elsewhere.
-    fn forwards_to(&self, address: IpAddr) -> bool {
-        match self.cluster.holder(address) {
-            Some(Holder::Node(node)) => *node != self.args.node,
-            Some(Holder::Pod(_)) => true,
-            Some(Holder::ApiServer) | None => false,
+    /// Makes the datapath know exactly the addresses that are known.
+    fn replace_addresses(&mut self, local: &HashMap<IpAddr, IfIndex>) -> Result<()> {
+        let repository = &self.cluster.repository;
+        for (address, peer) in repository.addresses() {
+            let record = self.address_record(address, peer, local);
+            self.datapath.addresses.set(address.into(), record)?;
         }
+        let is_stale = |address: &Addr| repository.known_peer((*address).into()).is_none();
+        self.datapath.addresses.remove_where(is_stale)?;
+        Ok(())
+    }
+
+    /// Makes the datapath know what is known of these addresses.
+    fn update_addresses(&mut self, due: &HashSet<IpAddr>, local: &HashMap<IpAddr, IfIndex>) -> Result<()> {
+        let mut stale = Vec::new();
+        for address in due {
+            match self.cluster.repository.known_peer(*address) {
+                Some(peer) => {
+                    let record = self.address_record(*address, peer, local);
+                    self.datapath.addresses.set((*address).into(), record)?;
+                }
+                None => stale.push(Addr::from(*address)),
+            }
+        }
+        // The room of what went may be needed by nobody else: what comes, comes first.
+        for address in stale {
+            self.datapath.addresses.remove(&address)?;
+        }
+        Ok(())
+    }
+
+    fn address_record(&self, address: IpAddr, peer: Peer, local: &HashMap<IpAddr, IfIndex>) -> AddressRecord {
+        let here = local.get(&address).copied().unwrap_or_default();
+        let is_forwarded = here == IfIndex(0) && self.cluster.is_elsewhere(address);
+        let forward = if is_forwarded { self.uplink.index } else { IfIndex(0) };
+        AddressRecord { peer, local: here, forward }
     }
 }

@@ -7,7 +7,9 @@ mod attachments;
 mod enforce;
 mod flows;
 mod plumbing;
+mod reports;
 mod status;
+mod waiting;
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,22 +17,24 @@ use std::time::{Duration, Instant};
 
 use abi::IfIndex;
 use anyhow::{Context, Result};
-use api::{DelQueue, ErrorCode, ErrorReply, Reply, Request};
+use api::{DelQueue, ErrorCode, ErrorReply, Known, Reply, Request};
 use datapath::{AttachMode, Capacities, Datapath, Events, Options};
 use netcore::{Net, Netns};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::addresses::AddressBook;
 use crate::args::Args;
-use crate::cluster::{Beginnings, Cluster};
+use crate::cluster::{Beginnings, Changed, Cluster, Numbering, Numbers};
 use crate::endpoint::Endpoints;
 use crate::flows::FlowLog;
 use crate::readable::Readable;
 use crate::server::Enforced;
-use crate::source::Change;
+use crate::source::{Change, Report};
 use crate::state_file;
 use enforce::Installed;
-use plumbing::Uplink;
+use plumbing::{Plumbed, Uplink};
+use reports::Reporter;
+use waiting::Waiting;
 
 /// A call that came over the socket.
 #[derive(Debug)]
@@ -65,30 +69,48 @@ pub struct Engine {
     net: Net,
     netns: Netns,
     uplink: Uplink,
+    /// What was plumbed last; none where the kernel has to be asked.
+    plumbed: Option<Plumbed>,
     masquerade: Option<netcore::masquerade::Masquerade>,
+    reports: Reporter,
+    waiting: Vec<Waiting>,
     flows: FlowLog,
     queue: DelQueue,
     published: Enforced<watch::Sender<u64>>,
     /// The newest revision of which all objects are known; enforced once `pending` is false.
     observed: Option<u64>,
-    /// Whether the datapath is behind what is known.
+    /// What of what is known is not enforced yet.
+    due: Changed,
+    /// Whether the node is behind what is known.
     pending: bool,
     failure: Option<String>,
 }
 
 impl Engine {
-    /// Takes over the node: what an earlier agent left goes on as it is until the source has told all.
+    /// Takes over the node: what an earlier agent left goes on as it is until the source has told all. What the cluster
+    /// should know of the node goes to `reports`.
     ///
     /// # Errors
     /// When the datapath cannot be loaded, or the state cannot be read.
-    pub async fn new(args: Args, flows: FlowLog, published: Enforced<watch::Sender<u64>>) -> Result<Self> {
+    pub async fn new(
+        args: Args,
+        numbering: Numbering,
+        flows: FlowLog,
+        published: Enforced<watch::Sender<u64>>,
+        reports: mpsc::UnboundedSender<Report>,
+    ) -> Result<Self> {
         let netns = Netns::current()?;
         let net = Net::current()?;
         let uplink = Uplink::find(&net, &args.uplink).await?;
         let beginnings = Beginnings {
             settings: args.policy.settings(),
             filter: args.policy.labels.clone(),
-            identities: state_file::read(&args.state_dir.join(IDENTITIES))?.unwrap_or_default(),
+            identities: match numbering {
+                Numbering::Own => {
+                    Numbers::Own(state_file::read(&args.state_dir.join(IDENTITIES))?.unwrap_or_default())
+                }
+                Numbering::Given => Numbers::given(),
+            },
             node_identities: state_file::read(&args.state_dir.join(NODE_IDENTITIES))?,
             cidrs: state_file::read(&args.state_dir.join(CIDRS))?.unwrap_or_default(),
         };
@@ -123,10 +145,14 @@ impl Engine {
             net,
             netns,
             uplink,
+            plumbed: None,
             masquerade: None,
+            reports: Reporter::new(reports),
+            waiting: Vec::new(),
             flows,
             published,
             observed: None,
+            due: Changed::all(),
             pending: false,
             failure: None,
         })
@@ -146,6 +172,7 @@ impl Engine {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            let next_answer = self.next_answer();
             tokio::select! {
                 biased;
                 change = changes.recv() => match change {
@@ -157,6 +184,7 @@ impl Engine {
                     None => return Ok(()),
                 },
                 () = Self::ready(&self.events_there) => self.read_events(),
+                () = until(next_answer) => self.answer_waiting(),
                 _ = tick.tick() => self.tick().await,
                 _ = sweep.tick() => self.sweep().await,
             }
@@ -195,6 +223,9 @@ impl Engine {
                 self.failure = Some(format!("{error:#}"));
             }
         }
+        self.report_wanted();
+        self.report_ready();
+        self.answer_waiting();
     }
 
     async fn tick(&mut self) {
@@ -226,7 +257,9 @@ impl Engine {
     /// Stores the numbers that were given out, before anything uses them.
     fn store_numbers(&mut self) -> Result<()> {
         if self.cluster.take_new_identities() {
-            state_file::write(&self.args.state_dir.join(IDENTITIES), &self.cluster.identities)?;
+            if let Numbers::Own(identities) = &self.cluster.identities {
+                state_file::write(&self.args.state_dir.join(IDENTITIES), identities)?;
+            }
             let of_nodes = self.args.state_dir.join(NODE_IDENTITIES);
             state_file::write(&of_nodes, &self.cluster.node_identities)?;
         }
@@ -242,18 +275,32 @@ impl Engine {
     }
 
     async fn call(&mut self, call: Call) {
+        let connecting = match &call.request {
+            Request::Add { attachment, pod, .. } => Some((attachment.clone(), pod.clone())),
+            _ => None,
+        };
         let reply = match self.answer(call.request, call.netns).await {
             Ok(reply) => reply,
             Err(refusal) => Reply::Error(refusal),
         };
-        // The caller may have given up.
-        let _ = call.answer.send(reply);
+        // A pod that was connected may need a number.
+        self.report_wanted();
+        match (connecting, &reply) {
+            (Some((attachment, pod)), Reply::Added(_)) => {
+                self.answer_connected(pod, attachment, reply, call.answer);
+            }
+            // The caller may have given up.
+            _ => drop(call.answer.send(reply)),
+        }
     }
 
     async fn answer(&mut self, request: Request, netns: Option<OwnedFd>) -> Result<Reply, ErrorReply> {
         match request {
             Request::Status => return Ok(Reply::Status(Box::new(self.status()))),
-            Request::Known => return Ok(Reply::Known(Box::default())),
+            Request::Known => {
+                let known = Known { pending: self.pending, ..self.cluster.known() };
+                return Ok(Reply::Known(Box::new(known)));
+            }
             Request::Wait { .. } | Request::WaitPolicy { .. } | Request::Flows { .. } => {
                 return Err(refuse(ErrorCode::Invalid, "this request is answered by the socket"));
             }
@@ -298,6 +345,14 @@ const NODE_IDENTITIES: &str = "node-identities.json";
 
 /// The file that holds the numbers of CIDRs in use.
 const CIDRS: &str = "cidrs.json";
+
+/// Returns at this time, or never.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
+    }
+}
 
 /// Tells a revision to whoever waits for it.
 fn publish(to: &watch::Sender<u64>, revision: u64) {

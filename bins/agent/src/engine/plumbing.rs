@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use abi::IfIndex;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use ipnetwork::IpNetwork;
 use netcore::masquerade::{Mark, Masquerade};
-use netcore::{Family, Net, Owned, Route, State, Sysctl};
+use netcore::{Family, Net, Owned, Plan, Route, State, Sysctl};
 
 use super::Engine;
 
@@ -39,44 +39,68 @@ pub(super) async fn own_addresses(net: &Net) -> Result<Vec<IpAddr>> {
     Ok(addresses.into_iter().map(|address| address.network.ip()).filter(is_ours).collect())
 }
 
+/// What was plumbed last.
+#[derive(Debug)]
+pub(super) struct Plumbed {
+    /// The addresses of this node.
+    own: Vec<IpAddr>,
+    /// Routes to the pods of other nodes.
+    routes: State,
+}
+
 impl Engine {
-    /// Brings routes, kernel parameters and masquerade in line with what is known.
+    /// Brings routes, kernel parameters and masquerade in line with what is known. What was plumbed before is compared
+    /// with what is to be; where that is not known, with what the kernel has.
     pub(super) async fn plumb(&mut self) -> Result<()> {
-        let mut desired = State::default();
+        let own = self.cluster.own_addresses();
+        let routes = self.routes_to_nodes();
+        match self.plumbed.take() {
+            Some(before) if before.own == own => {
+                let plan = netcore::plan(&Owned::default(), &routes, &before.routes);
+                tell(&plan);
+                self.net.apply(&plan).await.map_err(failed)?;
+            }
+            _ => self.plumb_anew(&own, &routes).await?,
+        }
+        self.plumbed = Some(Plumbed { own, routes });
+        self.plumb_masquerade()
+    }
+
+    async fn plumb_anew(&mut self, own: &[IpAddr], routes: &State) -> Result<()> {
+        // For a pod that went without a word nothing can be plumbed any more, which would hold up all others.
+        self.collect_gone().await;
+        let mut desired = routes.clone();
         desired.sysctls.insert(Sysctl::forwarding(Family::V4), "1".into());
         if netcore::has_ipv6() {
             desired.sysctls.insert(Sysctl::forwarding(Family::V6), "1".into());
         }
+        for endpoint in self.endpoints.iter() {
+            let state = endpoint.wiring(own).host_state(netcore::IfIndex(endpoint.ifindex));
+            desired.routes.extend(state.routes);
+            desired.neighbours.extend(state.neighbours);
+        }
+        let plan = self.net.reconcile(&Owned::default(), &desired).await.map_err(failed)?;
+        tell(&plan);
+        Ok(())
+    }
+
+    /// Routes to the pods of other nodes.
+    fn routes_to_nodes(&self) -> State {
+        let mut state = State::default();
         for node in self.cluster.other_nodes() {
             for cidr in &node.pod_cidrs {
                 let gateway = node.addresses.iter().find(|address| address.is_ipv4() == cidr.is_ipv4());
                 match gateway {
                     Some(gateway) => {
-                        desired.routes.insert(Route::to(*cidr).via(*gateway).dev(self.uplink.device()));
+                        state.routes.insert(Route::to(*cidr).via(*gateway).dev(self.uplink.device()));
                     }
                     None => {
-                        tracing::warn!(node = node.meta.name, %cidr, "no address of the node leads to its pods");
+                        tracing::warn!(node = node.name, %cidr, "no address of the node leads to its pods");
                     }
                 }
             }
         }
-        let own = self.cluster.own_addresses();
-        for endpoint in self.endpoints.iter() {
-            let state = endpoint.wiring(&own).host_state(netcore::IfIndex(endpoint.ifindex));
-            desired.routes.extend(state.routes);
-            desired.neighbours.extend(state.neighbours);
-        }
-        let plan = match self.net.reconcile(&Owned::default(), &desired).await {
-            Ok(plan) => plan,
-            Err(errors) => {
-                let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                bail!("bringing the node's plumbing up to date: {}", all.join("; "));
-            }
-        };
-        if !plan.is_empty() {
-            tracing::info!(plan = %plan.to_string().trim_end(), "plumbing");
-        }
-        self.plumb_masquerade()
+        state
     }
 
     fn plumb_masquerade(&mut self) -> Result<()> {
@@ -102,4 +126,18 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+fn tell(plan: &Plan) {
+    match plan.steps().len() {
+        0 => {}
+        // Of a large cluster the first list would fill pages.
+        1..=100 => tracing::info!(plan = %plan.to_string().trim_end(), "plumbing"),
+        steps => tracing::info!(steps, "plumbing"),
+    }
+}
+
+fn failed(errors: Vec<netcore::Error>) -> anyhow::Error {
+    let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    anyhow!("bringing the node's plumbing up to date: {}", all.join("; "))
 }

@@ -9,7 +9,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// Copies of a source's files, each under its file's name.
+/// Copies of a source's texts, each under a name that can be a file's.
 #[derive(Debug)]
 pub(super) struct LastValid {
     directory: PathBuf,
@@ -20,10 +20,10 @@ impl LastValid {
         Self { directory }
     }
 
-    /// Remembers what a file holds.
-    pub(super) fn remember(&self, file: &Path, text: &str) {
-        let Some(copy) = self.copy(file) else { return };
-        if self.recall(file).as_deref() == Some(text) {
+    /// Remembers a text.
+    pub(super) fn remember(&self, name: &OsStr, text: &str) {
+        let copy = self.directory.join(name);
+        if self.recall(name).as_deref() == Some(text) {
             return;
         }
         // Not synced: a machine that loses power loses its pods too.
@@ -34,24 +34,25 @@ impl LastValid {
         told(&copy, written);
     }
 
-    /// What a file held; nothing where that is not known.
-    pub(super) fn recall(&self, file: &Path) -> Option<String> {
-        fs::read_to_string(self.copy(file)?).ok()
+    /// The text of this name; nothing where that is not known.
+    pub(super) fn recall(&self, name: &OsStr) -> Option<String> {
+        fs::read_to_string(self.directory.join(name)).ok()
     }
 
-    /// Forgets all but these files.
-    pub(super) fn keep_only<'a>(&self, files: impl Iterator<Item = &'a PathBuf>) {
-        let names: BTreeSet<&OsStr> = files.filter_map(|file| file.file_name()).collect();
+    /// Forgets a text.
+    pub(super) fn forget(&self, name: &OsStr) {
+        let copy = self.directory.join(name);
+        told(&copy, fs::remove_file(&copy));
+    }
+
+    /// Forgets all but these.
+    pub(super) fn keep_only<'a>(&self, names: impl Iterator<Item = &'a OsStr>) {
+        let names: BTreeSet<&OsStr> = names.collect();
         let Ok(copies) = fs::read_dir(&self.directory) else { return };
         let known: Vec<OsString> = copies.flatten().map(|copy| copy.file_name()).collect();
         for name in known.iter().filter(|name| !names.contains(name.as_os_str())) {
-            let copy = self.directory.join(name);
-            told(&copy, fs::remove_file(&copy));
+            self.forget(name);
         }
-    }
-
-    fn copy(&self, file: &Path) -> Option<PathBuf> {
-        Some(self.directory.join(file.file_name()?))
     }
 }
 

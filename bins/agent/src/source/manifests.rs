@@ -135,7 +135,7 @@ impl Manifests {
             }
         }
         if !changes.is_empty() || !gone.is_empty() {
-            self.last_valid.keep_only(self.files.keys());
+            self.last_valid.keep_only(self.files.keys().filter_map(|path| path.file_name()));
         }
         // An object may have moved to another file.
         let kept: BTreeSet<&ObjectKey> = self.files.values().flat_map(|(_, keys)| keys).collect();
@@ -149,19 +149,19 @@ impl Manifests {
 
     /// What a file that is new or another has to tell, and the objects that it holds.
     fn read(&self, path: &Path, text: &str) -> (Vec<Change>, BTreeSet<ObjectKey>) {
-        let is_policy =
-            |object: &Object| matches!(object, Object::NetworkPolicy(_) | Object::CiliumPolicy(_));
+        let is_policy = |object: &Object| object.policy().is_some();
         let name = path.to_string_lossy();
+        let file = path.file_name().unwrap_or_default();
         let (mut changes, mut keys, mut nameless) = (Vec::new(), BTreeSet::new(), None);
         let mut before = self.files.get(path).map(|(_, keys)| keys.clone()).unwrap_or_default();
 
         let parsed = parse_stored(text, &name);
         let valid = parsed.iter().all(Result::is_ok);
         if valid && parsed.iter().flatten().any(is_policy) {
-            self.last_valid.remember(path, text);
+            self.last_valid.remember(file, text);
         } else if !valid && !self.files.contains_key(path) {
             // An earlier agent may have known it when it was valid: that comes first, and stays in force.
-            let text = self.last_valid.recall(path).unwrap_or_default();
+            let text = self.last_valid.recall(file).unwrap_or_default();
             for object in parse_stored(&text, &name).into_iter().flatten().filter(is_policy) {
                 before.insert(object.key());
                 changes.push(Change::Set(Box::new(object)));

@@ -4,6 +4,7 @@
 //! sends every object that there is, then [`Change::Observed`], then what changes. What the node has to tell the
 //! cluster goes the other way, as [`Report`]s.
 
+mod kubernetes;
 mod last_valid;
 mod manifests;
 mod report;
@@ -15,6 +16,7 @@ use api::PodRef;
 use policy::LabelSet;
 use policy::manifest::{Object, ObjectKey, Rejected};
 
+pub use kubernetes::{IdentityManagement, Ipam, Kubernetes, Options as KubernetesOptions};
 pub use manifests::Manifests;
 pub use report::{Published, Report};
 
@@ -33,8 +35,8 @@ pub enum Change {
     Endpoint(RemoteEndpoint),
     /// What a node published of a pod is gone.
     EndpointGone(PodRef),
-    /// A number stands for these labels in the whole cluster. Of several numbers for the same labels the source says
-    /// only the one that counts.
+    /// A number stands for these labels in the whole cluster. Of several numbers for the same labels, the one that was
+    /// said last is the one that pods of this node get.
     Identity(Identity, LabelSet),
     /// A number stands for nothing any more.
     IdentityGone(Identity),

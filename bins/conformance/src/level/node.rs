@@ -8,7 +8,7 @@ use abi::{
     Addr, AddressRecord, CidrRecord, CidrSet, Config, Direction, DropReason, Endpoint, EndpointId, Identity,
     IfIndex, PolicySlot,
 };
-use agent::cluster::{Beginnings, Cluster, Holder};
+use agent::cluster::{Beginnings, Cluster};
 use agent::source::Change;
 use agent::tables::{cidr_key, compiled_policy};
 use api::PodRef;
@@ -119,11 +119,7 @@ impl Node {
             .collect();
         for (address, peer) in self.cluster.repository.addresses() {
             let here = local.get(&address).copied().unwrap_or_default();
-            let elsewhere = match self.cluster.holder(address) {
-                Some(Holder::Node(node)) => *node != self.name,
-                Some(Holder::Pod(_)) => here == IfIndex(0),
-                Some(Holder::ApiServer) | None => false,
-            };
+            let elsewhere = here == IfIndex(0) && self.cluster.is_elsewhere(address);
             let forward = if elsewhere { UPLINK } else { IfIndex(0) };
             self.engine.set_address(Addr::from(address), AddressRecord { peer, local: here, forward })?;
         }

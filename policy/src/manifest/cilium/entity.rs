@@ -18,6 +18,8 @@ pub enum Entity {
     WorldIpv6,
     /// Everything inside the cluster.
     Cluster,
+    /// Everything inside the clusters of the mesh.
+    ClusterMesh,
     /// The endpoint's own node.
     Host,
     /// Endpoints whose labels are not known yet.
@@ -37,12 +39,13 @@ pub enum Entity {
 }
 
 impl Entity {
-    pub(super) const NAMES: [(&str, Self); 13] = [
+    pub(super) const NAMES: [(&str, Self); 14] = [
         ("all", Self::All),
         ("world", Self::World),
         ("world-ipv4", Self::WorldIpv4),
         ("world-ipv6", Self::WorldIpv6),
         ("cluster", Self::Cluster),
+        ("cluster-mesh", Self::ClusterMesh),
         ("host", Self::Host),
         ("init", Self::Init),
         ("ingress", Self::Ingress),
@@ -60,7 +63,8 @@ impl Entity {
     }
 
     /// The keys of the reserved labels of which its members carry one. [`Entity::All`] and [`Entity::None`]
-    /// have none; the members of [`Entity::Cluster`] include all pods beside these.
+    /// have none; the members of [`Entity::Cluster`] and [`Entity::ClusterMesh`] include all pods beside
+    /// these.
     #[must_use]
     pub const fn reserved(self) -> &'static [&'static str] {
         match self {
@@ -68,7 +72,7 @@ impl Entity {
             Self::World => &["world", "world-ipv4", "world-ipv6"],
             Self::WorldIpv4 => &["world-ipv4"],
             Self::WorldIpv6 => &["world-ipv6"],
-            Self::Cluster => {
+            Self::Cluster | Self::ClusterMesh => {
                 &["host", "remote-node", "init", "ingress", "health", "unmanaged", "kube-apiserver"]
             }
             Self::Host => &["host"],
@@ -84,12 +88,16 @@ impl Entity {
     pub(super) fn selectors(self) -> Vec<PeerSelector> {
         let reserved = |name: &&str| Selector::everything().and(Requirement::exists(Source::Reserved, *name));
         let mut selectors: Vec<_> = self.reserved().iter().map(reserved).collect();
-        if self == Self::Cluster {
-            selectors.push(Selector::everything().and(Requirement::equals(
+        match self {
+            Self::Cluster => selectors.push(Selector::everything().and(Requirement::equals(
                 Source::K8s,
                 CLUSTER,
                 DEFAULT_CLUSTER,
-            )));
+            ))),
+            Self::ClusterMesh => {
+                selectors.push(Selector::everything().and(Requirement::exists(Source::K8s, CLUSTER)));
+            }
+            _ => {}
         }
         selectors.into_iter().map(PeerSelector::Labels).collect()
     }

@@ -1,0 +1,236 @@
+//! Nodes, as they published themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crds::CiliumNode;
+use crds::types::node::{NodeAddress, address_type};
+use ipnetwork::IpNetwork;
+use k8s_openapi::api::core::v1::Node;
+use kube::ResourceExt;
+use policy::cidr::canonical;
+use policy::manifest::{self, Meta, Object, ObjectKey};
+
+use super::kind::Kind;
+use crate::source::Change;
+
+/// What is known of this node, and what it has published of itself.
+#[derive(Debug, Default)]
+pub(super) struct Nodes {
+    name: String,
+    /// This node's Node.
+    pub(super) own: Option<OwnNode>,
+    /// This node's CiliumNode.
+    pub(super) published: Option<CiliumNode>,
+    /// The other nodes that were told of.
+    others: BTreeSet<String>,
+    /// The ranges of pod addresses that this node had last: they are still its own when the API has lost them.
+    pub(super) last_ranges: Vec<String>,
+}
+
+/// What a Node says of the node that the agent runs on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct OwnNode {
+    pub(super) uid: String,
+    pub(super) labels: BTreeMap<String, String>,
+    /// Types and addresses.
+    pub(super) addresses: Vec<NodeAddress>,
+    pub(super) pod_cidrs: Vec<String>,
+}
+
+impl OwnNode {
+    pub(super) fn new(node: Node) -> Self {
+        let spec = node.spec.unwrap_or_default();
+        let pod_cidrs = spec.pod_cidrs.filter(|all| !all.is_empty());
+        let addresses = node.status.and_then(|status| status.addresses).unwrap_or_default();
+        let known = [address_type::INTERNAL_IP, address_type::EXTERNAL_IP];
+        Self {
+            uid: node.metadata.uid.unwrap_or_default(),
+            labels: node.metadata.labels.unwrap_or_default(),
+            addresses: addresses
+                .into_iter()
+                .filter(|address| known.contains(&address.type_.as_str()))
+                .map(|address| NodeAddress { type_: address.type_, ip: address.address })
+                .collect(),
+            pod_cidrs: pod_cidrs.unwrap_or_else(|| spec.pod_cidr.into_iter().collect()),
+        }
+    }
+
+    /// All of its addresses.
+    pub(super) fn ips(&self) -> BTreeSet<IpAddr> {
+        self.addresses.iter().filter_map(|address| address.ip.parse().ok()).collect()
+    }
+
+    /// The address that other nodes know it by.
+    pub(super) fn address(&self) -> Option<&str> {
+        let internal = |address: &&NodeAddress| address.type_ == address_type::INTERNAL_IP;
+        self.addresses.iter().find(internal).map(|address| address.ip.as_str())
+    }
+}
+
+impl Nodes {
+    pub(super) fn new(name: String) -> Self {
+        Self { name, ..Self::default() }
+    }
+
+    /// A CiliumNode is there, or is another now.
+    pub(super) fn set(&mut self, object: CiliumNode, changes: &mut Vec<Change>) {
+        let name = object.name_any();
+        let mut node = node(&object);
+        if name == self.name {
+            if node.pod_cidrs.is_empty() {
+                node.pod_cidrs = ranges(&self.last_ranges, &name);
+            } else {
+                self.last_ranges.clone_from(&object.spec.ipam.pod_cidrs);
+            }
+        }
+        changes.push(Change::Set(Box::new(Object::Node(node))));
+        let version = object.resource_version().unwrap_or_default();
+        changes.push(Change::Version(key(Kind::CiliumNode, &name), version));
+        if name == self.name {
+            self.published = Some(object);
+        } else {
+            self.others.insert(name);
+        }
+    }
+
+    /// How many nodes there are.
+    pub(super) fn count(&self) -> usize {
+        self.others.len() + usize::from(self.published.is_some())
+    }
+
+    /// A CiliumNode is gone. This node is there all the same, with what it has.
+    pub(super) fn remove(&mut self, name: &str, changes: &mut Vec<Change>) {
+        if name == self.name {
+            self.published = None;
+        } else {
+            self.others.remove(name);
+            changes.push(Change::Removed(key(Kind::Node, name)));
+        }
+        // Its version.
+        changes.push(Change::Removed(key(Kind::CiliumNode, name)));
+    }
+}
+
+fn key(kind: Kind, name: &str) -> ObjectKey {
+    ObjectKey { kind: kind.name().to_owned(), namespace: None, name: name.to_owned() }
+}
+
+fn node(object: &CiliumNode) -> manifest::Node {
+    let name = object.name_any();
+    let addresses = object.spec.addresses.iter().filter(|address| address.type_ != address_type::HOSTNAME);
+    let mut addresses: Vec<IpAddr> = addresses
+        .filter_map(|address| {
+            let parsed = address.ip.parse();
+            if parsed.is_err() {
+                tracing::warn!(name, address = address.ip, "CiliumNode: this is no address");
+            }
+            parsed.ok()
+        })
+        .collect();
+    let mut seen = BTreeSet::new();
+    addresses.retain(|address| seen.insert(*address));
+    manifest::Node {
+        pod_cidrs: ranges(&object.spec.ipam.pod_cidrs, &name),
+        addresses,
+        meta: Meta {
+            namespace: None,
+            file: format!("CiliumNode {name}").into(),
+            name,
+            labels: object.metadata.labels.clone().unwrap_or_default(),
+            line: 0,
+        },
+    }
+}
+
+fn ranges(texts: &[String], name: &str) -> Vec<IpNetwork> {
+    let range = |text: &String| {
+        let parsed = text.parse().map(canonical);
+        if parsed.is_err() {
+            tracing::warn!(name, range = text, "CiliumNode: this is no range of addresses");
+        }
+        parsed.ok()
+    };
+    texts.iter().filter_map(range).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    fn published(name: &str, ranges: &[&str]) -> CiliumNode {
+        from_value(json!({
+            "metadata": {"name": name, "labels": {"zone": "a"}, "resourceVersion": "7"},
+            "spec": {
+                "addresses": [
+                    {"type": "InternalIP", "ip": "192.0.2.1"}, {"type": "Hostname", "ip": "n"},
+                    {"type": "ExternalIP", "ip": "192.0.2.1"}, {"type": "InternalIP", "ip": "nonsense"},
+                ],
+                "ipam": {"podCIDRs": ranges},
+            },
+        }))
+        .unwrap()
+    }
+
+    fn told(step: impl FnOnce(&mut Vec<Change>)) -> Vec<String> {
+        let mut changes = Vec::new();
+        step(&mut changes);
+        let tell = |change| match change {
+            Change::Set(object) => match *object {
+                Object::Node(node) => {
+                    format!(
+                        "{} {:?} {:?} {:?}",
+                        node.meta.name, node.addresses, node.pod_cidrs, node.meta.labels
+                    )
+                }
+                other => format!("{other:?}"),
+            },
+            Change::Removed(key) => format!("-{key}"),
+            Change::Version(key, version) => format!("{key} {version}"),
+            other => format!("{other:?}"),
+        };
+        changes.into_iter().map(tell).collect()
+    }
+
+    #[test]
+    fn another_node_is_what_it_published() {
+        let mut nodes = Nodes::new("own".into());
+        assert_eq!(
+            told(|changes| nodes.set(published("n", &["10.1.0.9/24", "nonsense"]), changes)),
+            [
+                r#"n [192.0.2.1] [V4(Ipv4Network { addr: 10.1.0.0, prefix: 24 })] {"zone": "a"}"#,
+                "CiliumNode n 7"
+            ]
+        );
+        assert_eq!(told(|changes| nodes.remove("n", changes)), ["-Node n", "-CiliumNode n"]);
+    }
+
+    #[test]
+    fn this_node_stays_with_its_ranges_when_the_api_has_lost_it() {
+        let mut nodes = Nodes::new("own".into());
+        let before = told(|changes| nodes.set(published("own", &["10.1.0.0/24"]), changes));
+        assert_eq!(told(|changes| nodes.remove("own", changes)), ["-CiliumNode own"]);
+        assert!(nodes.published.is_none());
+        assert_eq!(told(|changes| nodes.set(published("own", &[]), changes)), before);
+        assert_eq!(nodes.last_ranges, ["10.1.0.0/24"]);
+    }
+
+    #[test]
+    fn what_a_node_says_of_itself() {
+        let own = OwnNode::new(
+            from_value(json!({
+                "metadata": {"name": "n", "uid": "u", "labels": {"zone": "a"}},
+                "spec": {"podCIDR": "10.1.0.0/24"},
+                "status": {"addresses": [
+                    {"type": "Hostname", "address": "n"}, {"type": "ExternalIP", "address": "198.51.100.1"},
+                    {"type": "InternalIP", "address": "192.0.2.1"},
+                ]},
+            }))
+            .unwrap(),
+        );
+        assert_eq!((own.address(), own.ips().len()), (Some("192.0.2.1"), 2));
+        assert_eq!(own.pod_cidrs, ["10.1.0.0/24"]);
+    }
+}

@@ -1,0 +1,166 @@
+//! What is asked of the API.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use abi::Identity;
+use api::PodRef;
+use crds::types::{EndpointStatus, HEARTBEAT_ANNOTATION};
+use crds::{CiliumEndpoint, CiliumIdentity, CiliumNode};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Api, Client};
+use policy::LabelSet;
+use policy::pod::NAMESPACE;
+use serde_json::{Value, json};
+
+/// In whose name fields are written.
+const MANAGER: &str = "netloom-agent";
+
+/// A request, or two of them that belong together.
+#[derive(Clone, Debug, PartialEq)]
+pub(in super::super) enum Call {
+    /// Makes a number stand for labels.
+    CreateIdentity(Identity, LabelSet),
+    /// Takes the mark of the unused from a number's object of this version.
+    UnmarkIdentity(Identity, String),
+    /// Writes an endpoint.
+    ApplyEndpoint(Box<CiliumEndpoint>),
+    /// Removes a pod's endpoint if it is of a node with one of these addresses, and of this attachment.
+    DeleteEndpoint { pod: PodRef, nodes: BTreeSet<IpAddr>, attachment: Option<String> },
+    /// Makes this node's object.
+    CreateNode(Box<CiliumNode>),
+    /// Changes this node's object.
+    PatchNode(String, Value),
+}
+
+impl Call {
+    /// Carries it out.
+    pub(in super::super) async fn run(&self, client: Client) -> kube::Result<()> {
+        match self {
+            Self::CreateIdentity(number, labels) => {
+                let api = Api::<CiliumIdentity>::all(client);
+                let written = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
+                api.create(&written, &identity(*number, labels)).await.map(drop)
+            }
+            Self::UnmarkIdentity(number, version) => {
+                let patch = json!({
+                    "metadata": {"resourceVersion": version, "annotations": {HEARTBEAT_ANNOTATION: null}},
+                });
+                let api = Api::<CiliumIdentity>::all(client);
+                api.patch(&number.0.to_string(), &written(), &Patch::Merge(patch)).await.map(drop)
+            }
+            Self::ApplyEndpoint(object) => {
+                let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+                let name = object.metadata.name.as_deref().unwrap_or_default();
+                let api = Api::<CiliumEndpoint>::namespaced(client, namespace);
+                // Nobody else's word counts for these fields.
+                api.patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object)).await.map(drop)
+            }
+            Self::DeleteEndpoint { pod, nodes, attachment } => {
+                let api = Api::<CiliumEndpoint>::namespaced(client, &pod.namespace);
+                let found = api.get_opt(&pod.name).await?;
+                let Some(object) = found.filter(|object| is_of(object, nodes, attachment.as_deref())) else {
+                    return Ok(());
+                };
+                // Who wrote to it since has made it his own.
+                let preconditions = Preconditions {
+                    uid: object.metadata.uid,
+                    resource_version: object.metadata.resource_version,
+                };
+                let only = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+                match api.delete(&pod.name, &only).await {
+                    Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+                    other => other.map(drop),
+                }
+            }
+            Self::CreateNode(object) => {
+                let written = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
+                Api::<CiliumNode>::all(client).create(&written, object).await.map(drop)
+            }
+            Self::PatchNode(name, patch) => {
+                let api = Api::<CiliumNode>::all(client);
+                api.patch(name, &written(), &Patch::Merge(patch)).await.map(drop)
+            }
+        }
+    }
+}
+
+fn written() -> PatchParams {
+    PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() }
+}
+
+/// The object that makes a number stand for labels.
+fn identity(number: Identity, labels: &LabelSet) -> CiliumIdentity {
+    let mut object = CiliumIdentity::default();
+    object.metadata.name = Some(number.0.to_string());
+    // For people who list; it decides nothing.
+    let namespace = labels.namespace();
+    object.metadata.labels = namespace.map(|namespace| [(NAMESPACE.to_owned(), namespace.to_owned())].into());
+    object.security_labels =
+        labels.iter().map(|label| (format!("{}:{}", label.source, label.key), label.value.clone())).collect();
+    object
+}
+
+fn is_of(object: &CiliumEndpoint, nodes: &BTreeSet<IpAddr>, attachment: Option<&str>) -> bool {
+    let Some(EndpointStatus { networking, external_identifiers, .. }) = &object.status else { return false };
+    let node = networking.as_ref().and_then(|networking| networking.node.as_ref()?.parse().ok());
+    let of = external_identifiers.as_ref().and_then(|names| names.cni_attachment_id.as_deref());
+    node.is_some_and(|node| nodes.contains(&node)) && attachment.is_none_or(|wanted| of == Some(wanted))
+}
+
+/// How long the server asks to be left alone.
+pub(super) fn retry_after(error: &kube::Error) -> Option<Duration> {
+    let kube::Error::Api(status) = error else { return None };
+    let seconds = u64::from(status.details.as_ref()?.retry_after_seconds);
+    (seconds > 0).then(|| Duration::from_secs(seconds))
+}
+
+/// Whether it is there already, or another's write came first.
+pub(super) fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409)
+}
+
+/// Whether it is gone.
+pub(super) fn is_gone(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+#[cfg(test)]
+mod tests {
+    use policy::Label;
+
+    use super::*;
+
+    #[test]
+    fn an_identity_says_its_labels_with_their_sources() {
+        let labels = [Label::k8s(NAMESPACE, "shop"), Label::k8s("app", "web"), Label::reserved("host")];
+        let object = serde_json::to_value(identity(Identity(300), &labels.into_iter().collect())).unwrap();
+        assert_eq!(
+            object,
+            json!({
+                "apiVersion": "cilium.io/v2", "kind": "CiliumIdentity",
+                "metadata": {"name": "300", "labels": {NAMESPACE: "shop"}},
+                "security-labels": {
+                    "k8s:app": "web", "k8s:io.kubernetes.pod.namespace": "shop", "reserved:host": "",
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn only_an_endpoint_of_this_node_and_attachment_is_removed() {
+        let object: CiliumEndpoint = serde_json::from_value(json!({
+            "metadata": {"name": "web", "namespace": "shop"},
+            "status": {
+                "networking": {"node": "192.0.2.1", "addressing": []},
+                "external-identifiers": {"cni-attachment-id": "c1:eth0"},
+            },
+        }))
+        .unwrap();
+        let (own, other) = (["192.0.2.1".parse().unwrap()].into(), ["192.0.2.2".parse().unwrap()].into());
+        assert!(is_of(&object, &own, None) && is_of(&object, &own, Some("c1:eth0")));
+        assert!(!is_of(&object, &own, Some("c2:eth0")));
+        assert!(!is_of(&object, &other, None) && !is_of(&CiliumEndpoint::default(), &own, None));
+    }
+}

@@ -1,0 +1,151 @@
+//! This node, as the others are told of it.
+
+use std::collections::BTreeMap;
+
+use crds::CiliumNode;
+use crds::types::node::NodeAddress;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use serde_json::{Map, Value, json};
+
+use super::super::nodes::OwnNode;
+
+/// The annotation that says whether the node can connect pods.
+pub(super) const READY: &str = "netloom.io/cni-ready";
+
+/// What this node's object is to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Desired<'a> {
+    pub(super) name: &'a str,
+    pub(super) own: &'a OwnNode,
+    pub(super) boot_id: &'a str,
+    /// Whether the node can connect pods; none where that is about to be found out.
+    pub(super) ready: Option<bool>,
+    /// The ranges of pod addresses, where the agent is who says them.
+    pub(super) ranges: Option<&'a [String]>,
+}
+
+impl Desired<'_> {
+    /// The whole object. A node whose ranges the API has lost comes with those that it has.
+    pub(super) fn object(&self, last_ranges: &[String]) -> CiliumNode {
+        let mut object = CiliumNode::default();
+        object.metadata.name = Some(self.name.to_owned());
+        object.metadata.labels = Some(self.own.labels.clone());
+        object.metadata.owner_references = Some(vec![self.owner()]);
+        let ready = self.ready.unwrap_or(false).to_string();
+        object.metadata.annotations = Some([(READY.to_owned(), ready)].into());
+        object.spec.bootid = Some(self.boot_id.to_owned());
+        object.spec.addresses.clone_from(&self.own.addresses);
+        object.spec.ipam.pod_cidrs = self.ranges.unwrap_or(last_ranges).to_vec();
+        object
+    }
+
+    /// What is to be changed of an object; nothing where all is as it should be. What others write stays.
+    pub(super) fn patch(&self, present: &CiliumNode) -> Option<Value> {
+        let (mut metadata, mut spec) = (Map::new(), Map::new());
+        let none = BTreeMap::new();
+        let labels = present.metadata.labels.as_ref().unwrap_or(&none);
+        if *labels != self.own.labels {
+            let gone = labels.keys().filter(|key| !self.own.labels.contains_key(*key));
+            let mut patch: Map<String, Value> = gone.map(|key| (key.clone(), Value::Null)).collect();
+            patch.extend(self.own.labels.iter().map(|(key, value)| (key.clone(), json!(value))));
+            metadata.insert("labels".into(), patch.into());
+        }
+        let owner = self.owner();
+        if present.metadata.owner_references.as_deref() != Some(std::slice::from_ref(&owner)) {
+            metadata.insert("ownerReferences".into(), json!([owner]));
+        }
+        let is_of_this_boot = present.spec.bootid.as_deref() == Some(self.boot_id);
+        let said = present.metadata.annotations.as_ref().unwrap_or(&none).get(READY).map(String::as_str);
+        // What an earlier agent said holds until this one knows; what was said before a reboot does not.
+        let before = said.filter(|_| is_of_this_boot).unwrap_or("false");
+        let ready = self.ready.map_or(before, |ready| if ready { "true" } else { "false" });
+        if said != Some(ready) {
+            metadata.insert("annotations".into(), json!({READY: ready}));
+        }
+        if !is_of_this_boot {
+            spec.insert("bootid".into(), self.boot_id.into());
+        }
+        if !same(&present.spec.addresses, &self.own.addresses) {
+            spec.insert("addresses".into(), json!(self.own.addresses));
+        }
+        if let Some(ranges) = self.ranges.filter(|ranges| *ranges != present.spec.ipam.pod_cidrs) {
+            spec.insert("ipam".into(), json!({"podCIDRs": ranges}));
+        }
+        let mut patch = Map::new();
+        for (key, part) in [("metadata", metadata), ("spec", spec)] {
+            if !part.is_empty() {
+                patch.insert(key.into(), part.into());
+            }
+        }
+        (!patch.is_empty()).then(|| patch.into())
+    }
+
+    fn owner(&self) -> OwnerReference {
+        OwnerReference {
+            api_version: "v1".into(),
+            kind: "Node".into(),
+            name: self.name.to_owned(),
+            uid: self.own.uid.clone(),
+            ..OwnerReference::default()
+        }
+    }
+}
+
+fn same(one: &[NodeAddress], other: &[NodeAddress]) -> bool {
+    one.len() == other.len() && one.iter().all(|address| other.contains(address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> OwnNode {
+        OwnNode {
+            uid: "u".into(),
+            labels: [("zone".to_owned(), "a".to_owned())].into(),
+            addresses: vec![NodeAddress { type_: "InternalIP".into(), ip: "192.0.2.1".into() }],
+            pod_cidrs: vec!["10.1.0.0/24".into()],
+        }
+    }
+
+    #[test]
+    fn only_what_differs_is_written() {
+        let own = own();
+        let desired = Desired { name: "n", own: &own, boot_id: "b1", ready: None, ranges: None };
+        let mut object = desired.object(&["10.9.0.0/24".into()]);
+        assert_eq!(object.spec.ipam.pod_cidrs, ["10.9.0.0/24"]);
+        assert_eq!(desired.patch(&object), None);
+
+        // Ranges are the operator's affair, unless they come from the Node.
+        assert_eq!(
+            Desired { ranges: Some(&own.pod_cidrs), ..desired.clone() }.patch(&object),
+            Some(json!({"spec": {"ipam": {"podCIDRs": ["10.1.0.0/24"]}}}))
+        );
+        object.metadata.labels = Some([("old".to_owned(), "x".to_owned())].into());
+        object.spec.addresses.clear();
+        assert_eq!(
+            desired.patch(&object),
+            Some(json!({
+                "metadata": {"labels": {"old": null, "zone": "a"}},
+                "spec": {"addresses": [{"type": "InternalIP", "ip": "192.0.2.1"}]},
+            }))
+        );
+    }
+
+    #[test]
+    fn readiness_survives_a_restart_and_not_a_reboot() {
+        let own = own();
+        let desired = Desired { name: "n", own: &own, boot_id: "b1", ready: Some(true), ranges: None };
+        let object = desired.object(&[]);
+        let starting = Desired { ready: None, ..desired.clone() };
+        assert_eq!(starting.patch(&object), None, "an agent that is started again");
+        assert_eq!(
+            Desired { boot_id: "b2", ..starting }.patch(&object),
+            Some(json!({"metadata": {"annotations": {READY: "false"}}, "spec": {"bootid": "b2"}}))
+        );
+        assert_eq!(
+            Desired { ready: Some(false), ..desired }.patch(&object),
+            Some(json!({"metadata": {"annotations": {READY: "false"}}}))
+        );
+    }
+}

@@ -1,0 +1,6 @@
+//! Against real API servers.
+
+mod definitions;
+mod install;
+mod rbac;
+mod render;
