@@ -1,7 +1,7 @@
 //! One suite against two servers: ours, and a real kube-apiserver with etcd where there is one.
 //!
-//! `KUBEBUILDER_ASSETS` (or `PATH`) leads to the real one. `SUITE_KUBECONFIG` names a server of any other kind that the
-//! suite is to run against besides.
+//! `KUBEBUILDER_ASSETS` (or `PATH`) leads to the real one. `NETLOOM_TEST_KUBECONFIG` names more servers that the suite
+//! is to run against (paths with `:` between).
 
 #![expect(clippy::needless_pass_by_value, reason = "JSON is written where it is passed")]
 
@@ -51,7 +51,9 @@ async fn real() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn named() {
-    let Some(path) = std::env::var_os("SUITE_KUBECONFIG") else { return };
-    let kubeconfig = std::fs::read_to_string(path).expect("kubeconfig");
-    run(&Target::new("named", &kubeconfig, (1, 33), false).await).await;
+    let paths = std::env::var_os("NETLOOM_TEST_KUBECONFIG").unwrap_or_default();
+    for path in std::env::split_paths(&paths).filter(|path| path.is_file()) {
+        let kubeconfig = std::fs::read_to_string(path).expect("kubeconfig");
+        run(&Target::new("named", &kubeconfig, (1, 33), false).await).await;
+    }
 }

@@ -9,7 +9,7 @@ fn is_there() -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join("kubectl").is_file()));
     if !found {
-        eprintln!("skipped: kubectl is not installed");
+        eprintln!("skipped: kubectl is not in PATH");
     }
     found
 }

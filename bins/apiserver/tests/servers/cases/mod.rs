@@ -34,6 +34,8 @@ cases! {
     objects::shapes,
     objects::collections,
     objects::leases,
+    objects::events,
+    objects::documents,
     objects::discovery,
     pods::defaults_and_binding,
     pods::deletion_takes_its_time,

@@ -241,6 +241,74 @@ pub(crate) async fn leases(target: &Target) {
     assert_eq!(code(&api.replace("l", &PostParams::default(), &made).await.expect_err("too late")).0, 409);
 }
 
+pub(crate) async fn events(target: &Target) {
+    if target.name == "named" {
+        return;
+    }
+    let namespace = target.namespace().await;
+    let event = json!({"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "e"},
+        "eventTime": "2026-01-01T00:00:00.000000Z", "reportingController": "example.com/me", "reportingInstance": "me-1",
+        "action": "Try", "reason": "Tried", "type": "Warning", "note": "it was tried",
+        "regarding": {"apiVersion": "v1", "kind": "Pod", "name": "p", "namespace": namespace}});
+    let path = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
+    let (status, answer) = target.json("POST", &path, &event).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!((&answer["note"], &answer["regarding"]["name"]), (&json!("it was tried"), &json!("p")));
+    let selected =
+        format!("/api/v1/namespaces/{namespace}/events?fieldSelector=involvedObject.name%3Dp,reason%3DTried");
+    let (_, list) = target.json("GET", &selected, &Value::Null).await;
+    let found = &list["items"][0];
+    assert_eq!(
+        (&found["message"], &found["involvedObject"]["kind"]),
+        (&json!("it was tried"), &json!("Pod"))
+    );
+    let none = format!("/api/v1/namespaces/{namespace}/events?fieldSelector=involvedObject.name%3Dq");
+    assert_eq!(target.json("GET", &none, &Value::Null).await.1["items"], json!([]));
+}
+
+/// Our documents say of lists and maps what a new real server's say.
+pub(crate) async fn documents(target: &Target) {
+    if target.name == "ours" || !target.is_at_least(1, 30) {
+        return;
+    }
+    const KEYS: &[&str] = &[
+        "x-kubernetes-list-type",
+        "x-kubernetes-list-map-keys",
+        "x-kubernetes-map-type",
+        "x-kubernetes-patch-strategy",
+        "x-kubernetes-patch-merge-key",
+    ];
+    let server = apiserver::Server::builder().start().await.expect("server");
+    let ours = Target::new("ours", &server.kubeconfig(), (1, 33), true).await;
+    let mut compared = 0;
+    for path in ["api/v1", "apis/apps/v1", "apis/networking.k8s.io/v1", "apis/discovery.k8s.io/v1"] {
+        let path = format!("/openapi/v3/{path}");
+        let (own, real) =
+            (ours.json("GET", &path, &Value::Null).await.1, target.json("GET", &path, &Value::Null).await.1);
+        for (name, schema) in own["components"]["schemas"].as_object().expect("schemas") {
+            let Some(theirs) = real["components"]["schemas"].get(name) else { continue };
+            for (field, part) in schema["properties"].as_object().into_iter().flatten() {
+                // What is merged or replaced anyway may say so, or not.
+                let said = |part: &Value, key: &str| {
+                    part.get(key)
+                        .filter(|value| !["atomic", "granular"].contains(&value.as_str().unwrap_or_default()))
+                        .cloned()
+                };
+                let theirs = &theirs["properties"][field];
+                if !theirs.is_object() || name.ends_with("List") {
+                    continue;
+                }
+                for key in KEYS {
+                    assert_eq!(said(part, key), said(theirs, key), "{name}.{field} {key}");
+                }
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 500, "{compared}");
+    server.stop().await;
+}
+
 pub(crate) async fn discovery(target: &Target) {
     let discovery = kube::Discovery::new(target.client.clone()).run().await.expect("discovery");
     for (group, kind) in [("", "Pod"), ("apps", "Deployment"), ("coordination.k8s.io", "Lease")] {
