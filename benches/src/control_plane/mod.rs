@@ -165,6 +165,7 @@ async fn observe(
         policy_p50_seconds: report::percentile(&churned.latencies, 50),
         policy_p99_seconds: report::percentile(&churned.latencies, 99),
         policy_max_seconds: report::percentile(&churned.latencies, 100),
+        requests_of_connecting: requests_before.since(&of_list),
         requests_of_list: of_list,
         requests_of_churn: proxy.counts().since(&requests_before),
         targets: Targets::default(),

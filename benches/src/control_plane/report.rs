@@ -60,7 +60,9 @@ pub struct Report {
     pub policy_max_seconds: Option<f64>,
     /// The agent's requests until it enforced the cluster, and the bytes of requests and answers.
     pub requests_of_list: Requests,
-    /// Those while pods came and went.
+    /// Those while its pods were connected.
+    pub requests_of_connecting: Requests,
+    /// Those while pods of other nodes came and went.
     pub requests_of_churn: Requests,
     /// What is to be reached, and whether it was.
     pub targets: Targets,
@@ -190,10 +192,14 @@ impl fmt::Display for Report {
             mib(self.rss_steady_bytes),
             mib(self.peak_bytes)
         )?;
-        for (when, requests) in [("first list", &self.requests_of_list), ("churn", &self.requests_of_churn)] {
+        for (when, requests) in [
+            ("first list", &self.requests_of_list),
+            ("connecting", &self.requests_of_connecting),
+            ("churn", &self.requests_of_churn),
+        ] {
             writeln!(f, "requests of the {when}:")?;
             for (kind, count) in &requests.0 {
-                writeln!(f, "    {kind:32} {:8} {:>12}", count.requests, mib(count.bytes))?;
+                writeln!(f, "    {kind:40} {:8} {:>12}", count.requests, mib(count.bytes))?;
             }
         }
         let targets = &self.targets;

@@ -20,6 +20,7 @@ mod pod_cidrs;
 mod readiness;
 mod run;
 mod selector;
+pub mod serve;
 mod slices;
 mod store;
 mod validity;

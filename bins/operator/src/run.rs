@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 use kubernetes::client::{Connector, Settings as ClientSettings};
+use kubernetes::install::{Installed, install};
 use kubernetes::lease::{Election, Leadership, Settings as LeaseSettings};
 use tokio::sync::watch;
 
@@ -39,6 +40,12 @@ pub async fn run(
     })
     .await?;
     tokio::pin!(shutdown);
+    if !keys.skip_crd_creation {
+        tokio::select! {
+            () = &mut shutdown => return Ok(()),
+            installed = define(&connector) => installed?,
+        }
+    }
     let settings =
         LeaseSettings { namespace: keys.k8s_namespace.clone(), name: LEASE.to_owned(), identity, timing };
     let election = Election::start(connector.prompt(timing.renew_deadline / 2)?, settings);
@@ -68,6 +75,24 @@ pub async fn run(
         .await
         .context("giving the lease back")?;
     outcome
+}
+
+/// Brings the custom resources into the cluster, however long that takes: nothing works without.
+async fn define(connector: &Connector) -> Result<()> {
+    let client = connector.client()?;
+    let definitions = crds::definitions();
+    loop {
+        match install(&client, &definitions).await {
+            Ok(installed) => {
+                for Installed { name, outcome } in installed {
+                    tracing::debug!(name, ?outcome, "custom resource");
+                }
+                return Ok(());
+            }
+            Err(error) => tracing::warn!(error = %anyhow::Error::from(error), "custom resources: tried again"),
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Works until the term is over.
