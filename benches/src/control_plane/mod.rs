@@ -17,6 +17,8 @@ mod watchdog;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use crate::Error;
 use agent::Agent;
 use churn::Churn;
@@ -88,7 +90,16 @@ pub fn run(options: &Options) -> Result<Report, Error> {
         .enable_all()
         .build()
         .map_err(|source| Error::doing("starting the runtime", source))?;
-    runtime.block_on(measure(options))
+    runtime.block_on(async {
+        let failed = |source| Error::doing("waiting for signals", source);
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        // Whoever stops it early still has everything taken away.
+        tokio::select! {
+            report = measure(options) => report,
+            _ = tokio::signal::ctrl_c() => Err(Error::control_plane("interrupted".into())),
+            _ = terminate.recv() => Err(Error::control_plane("terminated".into())),
+        }
+    })
 }
 
 async fn measure(options: &Options) -> Result<Report, Error> {
