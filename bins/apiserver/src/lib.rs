@@ -27,6 +27,7 @@ mod error;
 mod http;
 mod meta;
 mod patch;
+pub mod reference;
 mod resource;
 mod schema;
 mod selector;
@@ -35,3 +36,4 @@ mod store;
 mod tls;
 
 pub use server::{Builder, Server, StartError};
+pub use store::JournalError;
