@@ -22,13 +22,8 @@ struct Scene {
 fn scene(allocates: bool) -> Scene {
     let state = tempfile::tempdir().unwrap();
     let kinds: Vec<Kind> = Kind::COMMON.into_iter().chain([Kind::CiliumEndpoint]).collect();
-    let terms = Terms {
-        node: "n1".into(),
-        boot_id: "b".into(),
-        ranges_of_node: false,
-        allocates,
-        slices: false,
-    };
+    let terms =
+        Terms { node: "n1".into(), boot_id: "b".into(), ranges_of_node: false, allocates, slices: false };
     let mut scene = Scene {
         picture: Picture::new("n1", kinds, state.path().join("policies")),
         publisher: Publisher::new(terms),
@@ -96,6 +91,7 @@ impl Scene {
         let Call::CreateNode(object) = &node.1 else { panic!("{node:?}") };
         self.tell(Told::CiliumNode(Event::Set(object.clone())));
         self.publisher.done(&node.0, &node.1, &Ok(()), self.now);
+        self.now += SETTLES;
     }
 
     fn report(&mut self, report: Report) {
@@ -157,7 +153,9 @@ fn a_number_is_asked_for_until_there_is_one() {
     assert!(scene.due().is_empty(), "one at a time");
     scene.done(&first, error(409));
     let second = scene.one();
-    let (Call::CreateIdentity(one, _), Call::CreateIdentity(other, _)) = (&first.1, &second.1) else { panic!() };
+    let (Call::CreateIdentity(one, _), Call::CreateIdentity(other, _)) = (&first.1, &second.1) else {
+        panic!()
+    };
     assert_ne!(one, other, "another number, at once");
     scene.done(&second, error(500));
     assert!(scene.due().is_empty(), "not at once");
@@ -258,7 +256,10 @@ fn what_an_earlier_agent_left_goes_once_all_pods_are_known() {
     assert!(scene.due().is_empty());
     scene.report(Report::Ready(true));
     let due = scene.due();
-    assert!(due.iter().any(|(_, call)| matches!(call, Call::DeleteEndpoint { attachment: None, .. })), "{due:?}");
+    assert!(
+        due.iter().any(|(_, call)| matches!(call, Call::DeleteEndpoint { attachment: None, .. })),
+        "{due:?}"
+    );
 }
 
 #[test]
@@ -267,7 +268,10 @@ fn a_busy_node_is_still_ready_for_a_while() {
     scene.complete();
     scene.report(Report::Ready(true));
     let call = scene.one();
-    assert_eq!(call.1, Call::PatchNode("n1".into(), json!({"metadata": {"annotations": {node::READY: "true"}}})));
+    assert_eq!(
+        call.1,
+        Call::PatchNode("n1".into(), json!({"metadata": {"annotations": {node::READY: "true"}}}))
+    );
     let Some(mut object) = scene.picture.nodes.published.clone() else { panic!() };
     object.metadata.annotations = Some([(node::READY.to_owned(), "true".to_owned())].into());
     scene.tell(Told::CiliumNode(Event::Set(Box::new(object))));
