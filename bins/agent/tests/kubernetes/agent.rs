@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use api::{Attachment, Client as Socket, ErrorCode, PodRef, Reply, Request, Status};
+use api::{Attachment, Client as Socket, ClientError, ErrorCode, PodRef, Reply, Request, Status};
 use kube::Client;
 use netcore::{Address, Net, Netns, VethEnd};
 use nix::mount::{MntFlags, umount2};
@@ -65,7 +65,10 @@ impl Node {
 
     fn ask(&self, request: &Request, netns: Option<&Netns>) -> Option<Reply> {
         let mut socket = Socket::connect(&self.path("agent.sock"), Duration::from_secs(20)).ok()?;
-        socket.call(request, netns.map(AsFd::as_fd)).ok()
+        match socket.call(request, netns.map(AsFd::as_fd)) {
+            Err(ClientError::Refused(error)) => Some(Reply::Error(error)),
+            reply => reply.ok(),
+        }
     }
 
     fn status(&self) -> Option<Status> {

@@ -154,13 +154,14 @@ impl Kubernetes {
         let mut patience = tokio::time::interval(PATIENCE);
         patience.tick().await;
         let mut reporting = true;
+        let at_once = changes.max_capacity().min(AT_ONCE);
         loop {
             if std::mem::take(&mut self.stirred) {
                 self.publish();
             }
             tokio::select! {
                 biased;
-                permit = changes.reserve_many(self.outbox.len().min(AT_ONCE)), if !self.outbox.is_empty() => {
+                permit = changes.reserve_many(self.outbox.len().min(at_once)), if !self.outbox.is_empty() => {
                     let Ok(permits) = permit else { return Ok(()) };
                     for (permit, change) in permits.zip(iter::from_fn(|| self.outbox.pop_front())) {
                         permit.send(change);
