@@ -124,7 +124,8 @@ impl Reference {
         dir: &Path,
         address: SocketAddr,
     ) -> Result<Reference, ReferenceError> {
-        std::fs::create_dir_all(dir).map_err(|source| ReferenceError::File { path: dir.to_owned(), source })?;
+        std::fs::create_dir_all(dir)
+            .map_err(|source| ReferenceError::File { path: dir.to_owned(), source })?;
         let version = version(kube_apiserver)?;
         let (client, peer) = (free_port(dir)?, free_port(dir)?);
         let etcd = start_etcd(etcd, dir, client, peer)?;
@@ -173,7 +174,12 @@ impl Reference {
 }
 
 impl Process {
-    fn start(name: &'static str, program: &Path, dir: &Path, arguments: &[String]) -> Result<Process, ReferenceError> {
+    fn start(
+        name: &'static str,
+        program: &Path,
+        dir: &Path,
+        arguments: &[String],
+    ) -> Result<Process, ReferenceError> {
         let log = dir.join(format!("{name}.log"));
         let file = |source| ReferenceError::File { path: log.clone(), source };
         let output = File::create(&log).map_err(file)?;
@@ -215,7 +221,9 @@ impl Process {
 /// A port of 127.0.0.1 that nobody has at this moment.
 fn free_port(dir: &Path) -> Result<u16, ReferenceError> {
     let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
-    bound.map(|address| address.port()).map_err(|source| ReferenceError::File { path: dir.to_owned(), source })
+    bound
+        .map(|address| address.port())
+        .map_err(|source| ReferenceError::File { path: dir.to_owned(), source })
 }
 
 fn write(path: &Path, text: &str) -> Result<(), ReferenceError> {
@@ -265,7 +273,12 @@ struct Keys {
 
 impl Keys {
     fn write(dir: &Path, address: IpAddr) -> Result<Keys, ReferenceError> {
-        let names = vec![address.to_string(), "127.0.0.1".into(), "localhost".into(), "kubernetes.default.svc".into()];
+        let names = vec![
+            address.to_string(),
+            "127.0.0.1".into(),
+            "localhost".into(),
+            "kubernetes.default.svc".into(),
+        ];
         let own = rcgen::generate_simple_self_signed(names)?;
         let accounts = rcgen::KeyPair::generate()?;
         let keys = Keys {

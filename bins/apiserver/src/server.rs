@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -140,11 +141,16 @@ impl Builder {
             let stopped = stop.clone().cancelled_owned();
             match &acceptor {
                 None => {
-                    tasks.spawn(async move { axum::serve(socket, router).with_graceful_shutdown(stopped).await });
+                    let socket = socket.tap_io(|stream| drop(stream.set_nodelay(true)));
+                    tasks.spawn(
+                        async move { axum::serve(socket, router).with_graceful_shutdown(stopped).await },
+                    );
                 }
                 Some(acceptor) => {
                     let listener = tls::Listener::new(socket, acceptor.clone()).map_err(refused)?;
-                    tasks.spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
+                    tasks.spawn(async move {
+                        axum::serve(listener, router).with_graceful_shutdown(stopped).await
+                    });
                 }
             }
         }

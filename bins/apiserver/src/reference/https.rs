@@ -71,5 +71,7 @@ fn exchange(
     let answer = String::from_utf8_lossy(&answer).into_owned();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    status.map(|status| (status, body.to_owned())).ok_or_else(|| Error::new(ErrorKind::InvalidData, "no answer in HTTP"))
+    status
+        .map(|status| (status, body.to_owned()))
+        .ok_or_else(|| Error::new(ErrorKind::InvalidData, "no answer in HTTP"))
 }

@@ -122,21 +122,24 @@ impl Store {
                 None => objects.remove(&place),
             };
         }
-        let mut journal = Journal::rewrite(path, version, &objects)?;
-        journal.flush()?;
         let count = objects.len();
         for ((id, key), (at, value)) in objects {
             let table = inner.tables.entry(id.clone()).or_insert_with(|| Table::new(Arc::default(), version));
             let selectable = table.selectable.clone();
             let object = Arc::new(Stored::of(key.clone(), at, &value, &selectable));
             inner.owners.note(&id, None, Some(&object));
-            inner.tables.entry(id).or_insert_with(|| Table::new(Arc::default(), version)).objects.insert(key, object);
+            inner
+                .tables
+                .entry(id)
+                .or_insert_with(|| Table::new(Arc::default(), version))
+                .objects
+                .insert(key, object);
         }
         inner.version = version;
         for table in inner.tables.values_mut() {
             table.forget(version);
         }
-        inner.journal = Some(journal);
+        inner.journal = Some(Journal::rewrite(path, version, inner.objects())?);
         Ok(count)
     }
 
@@ -144,8 +147,7 @@ impl Store {
     pub(crate) fn ensure_table(&self, id: &TableId, selectable: &[String]) {
         let mut inner = self.lock();
         let version = inner.version;
-        let table =
-            inner.tables.entry(id.clone()).or_insert_with(|| Table::new(selectable.into(), version));
+        let table = inner.tables.entry(id.clone()).or_insert_with(|| Table::new(selectable.into(), version));
         if &*table.selectable != selectable {
             table.selectable = selectable.into();
             for object in table.objects.values_mut() {
@@ -208,7 +210,12 @@ impl Store {
     }
 
     /// The objects as they were at a version.
-    pub(crate) fn list_at(&self, id: &TableId, namespace: Option<&str>, version: u64) -> Result<Snapshot, PastError> {
+    pub(crate) fn list_at(
+        &self,
+        id: &TableId,
+        namespace: Option<&str>,
+        version: u64,
+    ) -> Result<Snapshot, PastError> {
         let inner = self.lock();
         let table = inner.reach(id, version)?;
         Ok(Snapshot { version, objects: table.objects_at(namespace, version) })
@@ -264,6 +271,13 @@ impl Store {
         inner.version = version;
         inner.owners.note(id, before.as_deref(), (!gone).then_some(&*object));
         table.record(Event { happened, object: object.clone(), before }, self.keep);
+        if let Some(journal) = inner.journal.as_ref().filter(|journal| journal.is_long()) {
+            match Journal::rewrite(journal.path(), version, inner.objects()) {
+                Ok(journal) => inner.journal = Some(journal),
+                // The old one still holds everything.
+                Err(error) => tracing::warn!(%error, "the journal grows"),
+            }
+        }
         Ok(object)
     }
 
@@ -278,6 +292,10 @@ impl Store {
 }
 
 impl Inner {
+    fn objects(&self) -> impl Iterator<Item = (&TableId, &Arc<Stored>)> {
+        self.tables.iter().flat_map(|(id, table)| table.objects.values().map(move |object| (id, object)))
+    }
+
     /// The table, if its history reaches back to a version.
     fn reach(&self, id: &TableId, version: u64) -> Result<&Table, PastError> {
         let table = self.tables.get(id).ok_or(PastError::NoTable)?;

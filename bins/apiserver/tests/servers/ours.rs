@@ -7,7 +7,9 @@ use std::time::Duration;
 use apiserver::Server;
 use futures_util::TryStreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, PropagationPolicy, WatchEvent, WatchParams};
+use kube::api::{
+    DeleteParams, ListParams, Patch, PatchParams, PostParams, PropagationPolicy, WatchEvent, WatchParams,
+};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt};
@@ -31,7 +33,9 @@ async fn a_killed_server_comes_back() {
     let server = Server::builder().journal(&journal).start().await.expect("server");
     let api = maps(&connect(&server).await);
     for name in ["a", "b"] {
-        api.create(&PostParams::default(), &config_map(name, json!({}), json!({"k": "v"}))).await.expect("create");
+        api.create(&PostParams::default(), &config_map(name, json!({}), json!({"k": "v"})))
+            .await
+            .expect("create");
     }
     api.delete("b", &DeleteParams::default()).await.expect("delete");
     let before = api.list(&ListParams::default()).await.expect("list");
@@ -46,7 +50,8 @@ async fn a_killed_server_comes_back() {
     assert_eq!(after.items, before.items);
     let version = |text: &Option<String>| text.as_deref().expect("version").parse::<u64>().expect("a number");
     assert!(version(&after.metadata.resource_version) >= version(&before.metadata.resource_version));
-    let made = api.create(&PostParams::default(), &config_map("c", json!({}), json!({}))).await.expect("create");
+    let made =
+        api.create(&PostParams::default(), &config_map("c", json!({}), json!({}))).await.expect("create");
     assert!(version(&made.resource_version()) > version(&before.metadata.resource_version));
     // Whoever was behind has to list anew.
     let old = after.items[0].resource_version().expect("version");
@@ -60,9 +65,12 @@ async fn a_killed_server_comes_back() {
 async fn what_was_forgotten_is_gone() {
     let server = Server::builder().history(4).start().await.expect("server");
     let api = maps(&connect(&server).await);
-    let start = api.list(&ListParams::default()).await.expect("list").metadata.resource_version.expect("version");
+    let start =
+        api.list(&ListParams::default()).await.expect("list").metadata.resource_version.expect("version");
     for n in 0..6 {
-        api.create(&PostParams::default(), &config_map(&format!("m{n}"), json!({}), json!({}))).await.expect("create");
+        api.create(&PostParams::default(), &config_map(&format!("m{n}"), json!({}), json!({})))
+            .await
+            .expect("create");
     }
     let stream = api.watch(&WatchParams::default(), &start).await.expect("watch");
     let first = pin!(stream).try_next().await.expect("event").expect("event");
@@ -97,7 +105,8 @@ async fn nothing_is_lost_under_load() {
     let server = Server::builder().start().await.expect("server");
     let client = connect(&server).await;
     let api = maps(&client);
-    let start = api.list(&ListParams::default()).await.expect("list").metadata.resource_version.expect("version");
+    let start =
+        api.list(&ListParams::default()).await.expect("list").metadata.resource_version.expect("version");
     let last = "last";
     let watch = |params: WatchParams, hang_up: usize| {
         let (api, start) = (api.clone(), start.clone());
@@ -145,7 +154,9 @@ async fn nothing_is_lost_under_load() {
                         0 => drop(api.create(&PostParams::default(), &object).await.expect("create")),
                         5 => drop(api.delete(&name, &DeleteParams::default()).await.expect("delete")),
                         _ => {
-                            let patch = Patch::Merge(json!({"metadata": {"labels": {"odd": odd}}, "data": {"n": n.to_string()}}));
+                            let patch = Patch::Merge(
+                                json!({"metadata": {"labels": {"odd": odd}}, "data": {"n": n.to_string()}}),
+                            );
                             api.patch(&name, &PatchParams::default(), &patch).await.expect("patch");
                         }
                     }
@@ -167,8 +178,11 @@ async fn nothing_is_lost_under_load() {
     // Of each writer, exactly what it did.
     for writer in 0..WRITERS {
         let prefix = format!("w{writer}-");
-        let mine: Vec<(char, String)> =
-            whole.iter().filter(|event| event.2.starts_with(&prefix)).map(|event| (event.1, event.3.clone())).collect();
+        let mine: Vec<(char, String)> = whole
+            .iter()
+            .filter(|event| event.2.starts_with(&prefix))
+            .map(|event| (event.1, event.3.clone()))
+            .collect();
         let wanted: Vec<(char, String)> = (0..WRITES)
             .map(|n| match n % 6 {
                 0 => ('+', n.to_string()),
@@ -200,7 +214,8 @@ async fn dependents_go_with_their_owner() {
             let (name, uid) = (owner.name_any(), owner.uid());
             json!({"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": uid, "blockOwnerDeletion": true})
         });
-        object.metadata.owner_references = Some(owners.map(|owner| serde_json::from_value(owner).expect("owner")).collect());
+        object.metadata.owner_references =
+            Some(owners.map(|owner| serde_json::from_value(owner).expect("owner")).collect());
         object
     };
     let one = api.create(&post, &config_map("one", json!({}), json!({}))).await.expect("create");
@@ -247,10 +262,18 @@ async fn a_namespace_takes_all_with_it() {
     api.create(&PostParams::default(), &config_map("a", json!({}), json!({}))).await.expect("create");
     namespaces.delete("n", &DeleteParams::default()).await.expect("delete");
     eventually("emptied", async || api.get_opt("a").await.expect("get").is_none()).await;
-    let refused = api.create(&PostParams::default(), &config_map("b", json!({}), json!({}))).await.expect_err("too late");
+    let refused = api
+        .create(&PostParams::default(), &config_map("b", json!({}), json!({})))
+        .await
+        .expect_err("too late");
     assert!(matches!(refused, kube::Error::Api(status) if status.code == 403));
-    assert_eq!(namespaces.get("n").await.expect("held").status.and_then(|status| status.phase).as_deref(), Some("Terminating"));
-    api.patch("held", &PatchParams::default(), &Patch::Merge(json!({"metadata": {"finalizers": null}}))).await.expect("let go");
+    assert_eq!(
+        namespaces.get("n").await.expect("held").status.and_then(|status| status.phase).as_deref(),
+        Some("Terminating")
+    );
+    api.patch("held", &PatchParams::default(), &Patch::Merge(json!({"metadata": {"finalizers": null}})))
+        .await
+        .expect("let go");
     eventually("gone", async || namespaces.get_opt("n").await.expect("get").is_none()).await;
     server.stop().await;
 }
@@ -268,12 +291,22 @@ async fn who_asked_for_what() {
     api.delete("a", &DeleteParams::default()).await.expect("delete");
     server.stop().await;
     let text = std::fs::read_to_string(&log).expect("log");
-    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let said: Vec<String> = lines
         .iter()
-        .map(|line| format!("{} {} {} {}", line["verb"], line["resource"], line["name"], line["code"]).replace('"', ""))
+        .map(|line| {
+            format!("{} {} {} {}", line["verb"], line["resource"], line["name"], line["code"])
+                .replace('"', "")
+        })
         .collect();
-    let wanted = ["get configmaps none 404", "create configmaps  201", "list configmaps  200", "watch configmaps  200", "delete configmaps a 200"];
+    let wanted = [
+        "get configmaps none 404",
+        "create configmaps  201",
+        "list configmaps  200",
+        "watch configmaps  200",
+        "delete configmaps a 200",
+    ];
     assert_eq!(said, wanted);
     assert!(lines.iter().all(|line| line["namespace"] == "default" && line["group"] == ""));
 }

@@ -24,7 +24,12 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    pub(crate) async fn new(name: &'static str, kubeconfig: &str, version: (u32, u32), collects: bool) -> Target {
+    pub(crate) async fn new(
+        name: &'static str,
+        kubeconfig: &str,
+        version: (u32, u32),
+        collects: bool,
+    ) -> Target {
         let dir = tempfile::tempdir().expect("directory");
         let path = dir.path().join("kubeconfig");
         std::fs::write(&path, kubeconfig).expect("kubeconfig");
@@ -47,7 +52,14 @@ impl Target {
     }
 
     /// A request as it is written. Returns the status and the body.
-    pub(crate) async fn raw(&self, method: &str, path: &str, kind: &str, accept: &str, body: &str) -> (u16, Value) {
+    pub(crate) async fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        kind: &str,
+        accept: &str,
+        body: &str,
+    ) -> (u16, Value) {
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -57,9 +69,7 @@ impl Target {
             .expect("request");
         match self.client.request_text(request).await {
             Ok(text) => (200, serde_json::from_str(&text).unwrap_or(Value::String(text))),
-            Err(kube::Error::Api(status)) => {
-                (status.code, serde_json::to_value(&*status).expect("status"))
-            }
+            Err(kube::Error::Api(status)) => (status.code, serde_json::to_value(&*status).expect("status")),
             Err(error) => panic!("{method} {path}: {error}"),
         }
     }
@@ -81,7 +91,8 @@ impl Target {
 /// A client for a kubeconfig.
 pub(crate) async fn client(kubeconfig: &str) -> Client {
     let kubeconfig = Kubeconfig::from_yaml(kubeconfig).expect("kubeconfig");
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("config");
+    let config =
+        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("config");
     Client::try_from(config).expect("client")
 }
 

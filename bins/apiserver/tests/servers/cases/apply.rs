@@ -55,7 +55,9 @@ pub(crate) async fn pods(target: &Target) {
     let namespace = target.namespace().await;
     let api: Api<Pod> = Api::namespaced(target.client.clone(), &namespace);
     let pod = |containers: Value, labels: Value| {
-        Patch::Apply(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": labels}, "spec": {"containers": containers}}))
+        Patch::Apply(
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": labels}, "spec": {"containers": containers}}),
+        )
     };
     let one = json!([{"name": "c", "image": "image:1", "ports": [{"containerPort": 80, "protocol": "TCP"}]}]);
     let made = api.patch("p", &by("one"), &pod(one.clone(), json!({"a": "b"}))).await.expect("apply");
@@ -93,7 +95,8 @@ pub(crate) async fn what_an_update_owns(target: &Target) {
     let owned = json!({"f:metadata": {"f:labels": {".": {}, "f:l": {}}}, "f:data": {".": {}, "f:x": {}}});
     assert_eq!(fields(&json, "maker", "Update"), Some(owned));
     let edit = PatchParams { field_manager: Some("editor".into()), ..PatchParams::default() };
-    let edited = api.patch("a", &edit, &Patch::Merge(json!({"data": {"x": "2", "y": "1"}}))).await.expect("edit");
+    let edited =
+        api.patch("a", &edit, &Patch::Merge(json!({"data": {"x": "2", "y": "1"}}))).await.expect("edit");
     let json = serde_json::to_value(&edited).expect("json");
     assert_eq!(fields(&json, "editor", "Update"), Some(json!({"f:data": {"f:x": {}, "f:y": {}}})));
     let left = json!({"f:metadata": {"f:labels": {".": {}, "f:l": {}}}, "f:data": {}});

@@ -6,7 +6,8 @@ use crate::target::Target;
 
 /// Whether there is a `kubectl`; says so if not.
 fn is_there() -> bool {
-    let found = std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join("kubectl").is_file()));
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join("kubectl").is_file()));
     if !found {
         eprintln!("skipped: kubectl is not installed");
     }
@@ -28,7 +29,7 @@ fn pod(label: &str) -> String {
 }
 
 pub(crate) async fn create_apply_delete(target: &Target) {
-    if !is_there() {
+    if !is_there() || target.name == "named" {
         return;
     }
     let namespace = target.namespace().await;

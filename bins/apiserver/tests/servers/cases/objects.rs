@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::target::Target;
 
 pub(crate) fn config_map(name: &str, labels: Value, data: Value) -> ConfigMap {
-    serde_json::from_value(json!({"metadata": {"name": name, "labels": labels}, "data": data})).expect("config map")
+    serde_json::from_value(json!({"metadata": {"name": name, "labels": labels}, "data": data}))
+        .expect("config map")
 }
 
 fn code(error: &kube::Error) -> (u16, String) {
@@ -23,7 +24,8 @@ pub(crate) async fn from_create_to_delete(target: &Target) {
     let namespace = target.namespace().await;
     let api: Api<ConfigMap> = Api::namespaced(target.client.clone(), &namespace);
     let post = PostParams::default();
-    let made = api.create(&post, &config_map("a", json!({"x": "1"}), json!({"k": "v"}))).await.expect("create");
+    let made =
+        api.create(&post, &config_map("a", json!({"x": "1"}), json!({"k": "v"}))).await.expect("create");
     assert!(made.uid().is_some() && made.resource_version().is_some() && made.creation_timestamp().is_some());
     let mut changed = made.clone();
     changed.data.as_mut().expect("data").insert("k".into(), "w".into());
@@ -54,13 +56,16 @@ pub(crate) async fn what_is_refused(target: &Target) {
     api.create(&post, &one).await.expect("create");
     assert_eq!(code(&api.create(&post, &one).await.expect_err("twice")), (409, "AlreadyExists".into()));
     assert_eq!(code(&api.get("b").await.expect_err("missing")), (404, "NotFound".into()));
-    let bad = config_map("No_Name", json!({}), json!({}));
-    assert_eq!(code(&api.create(&post, &bad).await.expect_err("name")), (422, "Invalid".into()));
-    let bad = config_map("b", json!({"a b": "c"}), json!({}));
-    assert_eq!(code(&api.create(&post, &bad).await.expect_err("label")), (422, "Invalid".into()));
     let elsewhere: Api<ConfigMap> = Api::namespaced(target.client.clone(), "nowhere");
     if target.name != "named" {
-        assert_eq!(code(&elsewhere.create(&post, &one).await.expect_err("namespace")), (404, "NotFound".into()));
+        let bad = config_map("No_Name", json!({}), json!({}));
+        assert_eq!(code(&api.create(&post, &bad).await.expect_err("name")), (422, "Invalid".into()));
+        let bad = config_map("b", json!({"a b": "c"}), json!({}));
+        assert_eq!(code(&api.create(&post, &bad).await.expect_err("label")), (422, "Invalid".into()));
+        assert_eq!(
+            code(&elsewhere.create(&post, &one).await.expect_err("namespace")),
+            (404, "NotFound".into())
+        );
     }
     let path = format!("/api/v1/namespaces/{namespace}/configmaps");
     let wrong = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}});
@@ -85,7 +90,8 @@ pub(crate) async fn who_is_later_loses(target: &Target) {
     first.data = Some([("n".to_owned(), "1".to_owned())].into());
     api.replace("a", &post, &first).await.expect("replace");
     assert_eq!(code(&api.replace("a", &post, &first).await.expect_err("stale")), (409, "Conflict".into()));
-    let patch = Patch::Merge(json!({"metadata": {"resourceVersion": made.resource_version()}, "data": {"n": "2"}}));
+    let patch =
+        Patch::Merge(json!({"metadata": {"resourceVersion": made.resource_version()}, "data": {"n": "2"}}));
     let refused = api.patch("a", &PatchParams::default(), &patch).await.expect_err("stale patch");
     assert_eq!(code(&refused), (409, "Conflict".into()));
     // Without a version, the last one wins.
@@ -103,7 +109,9 @@ pub(crate) async fn who_is_later_loses(target: &Target) {
 pub(crate) async fn selectors(target: &Target) {
     let namespace = target.namespace().await;
     let api: Api<ConfigMap> = Api::namespaced(target.client.clone(), &namespace);
-    for (name, labels) in [("a", json!({"app": "web", "n": "1"})), ("b", json!({"app": "db"})), ("c", json!({}))] {
+    for (name, labels) in
+        [("a", json!({"app": "web", "n": "1"})), ("b", json!({"app": "db"})), ("c", json!({}))]
+    {
         api.create(&PostParams::default(), &config_map(name, labels, json!({}))).await.expect("create");
     }
     let names = async |labels: &str, fields: &str| {
@@ -142,7 +150,9 @@ pub(crate) async fn pages(target: &Target) {
         if page == 0 {
             version.clone_from(&list.metadata.resource_version);
             // What comes later is in no later page.
-            api.create(&PostParams::default(), &config_map("page-9", json!({"page": "yes"}), json!({}))).await.expect("create");
+            api.create(&PostParams::default(), &config_map("page-9", json!({"page": "yes"}), json!({})))
+                .await
+                .expect("create");
             api.delete("page-4", &DeleteParams::default()).await.expect("delete");
         }
         assert_eq!(list.metadata.resource_version, version);
@@ -178,7 +188,9 @@ pub(crate) async fn nothing_is_written_in_a_dry_run(target: &Target) {
 pub(crate) async fn shapes(target: &Target) {
     let namespace = target.namespace().await;
     let api: Api<ConfigMap> = Api::namespaced(target.client.clone(), &namespace);
-    api.create(&PostParams::default(), &config_map("a", json!({"x": "y"}), json!({"k": "v"}))).await.expect("create");
+    api.create(&PostParams::default(), &config_map("a", json!({"x": "y"}), json!({"k": "v"})))
+        .await
+        .expect("create");
     let partial = api.get_metadata("a").await.expect("metadata");
     assert_eq!(partial.types.as_ref().map(|types| types.kind.as_str()), Some("PartialObjectMetadata"));
     assert_eq!(partial.labels().get("x").map(String::as_str), Some("y"));
@@ -188,8 +200,12 @@ pub(crate) async fn shapes(target: &Target) {
     let path = format!("/api/v1/namespaces/{namespace}/configmaps?labelSelector=x");
     let (_, table) = target.raw("GET", &path, "", accept, "").await;
     assert_eq!(table["kind"], "Table");
-    let heads: Vec<&str> =
-        table["columnDefinitions"].as_array().expect("heads").iter().filter_map(|head| head["name"].as_str()).collect();
+    let heads: Vec<&str> = table["columnDefinitions"]
+        .as_array()
+        .expect("heads")
+        .iter()
+        .filter_map(|head| head["name"].as_str())
+        .collect();
     assert_eq!(heads.first(), Some(&"Name"));
     assert_eq!(table["rows"][0]["cells"][0], "a");
     assert_eq!(table["rows"][0]["object"]["kind"], "PartialObjectMetadata");
@@ -201,9 +217,13 @@ pub(crate) async fn collections(target: &Target) {
     let namespace = target.namespace().await;
     let api: Api<ConfigMap> = Api::namespaced(target.client.clone(), &namespace);
     for (name, label) in [("a", "x"), ("b", "x"), ("c", "y")] {
-        api.create(&PostParams::default(), &config_map(name, json!({"of": label}), json!({}))).await.expect("create");
+        api.create(&PostParams::default(), &config_map(name, json!({"of": label}), json!({})))
+            .await
+            .expect("create");
     }
-    api.delete_collection(&DeleteParams::default(), &ListParams::default().labels("of=x")).await.expect("delete");
+    api.delete_collection(&DeleteParams::default(), &ListParams::default().labels("of=x"))
+        .await
+        .expect("delete");
     let left = api.list(&ListParams::default().labels("of")).await.expect("list");
     assert_eq!(left.items.iter().map(ResourceExt::name_any).collect::<Vec<_>>(), ["c"]);
 }
@@ -225,13 +245,17 @@ pub(crate) async fn discovery(target: &Target) {
     let discovery = kube::Discovery::new(target.client.clone()).run().await.expect("discovery");
     for (group, kind) in [("", "Pod"), ("apps", "Deployment"), ("coordination.k8s.io", "Lease")] {
         let found = discovery.groups().any(|known| {
-            known.name() == group && known.recommended_resources().iter().any(|(resource, _)| resource.kind == kind)
+            known.name() == group
+                && known.recommended_resources().iter().any(|(resource, _)| resource.kind == kind)
         });
         assert!(found, "{group} {kind}");
     }
     let (_, pods) = target.json("GET", "/api/v1", &Value::Null).await;
-    let names: Vec<&str> = pods["resources"].as_array().expect("list").iter().filter_map(|r| r["name"].as_str()).collect();
-    for name in ["pods", "pods/status", "pods/binding", "pods/eviction", "namespaces/finalize", "nodes/status"] {
+    let names: Vec<&str> =
+        pods["resources"].as_array().expect("list").iter().filter_map(|r| r["name"].as_str()).collect();
+    for name in
+        ["pods", "pods/status", "pods/binding", "pods/eviction", "namespaces/finalize", "nodes/status"]
+    {
         assert!(names.contains(&name) || target.name == "named", "{name}");
     }
     let version = target.client.apiserver_version().await.expect("version");

@@ -59,10 +59,14 @@ pub(crate) async fn defaults_and_binding(target: &Target) {
     api.patch_status("p", &PatchParams::default(), &status).await.expect("status");
     let running = api.get("p").await.expect("get");
     assert_eq!(phase(&running), "Running");
-    let wrong = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "q"}, "spec": {"containers": []}});
+    let wrong =
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "q"}, "spec": {"containers": []}});
     let (status, answer) = target.json("POST", &format!("/api/v1/namespaces/{namespace}/pods"), &wrong).await;
     assert_eq!(status, 422);
-    assert!(answer["message"].as_str().is_some_and(|text| text.contains("spec.containers: Required value")), "{answer}");
+    assert!(
+        answer["message"].as_str().is_some_and(|text| text.contains("spec.containers: Required value")),
+        "{answer}"
+    );
 }
 
 fn phase(pod: &Pod) -> &str {
@@ -133,7 +137,9 @@ pub(crate) async fn strategic_patches(target: &Target) {
     let container = &patched.spec.as_ref().expect("spec").containers[0];
     assert_eq!(container.image.as_deref(), Some("image:2"));
     assert_eq!(container.ports.as_ref().map(Vec::len), Some(1), "the rest is as it was");
-    let patch = Patch::Strategic(json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["example.com/x"], "labels": {"a": null}}}));
+    let patch = Patch::Strategic(
+        json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["example.com/x"], "labels": {"a": null}}}),
+    );
     let patched = api.patch("p", &PatchParams::default(), &patch).await.expect("patch");
     assert!(patched.finalizers().is_empty() && patched.labels().is_empty());
     let patch = Patch::Strategic(json!({"spec": {"containers": [{"image": "nameless"}]}}));

@@ -29,7 +29,9 @@ fn word(event: &WatchEvent<ConfigMap>) -> String {
 
 fn version(event: &WatchEvent<ConfigMap>) -> String {
     match event {
-        WatchEvent::Added(o) | WatchEvent::Modified(o) | WatchEvent::Deleted(o) => o.resource_version().expect("version"),
+        WatchEvent::Added(o) | WatchEvent::Modified(o) | WatchEvent::Deleted(o) => {
+            o.resource_version().expect("version")
+        }
         WatchEvent::Bookmark(bookmark) => bookmark.metadata.resource_version.clone(),
         WatchEvent::Error(error) => panic!("{error:?}"),
     }
@@ -42,7 +44,11 @@ async fn take(
 ) -> Vec<WatchEvent<ConfigMap>> {
     let mut events = Vec::new();
     while events.len() < count {
-        let event = tokio::time::timeout(PATIENCE, stream.try_next()).await.expect("in time").expect("event").expect("more");
+        let event = tokio::time::timeout(PATIENCE, stream.try_next())
+            .await
+            .expect("in time")
+            .expect("event")
+            .expect("more");
         if !matches!(event, WatchEvent::Bookmark(_)) {
             events.push(event);
         }
@@ -61,7 +67,9 @@ async fn now(api: &Api<ConfigMap>) -> String {
 }
 
 async fn make(api: &Api<ConfigMap>, name: &str, value: &str) {
-    api.create(&PostParams::default(), &config_map(name, json!({"w": value}), json!({}))).await.expect("create");
+    api.create(&PostParams::default(), &config_map(name, json!({"w": value}), json!({})))
+        .await
+        .expect("create");
 }
 
 async fn relabel(api: &Api<ConfigMap>, name: &str, value: Option<&str>) {
@@ -155,7 +163,8 @@ pub(crate) async fn the_end(target: &Target) {
     let (api, params) = place(target).await;
     let start = now(&api).await;
     let live = api.watch(&params.timeout(1), &start).await.expect("watch");
-    let events = tokio::time::timeout(PATIENCE, live.try_collect::<Vec<_>>()).await.expect("it ends").expect("well");
+    let events =
+        tokio::time::timeout(PATIENCE, live.try_collect::<Vec<_>>()).await.expect("it ends").expect("well");
     assert!(events.iter().all(|event| matches!(event, WatchEvent::Bookmark(_))));
 }
 
@@ -163,7 +172,13 @@ pub(crate) async fn the_end(target: &Target) {
 async fn follow(api: Api<ConfigMap>, config: watcher::Config) {
     make(&api, "a", "1").await;
     let mut stream = pin!(watcher::watcher(api.clone(), config));
-    let mut next = async || tokio::time::timeout(PATIENCE, stream.try_next()).await.expect("in time").expect("event").expect("more");
+    let mut next = async || {
+        tokio::time::timeout(PATIENCE, stream.try_next())
+            .await
+            .expect("in time")
+            .expect("event")
+            .expect("more")
+    };
     assert!(matches!(next().await, Event::Init));
     let Event::InitApply(first) = next().await else { panic!("no first object") };
     assert_eq!(first.name_any(), "a");
