@@ -1,4 +1,4 @@
-//! A batch of manifests: read, checked as a whole, and written to the store as an API server would.
+//! A batch of manifests: read, checked as a whole, and sent to the API.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,15 +9,18 @@ use anyhow::{Context, Result, bail, ensure};
 use policy::manifest::{Object, ObjectKey, Origin, documents, parse};
 use serde_json::{Value, json};
 
-use crate::pod::Pod;
+use crate::cluster::{Cluster, Target, named};
+use crate::locations::{self, RULES};
 use crate::state::files;
-use crate::store::{Change, Store};
+
+/// The annotation that tells where the manifest of an object is: `FILE:LINE`.
+pub const MANIFEST: &str = "netloom.io/manifest";
 
 /// One object of a batch.
 #[derive(Clone, Debug)]
 pub struct Item {
-    /// Its name among all objects.
-    pub key: ObjectKey,
+    /// Its name among all objects, and the API version of its kind.
+    pub target: Target,
     /// The document as its user wrote it.
     pub text: String,
     /// Where it comes from.
@@ -70,12 +73,12 @@ impl Batch {
         let mut wrong = Vec::new();
         for (file, text) in texts {
             for document in documents(text) {
-                for (key, text) in objects(document.text, file, document.line, &mut wrong) {
-                    if !seen.insert(key.clone()) {
-                        wrong.push(format!("{file}:{}: {key} is there twice", document.line));
+                for (target, text) in objects(document.text, file, document.line, &mut wrong) {
+                    if !seen.insert(target.clone()) {
+                        wrong.push(format!("{file}:{}: {} is there twice", document.line, target.key));
                     }
                     let origin = Origin { file: file.clone(), line: document.line };
-                    batch.items.push(Item { key, text, origin });
+                    batch.items.push(Item { target, text, origin });
                 }
             }
         }
@@ -86,51 +89,74 @@ impl Batch {
         }
     }
 
-    /// Writes the batch to the store, all of it or nothing; says the store's revision.
+    /// Sends the batch to the API: namespaces first, then the others in their order. Namespaces that objects name
+    /// and nobody made are made. Says the objects and the versions that they have now.
     ///
     /// # Errors
-    /// When the cluster's own objects or a pod's specification would be changed.
-    pub fn apply(&self, store: &Store) -> Result<u64> {
-        let change = store.change(|change| {
-            let mut texts = Vec::new();
-            for item in &self.items {
-                let old = change.store().get(&item.key)?;
-                let text = item
-                    .complete(old.map(|old| old.value()).transpose()?)
-                    .with_context(|| format!("{}:{}: {}", item.origin.file, item.origin.line, item.key))?;
-                texts.push((&item.key, text));
+    /// When the API refuses one. Those before it are changed.
+    pub fn apply(&self, cluster: &Cluster) -> Result<Vec<(ObjectKey, String)>> {
+        let own = |item: &&Item| item.target.key.kind == "Node";
+        if let Some(item) = self.items.iter().find(own) {
+            bail!("{}: a lab's nodes are made by netloom lab up --nodes", item.place());
+        }
+        let is_namespace = |item: &&Item| item.target.key.kind == "Namespace";
+        let (first, then): (Vec<_>, Vec<_>) = self.items.iter().partition(is_namespace);
+        let mut made: BTreeSet<&str> = BTreeSet::from(["default", "kube-system"]);
+        made.extend(first.iter().map(|item| item.target.key.name.as_str()));
+        let mut applied = Vec::with_capacity(self.items.len());
+        for item in first.into_iter().chain(then) {
+            if let Some(namespace) = item.target.key.namespace.as_deref()
+                && made.insert(namespace)
+            {
+                cluster.make_namespace(namespace)?;
             }
-            for (key, text) in texts {
-                change.put(key, &text)?;
-                make_namespace(change, key)?;
-            }
-            Ok(())
-        });
-        change.map(|((), revision)| revision)
+            let object = cluster
+                .apply(&item.target, &item.value()?)
+                .with_context(|| format!("{}: {}", item.place(), item.target.key))?;
+            applied.push((item.target.key.clone(), object.metadata.resource_version.unwrap_or_default()));
+        }
+        Ok(applied)
     }
 }
 
 impl Item {
-    /// The text for the store. What an API server fills in is filled in, `old` being what is there.
-    fn complete(&self, old: Option<Value>) -> Result<String> {
-        let comment = self.origin.comment();
-        let value = || -> Result<Value> { Ok(serde_saphyr::from_str(&self.text)?) };
-        match self.key.kind.as_str() {
-            "Node" => bail!("a lab's nodes are made by netloom lab up --nodes"),
-            "Pod" => Ok(format!("{comment}{:#}\n", complete_pod(value()?, old)?)),
-            "Namespace" => Ok(format!("{comment}{:#}\n", with_name_label(value()?))),
-            _ => Ok(format!("{comment}{}", self.text)),
+    /// Where its document is.
+    fn place(&self) -> String {
+        format!("{}:{}", self.origin.file, self.origin.line)
+    }
+
+    /// The object, with a note of where its manifest is.
+    fn value(&self) -> Result<Value> {
+        let mut value: Value =
+            serde_saphyr::from_str(&self.text).with_context(|| format!("{}: not read", self.place()))?;
+        value["metadata"]["annotations"][MANIFEST] = self.place().into();
+        let lines = locations::lines(&self.text, &self.origin.file, self.origin.line);
+        if !lines.is_empty() {
+            value["metadata"]["annotations"][RULES] = json!(lines).to_string().into();
         }
+        if let Some(namespace) = &self.target.key.namespace {
+            value["metadata"]["namespace"] = json!(namespace);
+        }
+        // What the server and others write is not for a manifest to say.
+        if let Value::Object(fields) = &mut value {
+            fields.remove("status");
+        }
+        if let Some(Value::Object(metadata)) = value.get_mut("metadata") {
+            for field in ["managedFields", "resourceVersion", "uid", "creationTimestamp", "generation"] {
+                metadata.remove(field);
+            }
+        }
+        Ok(value)
     }
 }
 
 /// The objects of a document: itself, or those of the list that it is.
-fn objects(text: &str, file: &str, line: u32, wrong: &mut Vec<String>) -> Vec<(ObjectKey, String)> {
+fn objects(text: &str, file: &str, line: u32, wrong: &mut Vec<String>) -> Vec<(Target, String)> {
     let before = wrong.len();
-    let keys: Vec<_> = parse(text, file, line)
+    let objects: Vec<_> = parse(text, file, line)
         .into_iter()
         .filter_map(|parsed| match parsed {
-            Ok(object) => Some(key(&object)),
+            Ok(object) => Some(object),
             Err(rejected) => {
                 wrong.push(rejected.to_string());
                 None
@@ -140,79 +166,49 @@ fn objects(text: &str, file: &str, line: u32, wrong: &mut Vec<String>) -> Vec<(O
     if wrong.len() > before {
         return Vec::new();
     }
-    let list = || -> Option<Vec<Value>> {
-        let value: Value = serde_saphyr::from_str(text).ok()?;
-        value["kind"].as_str()?.ends_with("List").then(|| value["items"].as_array().cloned()).flatten()
+    let value = || serde_saphyr::from_str::<Value>(text).ok();
+    let list = || -> Option<(Value, Vec<Value>)> {
+        let value = value()?;
+        let items = value["items"].as_array()?.clone();
+        value["kind"].as_str()?.ends_with("List").then_some((value, items))
     };
     match list() {
         // On one line each, so that every rule is reported at the line where the list begins.
-        Some(items) => keys.into_iter().zip(items.iter().map(|item| format!("{item}\n"))).collect(),
-        None => keys.into_iter().map(|key| (key, text.to_owned())).collect(),
+        Some((list, items)) => {
+            let target = |(object, item): (&Object, Value)| {
+                let item = complete(item, &list, object);
+                (target(object, item["apiVersion"].as_str()), format!("{item}\n"))
+            };
+            objects.iter().zip(items).map(target).collect()
+        }
+        None => {
+            let version = value().and_then(|value| value["apiVersion"].as_str().map(str::to_owned));
+            let target = |object: &Object| (target(object, version.as_deref()), text.to_owned());
+            objects.iter().map(target).collect()
+        }
     }
 }
 
-/// The object's name; namespaced kinds without a namespace are in `default`.
-fn key(object: &Object) -> ObjectKey {
-    object.key()
-}
-
-fn complete_pod(mut pod: Value, old: Option<Value>) -> Result<Value> {
-    let namespace = Pod::of(&pod)?.name.namespace;
-    pod["metadata"]["namespace"] = namespace.into();
-    let Some(old) = old else {
-        pod["metadata"]["uid"] = uid()?.into();
-        pod["status"] = json!({"phase": "Pending"});
-        return Ok(pod);
-    };
-    if pod["spec"].get("nodeName").is_none()
-        && let Some(node) = old["spec"].get("nodeName")
-    {
-        pod["spec"]["nodeName"] = node.clone();
+/// Items of a list of one kind may leave out what the list says.
+fn complete(mut item: Value, list: &Value, object: &Object) -> Value {
+    if item["apiVersion"].is_null() {
+        item["apiVersion"] = list["apiVersion"].clone();
     }
-    ensure!(pod["spec"] == old["spec"], "a pod's spec cannot be changed: delete the pod first");
-    pod["metadata"]["uid"] = old["metadata"]["uid"].clone();
-    pod["status"] = old["status"].clone();
-    Ok(pod)
-}
-
-/// Namespaces carry their name as a label, which policies select them by.
-fn with_name_label(mut namespace: Value) -> Value {
-    let name = namespace["metadata"]["name"].clone();
-    if !namespace["metadata"]["labels"].is_object() {
-        namespace["metadata"]["labels"] = json!({});
+    if item["kind"].is_null() {
+        item["kind"] = object.kind().into();
     }
-    namespace["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
-    namespace
+    item
 }
 
-/// Makes the namespace of an object, if nobody has: a lab is not strict about that.
-fn make_namespace(change: &mut Change<'_>, key: &ObjectKey) -> Result<()> {
-    let Some(name) = &key.namespace else { return Ok(()) };
-    let namespace = ObjectKey { kind: "Namespace".into(), namespace: None, name: name.clone() };
-    if change.store().get(&namespace)?.is_some() {
-        return Ok(());
+/// The object's name and API version. Objects of kinds that need a namespace and name none are in `default`.
+fn target(object: &Object, api_version: Option<&str>) -> Target {
+    let mut key = object.key();
+    let known = named(&key.kind);
+    if known.is_some_and(|known| known.namespaced) && key.namespace.is_none() {
+        key.namespace = Some("default".into());
     }
-    let value = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-    change.put(&namespace, &format!("{:#}\n", with_name_label(value)))
-}
-
-/// Makes the namespaces that every cluster has.
-///
-/// # Errors
-/// When the store cannot be written.
-pub fn make_default_namespaces(change: &mut Change<'_>) -> Result<()> {
-    for name in ["default", "kube-system"] {
-        let of = ObjectKey { kind: String::new(), namespace: Some(name.into()), name: String::new() };
-        make_namespace(change, &of)?;
-    }
-    Ok(())
-}
-
-/// A random uid, in the form that Kubernetes has.
-fn uid() -> Result<String> {
-    let bytes = crate::random::bytes::<16>()?;
-    let hex = crate::random::hex(&bytes);
-    Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
+    let api_version = api_version.or(known.map(|known| known.api_version)).unwrap_or_default();
+    Target { api_version: api_version.to_owned(), key }
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -229,21 +225,17 @@ mod tests {
         Batch::parse(&[("a.yaml".to_owned(), text.to_owned())])
     }
 
-    fn store() -> (tempfile::TempDir, Store) {
-        let directory = tempfile::tempdir().unwrap();
-        let store = Store::new(directory.path().into());
-        (directory, store)
-    }
-
     #[test]
-    fn a_policy_is_kept_as_it_was_written() {
-        let policy = "# who may\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namespace: shop}\nspec:\n  podSelector: {} # all\n";
-        let (_directory, store) = store();
-        batch(&format!("{POD}---\n{policy}")).unwrap().apply(&store).unwrap();
-        let kept = &store.of_kind("NetworkPolicy").unwrap()[0];
-        assert_eq!(kept.text, format!("# netloom-source: a.yaml:7\n{policy}"));
-        let namespace = store.of_kind("Namespace").unwrap()[0].value().unwrap();
-        assert_eq!(namespace["metadata"]["labels"]["kubernetes.io/metadata.name"], "shop");
+    fn an_object_knows_its_manifest_and_nothing_of_the_servers() {
+        let status = "status: {phase: Running}\n";
+        let pod = &batch(&format!("# who\n---\n{POD}{status}")).unwrap().items[0];
+        let value = pod.value().unwrap();
+        assert_eq!(value["metadata"]["annotations"][MANIFEST], "a.yaml:3");
+        assert!(value.get("status").is_none() && value["spec"]["containers"][0]["image"] == "i");
+        assert_eq!(
+            (pod.target.api_version.as_str(), pod.target.key.to_string().as_str()),
+            ("v1", "Pod shop/web")
+        );
     }
 
     #[test]
@@ -255,31 +247,11 @@ mod tests {
     }
 
     #[test]
-    fn a_pods_labels_may_change_but_not_its_spec() {
-        let (_directory, store) = store();
-        batch(POD).unwrap().apply(&store).unwrap();
-        let pod = || store.of_kind("Pod").unwrap()[0].value().unwrap();
-        let uid = pod()["metadata"]["uid"].clone();
-        assert_eq!(uid.as_str().unwrap().len(), 36);
-        let labelled = POD.replace("namespace: shop", "namespace: shop, labels: {a: b}");
-        batch(&labelled).unwrap().apply(&store).unwrap();
-        assert_eq!((&pod()["metadata"]["uid"], &pod()["metadata"]["labels"]["a"]), (&uid, &json!("b")));
-        let error = batch(&POD.replace("image: i", "image: j")).unwrap().apply(&store).unwrap_err();
-        assert!(format!("{error:#}").contains("cannot be changed"), "{error:#}");
-    }
-
-    #[test]
     fn lists_are_taken_apart() {
-        let list = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Namespace, metadata: {name: a}}\n- {apiVersion: v1, kind: Namespace, metadata: {name: b}}\n";
-        let (_directory, store) = store();
-        batch(list).unwrap().apply(&store).unwrap();
-        assert_eq!(store.of_kind("Namespace").unwrap().len(), 2);
-    }
-
-    #[test]
-    fn nodes_are_not_the_users() {
-        let (_directory, store) = store();
-        let node = "apiVersion: v1\nkind: Node\nmetadata: {name: node1}\nspec: {podCIDRs: [10.0.0.0/24]}\n";
-        assert!(batch(node).and_then(|batch| batch.apply(&store)).is_err());
+        let list = "apiVersion: v1\nkind: NamespaceList\nitems:\n- {metadata: {name: a}}\n- {apiVersion: v1, kind: Namespace, metadata: {name: b}}\n";
+        let items = batch(list).unwrap().items;
+        assert_eq!(items.len(), 2);
+        let value = items[0].value().unwrap();
+        assert_eq!((&value["apiVersion"], &value["kind"]), (&json!("v1"), &json!("Namespace")));
     }
 }

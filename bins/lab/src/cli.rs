@@ -16,8 +16,8 @@ use crate::name::LabName;
 use crate::place::{Family, Place};
 use crate::probe::{Probe, Target};
 use crate::process::PidFile;
-use crate::state::{State, labs};
-use crate::up::Up;
+use crate::state::{Ipam, Server, State, labs};
+use crate::up::{Up, resume};
 use crate::{change, demo, down, exec, flows, paths, status};
 
 /// How results are printed.
@@ -61,6 +61,9 @@ struct Patience {
     /// Whether to wait until the change is enforced.
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
     wait: bool,
+    /// As `--wait false`.
+    #[arg(long)]
+    no_wait: bool,
     /// How long to wait, in seconds.
     #[arg(long, default_value_t = 30)]
     timeout: u64,
@@ -68,7 +71,7 @@ struct Patience {
 
 impl Patience {
     fn duration(&self) -> Option<Duration> {
-        self.wait.then(|| Duration::from_secs(self.timeout))
+        (self.wait && !self.no_wait).then(|| Duration::from_secs(self.timeout))
     }
 }
 
@@ -104,6 +107,70 @@ impl PolicyFlags {
     }
 }
 
+/// What the control plane is made of.
+#[derive(Debug, Args)]
+struct ControlFlags {
+    /// What serves the API: netloom's own small server, or kube-apiserver and etcd.
+    #[arg(long, value_enum, default_value_t)]
+    api: ApiKind,
+    /// The program kube-apiserver, for `--api reference`; else it is looked for in KUBEBUILDER_ASSETS and PATH.
+    #[arg(long, value_name = "FILE")]
+    kube_apiserver: Option<PathBuf>,
+    /// The program etcd, likewise.
+    #[arg(long, value_name = "FILE")]
+    etcd: Option<PathBuf>,
+    /// The port of 127.0.0.1 that leads to the API; by default a free one.
+    #[arg(long, value_name = "PORT")]
+    api_port: Option<u16>,
+    /// How many operators run, one of which leads.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    operators: u8,
+    /// How nodes get their ranges of pod addresses.
+    #[arg(long, value_enum, default_value_t)]
+    ipam: Ipam,
+}
+
+/// What serves the API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum ApiKind {
+    /// Netloom's own small API server.
+    #[default]
+    Embedded,
+    /// The real kube-apiserver and etcd.
+    Reference,
+}
+
+impl ControlFlags {
+    fn server(&self) -> Result<Server> {
+        if self.api == ApiKind::Embedded && self.kube_apiserver.is_none() && self.etcd.is_none() {
+            return Ok(Server::Embedded);
+        }
+        let find = |given: &Option<PathBuf>, name: &str| match given {
+            Some(path) => {
+                ensure!(path.is_file(), "there is no {}", path.display());
+                std::fs::canonicalize(path).with_context(|| format!("{}", path.display()))
+            }
+            None => found(name),
+        };
+        Ok(Server::Reference {
+            kube_apiserver: find(&self.kube_apiserver, "kube-apiserver")?,
+            etcd: find(&self.etcd, "etcd")?,
+        })
+    }
+}
+
+/// A program in KUBEBUILDER_ASSETS or PATH.
+fn found(name: &str) -> Result<PathBuf> {
+    let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    assets
+        .into_iter()
+        .chain(std::env::split_paths(&path))
+        .map(|directory| directory.join(name))
+        .find(|file| file.is_file())
+        .with_context(|| format!("there is no {name} in KUBEBUILDER_ASSETS or PATH: name it by --{name}"))
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make a cluster on this machine: nodes and pods are network namespaces.
@@ -121,6 +188,8 @@ enum Command {
         ipv4_only: bool,
         #[command(flatten)]
         policy: PolicyFlags,
+        #[command(flatten)]
+        control: ControlFlags,
         /// How long agents and pods may take, in seconds.
         #[arg(long, default_value_t = 30)]
         timeout: u64,
@@ -185,6 +254,21 @@ enum Command {
         #[command(flatten)]
         how: How,
     },
+    /// Start the lab's daemon again, if it has ended: pods and what is enforced on them were not touched.
+    Resume {
+        #[command(flatten)]
+        which: Which,
+        /// How long it may take, in seconds.
+        #[arg(long, default_value_t = 30)]
+        timeout: u64,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Print the path of a kubeconfig for the lab's API.
+    Kubeconfig {
+        #[command(flatten)]
+        which: Which,
+    },
     /// Show how the lab is.
     Status {
         #[command(flatten)]
@@ -236,12 +320,16 @@ enum Command {
 /// When it fails; the error is for a person.
 pub fn run(args: LabArgs) -> Result<ExitCode> {
     match args.command {
-        Command::Up { which, nodes, apply, ipv4_only, policy, timeout, how } => {
+        Command::Up { which, nodes, apply, ipv4_only, policy, control, timeout, how } => {
             let up = Up {
                 name: which.name,
                 nodes,
                 ipv4_only,
                 agent_arguments: policy.arguments()?,
+                operators: control.operators,
+                ipam: control.ipam,
+                server: control.server()?,
+                port: control.api_port,
                 manifests: Batch::read(&apply)?,
                 patience: Duration::from_secs(timeout),
             };
@@ -250,26 +338,25 @@ pub fn run(args: LabArgs) -> Result<ExitCode> {
         }
         Command::Apply { which, file, patience, how } => {
             let batch = Batch::read(&file)?;
-            let revision = change::apply(&which.name, &batch, patience.duration())?;
-            let applied: Vec<_> = batch.items.iter().map(|item| item.key.to_string()).collect();
+            change::apply(&which.name, &batch, patience.duration())?;
+            let applied: Vec<_> = batch.items.iter().map(|item| item.target.key.to_string()).collect();
             // Agents know what they can do; before they enforce the change they know nothing of it.
             let warnings = match patience.duration() {
                 Some(_) => status::warnings(&which.name, &applied)?,
                 None => Vec::new(),
             };
-            print_change("applied", &applied, &warnings, revision, &how)?;
+            print_change("applied", &applied, &warnings, &how)?;
         }
         Command::Delete { which, file, kind, object, patience, how } => {
-            let keys = match (kind, object) {
-                (Some(kind), Some(object)) => vec![change::key(&kind, &object)?],
-                _ => change::keys_of(&file)?,
+            let targets = match (kind, object) {
+                (Some(kind), Some(object)) => vec![change::target(&kind, &object)?],
+                _ => change::targets_of(&file)?,
             };
-            let removed = change::delete(&which.name, &keys, patience.duration())?;
+            let removed = change::delete(&which.name, &targets, patience.duration())?;
             let named = !file.is_empty();
-            ensure!(named || !removed.is_empty(), "there is no {}", keys[0]);
+            ensure!(named || !removed.is_empty(), "there is no {}", targets[0].key);
             let removed: Vec<_> = removed.iter().map(ToString::to_string).collect();
-            let revision = status::status(&which.name)?.revision;
-            print_change("deleted", &removed, &[], revision, &how)?;
+            print_change("deleted", &removed, &[], &how)?;
         }
         Command::Exec { which, place, program } => exec::exec(&State::load(&which.name)?, &place, &program)?,
         Command::Probe { which, from, to, port, family, timeout, how } => {
@@ -284,6 +371,14 @@ pub fn run(args: LabArgs) -> Result<ExitCode> {
             }
             // That the network does not let it through is an answer; that it could not be tried is not.
             return Ok(if report.outcome == Outcome::Error { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+        }
+        Command::Resume { which, timeout, how } => {
+            resume(&which.name, Duration::from_secs(timeout))?;
+            print_status(&which.name, &how)?;
+        }
+        Command::Kubeconfig { which } => {
+            State::load(&which.name)?;
+            say(&paths::Paths::new(&which.name).kubeconfig().display().to_string())?;
         }
         Command::Status { which, how } => print_status(&which.name, &how)?,
         Command::Flows { which, follow, last, how } => {
@@ -321,14 +416,14 @@ fn print_status(name: &LabName, how: &How) -> Result<()> {
     if how.output == Output::Text { say(&status::text(&status, Colours::of_stdout())) } else { json(&status) }
 }
 
-fn print_change(verb: &str, objects: &[String], warnings: &[String], revision: u64, how: &How) -> Result<()> {
+fn print_change(verb: &str, objects: &[String], warnings: &[String], how: &How) -> Result<()> {
     if how.output == Output::Text {
         let colours = Colours::of_stdout();
         let lines = objects.iter().map(|object| format!("{object} {verb}"));
         let warnings = warnings.iter().map(|warning| format!("{} {warning}", colours.notable("warning:")));
         return say(&lines.chain(warnings).collect::<Vec<_>>().join("\n"));
     }
-    let mut document = serde_json::json!({verb: objects, "revision": revision});
+    let mut document = serde_json::json!({verb: objects});
     if !warnings.is_empty() {
         document["warnings"] = warnings.into();
     }

@@ -1,6 +1,6 @@
 //! The links between the nodes, and the world beyond them.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ipnetwork::IpNetwork;
 use netcore::{Address, Family, Net, Netns, Protocol, Route, Sysctl, VethEnd};
 
@@ -9,7 +9,7 @@ use crate::namespaces;
 use crate::plan::{self, MTU, Node};
 
 /// The fabric's bridge.
-const BRIDGE: &str = "fabric";
+pub(crate) const BRIDGE: &str = "fabric";
 /// The node's link to the fabric.
 pub const UPLINK: &str = "eth0";
 
@@ -25,7 +25,7 @@ pub async fn make_fabric(name: &LabName, ipv4_only: bool) -> Result<(String, Net
     net.set_up(lo.index).await?;
     let bridge = net.create_bridge(BRIDGE, MTU).await?;
     net.set_up(bridge.index).await?;
-    for address in plan::fabric().into_iter().filter(|a| a.is_ipv4() || !ipv4_only) {
+    for address in plan::fabric().into_iter().chain(plan::api()).filter(|a| a.is_ipv4() || !ipv4_only) {
         net.add_address(&Address::new(bridge.index, address)).await?;
     }
     for address in plan::world().into_iter().filter(|a| a.is_ipv4() || !ipv4_only) {
@@ -60,12 +60,6 @@ pub async fn make_node(name: &LabName, fabric: &Netns, node: &mut Node) -> Resul
         // not plan.
         let route = Route::to(everywhere(gateway)).via(gateway.ip()).dev(uplink.index);
         inside.add_route(&route.protocol(Protocol::BOOT)).await?;
-    }
-    // The world knows where pods are, so that it can be the one who calls.
-    for range in &node.pod_cidrs {
-        let via = node.addresses.iter().find(|address| address.is_ipv4() == range.is_ipv4());
-        let via = via.with_context(|| format!("{} has no address for {range}", node.name))?;
-        outside.add_route(&Route::to(*range).via(via.ip()).dev(bridge.index)).await?;
     }
     Ok(())
 }

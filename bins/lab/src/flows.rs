@@ -10,6 +10,8 @@ use anyhow::{Context, Result};
 use api::{Client, ClientError, FlowRecord, FlowSide, Reply, Request, RuleRef, Verdict};
 
 use crate::console::Colours;
+use crate::locations::Locations;
+use crate::name::LabName;
 use crate::paths::Paths;
 use crate::state::State;
 
@@ -29,6 +31,10 @@ pub fn kept(state: &State, last: usize) -> Vec<FlowRecord> {
         let _ = kept_by(&socket, last, &mut flows);
     }
     flows.sort_by_key(|flow| flow.time_ns);
+    let mut locations = Locations::of(&state.name);
+    for flow in flows.iter_mut().filter(|flow| !flow.rules.is_empty()) {
+        locations.tell(&mut flow.rules);
+    }
     flows
 }
 
@@ -58,22 +64,26 @@ pub fn kept_by(
 pub fn follow(state: &State, last: usize) -> Result<Receiver<FlowRecord>> {
     let (sender, receiver) = channel();
     for (node, socket) in sockets(state) {
-        let sender = sender.clone();
+        let (sender, lab) = (sender.clone(), state.name.clone());
         let thread = std::thread::Builder::new().name(format!("flows-{node}"));
-        thread.spawn(move || follow_one(&socket, last, &sender)).context("cannot start a thread")?;
+        thread.spawn(move || follow_one(&lab, &socket, last, &sender)).context("cannot start a thread")?;
     }
     Ok(receiver)
 }
 
-fn follow_one(socket: &std::path::Path, mut last: usize, sender: &Sender<FlowRecord>) {
+fn follow_one(lab: &LabName, socket: &std::path::Path, mut last: usize, sender: &Sender<FlowRecord>) {
+    let mut locations = Locations::of(lab);
     loop {
         let asked = Client::connect(socket, FOREVER).and_then(|mut client| {
             let mut reply = client.call(&Request::Flows { last, follow: true }, None)?;
             loop {
-                if let Reply::Flow(flow) = reply
-                    && sender.send(*flow).is_err()
-                {
-                    return Ok(());
+                if let Reply::Flow(mut flow) = reply {
+                    if !flow.rules.is_empty() {
+                        locations.tell(&mut flow.rules);
+                    }
+                    if sender.send(*flow).is_err() {
+                        return Ok(());
+                    }
                 }
                 // A new agent's old flows have been seen.
                 last = 0;

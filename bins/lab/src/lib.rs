@@ -4,8 +4,8 @@
 //! | who | what it does |
 //! |---|---|
 //! | [`up`] | makes the namespaces, starts the daemon, waits until all is enforced |
-//! | [`daemon`] | scheduler, kubelet and container runtime: keeps agents running, connects pods, answers on their ports |
-//! | [`store`] | the manifests: what the lab writes and the agents watch |
+//! | [`daemon`] | keeps the API server, the operators and the agents running; scheduler, kubelet, container runtime and controllers |
+//! | [`cluster`] | the lab's Kubernetes API, as commands use it |
 //! | [`probe`] | tries to reach a port, and asks the agents what became of it |
 //! | [`down`] | removes everything, whatever state it is in |
 //!
@@ -21,14 +21,8 @@
 //! use netloom_lab::up::Up;
 //!
 //! # fn main() -> anyhow::Result<()> {
-//! let up = Up {
-//!     name: "mine".parse().map_err(anyhow::Error::msg)?,
-//!     nodes: 2,
-//!     ipv4_only: false,
-//!     agent_arguments: Vec::new(),
-//!     manifests: Batch::read(&["manifests/"])?,
-//!     patience: Duration::from_secs(30),
-//! };
+//! let name = "mine".parse().map_err(anyhow::Error::msg)?;
+//! let up = Up { manifests: Batch::read(&["manifests/"])?, ..Up::new(name, 2) };
 //! let state = up.run(&Progress::silent())?;
 //! let Ok(from) = "shop/web".parse();
 //! let Ok(to) = "shop/db".parse();
@@ -49,6 +43,7 @@ pub mod attempt;
 pub mod batch;
 pub mod change;
 pub mod cli;
+pub mod cluster;
 pub mod console;
 pub mod daemon;
 pub mod demo;
@@ -57,6 +52,7 @@ pub mod down;
 pub mod exec;
 pub mod fabric;
 pub mod flows;
+mod locations;
 pub mod lock;
 pub mod name;
 pub mod namespaces;
@@ -64,11 +60,11 @@ pub mod paths;
 pub mod place;
 pub mod plan;
 pub mod pod;
+mod port;
 pub mod probe;
 pub mod process;
 pub mod random;
 pub mod state;
 pub mod status;
-pub mod store;
 pub mod up;
 pub mod wait;

@@ -32,10 +32,28 @@ impl Paths {
         self.root.join("state.json")
     }
 
-    /// The manifests.
+    /// How the lab's user reaches the API.
     #[must_use]
-    pub fn store(&self) -> PathBuf {
-        self.root.join("store")
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.root.join("kubeconfig")
+    }
+
+    /// What the API server keeps: its journal or its etcd's data, keys and certificates.
+    #[must_use]
+    pub fn api(&self) -> PathBuf {
+        self.root.join("api")
+    }
+
+    /// What a program of the cluster says.
+    #[must_use]
+    pub fn log(&self, program: &str) -> PathBuf {
+        self.root.join(format!("{program}.log"))
+    }
+
+    /// A program's process id.
+    #[must_use]
+    pub fn pid(&self, program: &str) -> PathBuf {
+        self.root.join(format!("{program}.pid"))
     }
 
     /// A file for each namespace that the lab made or was about to make.
@@ -112,6 +130,18 @@ impl NodePaths {
         self.root.join("agent.pid")
     }
 
+    /// How the node's programs reach the API.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.root.join("kubeconfig")
+    }
+
+    /// Where this is, the lab leaves the node's agent and pods alone: for who wants to play its kubelet.
+    #[must_use]
+    pub fn unattended(&self) -> PathBuf {
+        self.root.join("unattended")
+    }
+
     /// The queue of disconnections.
     #[must_use]
     pub fn queue(&self) -> PathBuf {
@@ -130,9 +160,21 @@ impl NodePaths {
         self.root.join("net.d")
     }
 
+    /// Where the agent installs its plugin.
+    #[must_use]
+    pub fn plugins(&self) -> PathBuf {
+        self.root.join("bin")
+    }
+
+    /// Whether there is a network configuration.
+    #[must_use]
+    pub fn has_config(&self) -> bool {
+        self.config().exists()
+    }
+
     /// The network configuration.
     #[must_use]
     pub fn config(&self) -> PathBuf {
-        self.configs().join("10-netloom.conflist")
+        self.configs().join("05-cilium.conflist")
     }
 }

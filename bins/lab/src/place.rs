@@ -12,9 +12,7 @@ use netcore::Netns;
 
 use crate::paths::Paths;
 use crate::plan;
-use crate::pod::Pod;
 use crate::state::{Sandbox, State};
-use crate::store::Store;
 
 /// A pod, a node, the world or an address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,10 +81,11 @@ impl Place {
     pub fn addresses(&self, state: &State) -> Result<Vec<IpAddr>> {
         match self {
             Self::Pod(name) => {
-                let pod = Pod::get(&Store::new(Paths::new(&state.name).store()), name)?;
-                let pod = pod.with_context(|| format!("lab {} has no pod {name}", state.name))?;
-                ensure!(pod.is_running(), "pod {name} does not run");
-                Ok(pod.status.addresses())
+                let sandbox = Sandbox::load(&Paths::new(&state.name), name)?;
+                let sandbox =
+                    sandbox.with_context(|| format!("lab {} has no pod {name} that runs", state.name))?;
+                ensure!(!sandbox.addresses.is_empty(), "pod {name} does not run");
+                Ok(sandbox.addresses)
             }
             Self::Node(node) => Ok(state.node(node)?.addresses.iter().map(IpNetwork::ip).collect()),
             Self::World => {

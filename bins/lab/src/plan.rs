@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 pub const MAX_NODES: u8 = 64;
 /// The MTU of the fabric's links, in bytes.
 pub const MTU: u32 = 1500;
+/// The API server's port.
+pub const API_PORT: u16 = 6443;
 /// The ports that the world answers on, TCP and UDP.
 pub const WORLD_PORTS: [u16; 4] = [53, 80, 443, 8080];
 
@@ -18,6 +20,12 @@ pub const WORLD_PORTS: [u16; 4] = [53, 80, 443, 8080];
 #[must_use]
 pub fn fabric() -> [IpNetwork; 2] {
     on_link(1)
+}
+
+/// The API server's addresses on the same link.
+#[must_use]
+pub fn api() -> [IpNetwork; 2] {
+    on_link(2)
 }
 
 /// The world's addresses: beyond the fabric, known to no node.

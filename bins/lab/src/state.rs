@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{ErrorKind, Write};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -29,6 +30,51 @@ pub struct State {
     /// What all agents are told beside what they need.
     #[serde(default)]
     pub agent_arguments: Vec<String>,
+    /// How many operators.
+    pub operators: u8,
+    /// How nodes get their ranges of pod addresses.
+    pub ipam: Ipam,
+    /// What serves the API.
+    pub server: Server,
+    /// The port of the machine's loopback that leads to the API.
+    pub port: u16,
+}
+
+/// How nodes get their ranges of pod addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ipam {
+    /// The operator gives each a range of the cluster's.
+    #[default]
+    ClusterPool,
+    /// The Node objects say them.
+    Kubernetes,
+}
+
+impl std::fmt::Display for Ipam {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::ClusterPool => "cluster-pool",
+            Self::Kubernetes => "kubernetes",
+        })
+    }
+}
+
+/// What serves the lab's API.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Server {
+    /// Netloom's own small API server.
+    #[default]
+    Embedded,
+    /// The real one.
+    #[serde(rename_all = "camelCase")]
+    Reference {
+        /// The program `kube-apiserver`.
+        kube_apiserver: PathBuf,
+        /// The program `etcd`.
+        etcd: PathBuf,
+    },
 }
 
 impl State {
@@ -45,6 +91,15 @@ impl State {
             }
             None => bail!("there is no lab {name}: netloom lab up --name {name}"),
         }
+    }
+
+    /// Which labels make identities.
+    ///
+    /// # Errors
+    /// When what the agents are told cannot be understood.
+    pub fn label_filter(&self) -> Result<policy::LabelFilter> {
+        let said = self.agent_arguments.iter().find_map(|argument| argument.strip_prefix("--labels="));
+        said.unwrap_or_default().parse().context("--labels")
     }
 
     /// The node of this name.
@@ -73,6 +128,9 @@ pub struct Sandbox {
     pub container_id: Option<String>,
     /// The network namespace; the node's on the host's network.
     pub netns: String,
+    /// Its addresses; none before it runs.
+    #[serde(default)]
+    pub addresses: Vec<IpAddr>,
 }
 
 impl Sandbox {

@@ -10,13 +10,13 @@ use api::{Client, PolicyStatus, Reply, Request};
 use ipnetwork::IpNetwork;
 use serde::Serialize;
 
+use crate::cluster::Cluster;
 use crate::console::Colours;
 use crate::name::LabName;
 use crate::paths::Paths;
 use crate::pod::{Pod, Port};
 use crate::process::PidFile;
 use crate::state::{Sandbox, State};
-use crate::store::Store;
 
 /// How long an agent may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -29,8 +29,8 @@ pub struct LabStatus {
     pub name: LabName,
     /// Its daemon's process; none if that is dead.
     pub daemon: Option<i32>,
-    /// The store's revision.
-    pub revision: u64,
+    /// How its user reaches its API.
+    pub kubeconfig: PathBuf,
     /// Where its files are.
     pub directory: PathBuf,
     /// The fabric's network namespace.
@@ -100,17 +100,18 @@ pub struct PodStatus {
 pub fn status(name: &LabName) -> Result<LabStatus> {
     let state = State::load(name)?;
     let paths = Paths::new(name);
-    let store = Store::new(paths.store());
     let nodes: Vec<_> = state.nodes.iter().map(|node| node_status(&paths, node)).collect();
     let mut pods = Vec::new();
-    for pod in Pod::all(&store)? {
-        let sandbox = Sandbox::load(&paths, &pod.name)?;
+    for pod in Cluster::of(name)?.pods()? {
+        let pod = Pod::of(&pod);
+        let sandbox = Sandbox::load(&paths, &pod.name)?.filter(|sandbox| sandbox.uid == pod.uid);
         pods.push(pod_status(pod, sandbox));
     }
+    pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
     Ok(LabStatus {
         name: name.clone(),
         daemon: PidFile::holder(&paths.daemon_pid())?.map(nix::unistd::Pid::as_raw),
-        revision: store.revision()?,
+        kubeconfig: paths.kubeconfig(),
         directory: paths.root().to_owned(),
         fabric: state.fabric,
         policies: policies(&nodes),
@@ -124,8 +125,10 @@ pub fn status(name: &LabName) -> Result<LabStatus> {
 /// # Errors
 /// As [`status`].
 pub fn warnings(name: &LabName, policies: &[String]) -> Result<Vec<String>> {
-    let known = status(name)?.policies;
-    Ok(known
+    let state = State::load(name)?;
+    let paths = Paths::new(name);
+    let nodes: Vec<_> = state.nodes.iter().map(|node| node_status(&paths, node)).collect();
+    Ok(self::policies(&nodes)
         .into_iter()
         .filter(|known| policies.contains(&known.policy))
         .flat_map(|known| known.warnings)
@@ -145,7 +148,7 @@ fn node_status(paths: &Paths, node: &crate::plan::Node) -> NodeStatus {
         name: node.name.clone(),
         netns: node.netns.clone(),
         addresses: node.addresses.iter().map(IpNetwork::ip).collect(),
-        pod_cidrs: node.pod_cidrs.clone(),
+        pod_cidrs: agent.as_ref().map(|agent| agent.pod_cidrs.clone()).unwrap_or_default(),
         socket: files.socket(),
         log: files.agent_log(),
         agent,
@@ -156,15 +159,15 @@ fn node_status(paths: &Paths, node: &crate::plan::Node) -> NodeStatus {
 fn pod_status(pod: Pod, sandbox: Option<Sandbox>) -> PodStatus {
     let (netns, container_id) = sandbox.map(|s| (Some(s.netns), s.container_id)).unwrap_or_default();
     PodStatus {
-        addresses: pod.status.addresses(),
+        addresses: pod.addresses,
         namespace: pod.name.namespace,
         name: pod.name.name,
         node: pod.node,
-        phase: pod.status.phase,
+        phase: if pod.terminating { "Terminating".into() } else { pod.phase },
         ports: pod.ports,
         netns,
         container_id,
-        message: pod.status.message,
+        message: pod.message,
     }
 }
 
@@ -190,19 +193,17 @@ pub fn text(status: &LabStatus, colours: Colours) -> String {
         None => colours.bad("its daemon is dead"),
     };
     // Writing to a String cannot fail, here and below.
-    let _ =
-        writeln!(out, "lab {}: {daemon}, revision {}", colours.bold(status.name.as_str()), status.revision);
+    let _ = writeln!(
+        out,
+        "lab {}: {daemon}, {}",
+        colours.bold(status.name.as_str()),
+        status.kubeconfig.display()
+    );
     for node in &status.nodes {
         let agent = match (&node.agent, &node.problem) {
             (Some(agent), _) => {
                 let ready = if agent.ready { colours.good("ready") } else { colours.bad("not ready") };
-                format!(
-                    "agent {} {ready}, revision {}, {} pods, {}",
-                    agent.pid,
-                    agent.revision,
-                    agent.endpoints.len(),
-                    agent.attach
-                )
+                format!("agent {} {ready}, {} pods, {}", agent.pid, agent.endpoints.len(), agent.attach)
             }
             (None, problem) => colours.bad(problem.as_deref().unwrap_or("no answer")),
         };

@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use netcore::Netns;
 use nix::mount::{MsFlags, mount};
-use policy::manifest::ObjectKey;
 
-use crate::batch::{Batch, make_default_namespaces};
+use crate::batch::Batch;
+use crate::cluster::Cluster;
 use crate::console::Progress;
 use crate::name::LabName;
 use crate::paths::Paths;
 use crate::process::PidFile;
-use crate::state::{State, write_json};
-use crate::store::Store;
-use crate::{daemon, down, fabric, lock, plan, wait};
+use crate::state::{Ipam, Server, State, write_json};
+use crate::wait::Wanted;
+use crate::{down, fabric, lock, plan, port, wait};
 
 /// How long the daemon may take to begin.
 const BEGIN: Duration = Duration::from_secs(5);
@@ -36,6 +36,14 @@ pub struct Up {
     pub ipv4_only: bool,
     /// What all agents are told beside what they need.
     pub agent_arguments: Vec<String>,
+    /// How many operators: no more than nodes.
+    pub operators: u8,
+    /// How nodes get their ranges of pod addresses.
+    pub ipam: Ipam,
+    /// What serves the API.
+    pub server: Server,
+    /// The port of this machine's loopback that leads to the API; a free one where none is given.
+    pub port: Option<u16>,
     /// Manifests to begin with.
     pub manifests: Batch,
     /// How long agents and pods may take.
@@ -43,6 +51,23 @@ pub struct Up {
 }
 
 impl Up {
+    /// A lab of this name and number of nodes, with nothing in it, and the rest as `netloom lab up` has it.
+    #[must_use]
+    pub fn new(name: LabName, nodes: u8) -> Self {
+        Self {
+            name,
+            nodes,
+            ipv4_only: false,
+            agent_arguments: Vec::new(),
+            operators: 1,
+            ipam: Ipam::default(),
+            server: Server::default(),
+            port: None,
+            manifests: Batch::default(),
+            patience: Duration::from_secs(30),
+        }
+    }
+
     /// Makes the lab, and returns when its agents enforce and its pods run. A lab that cannot be finished is
     /// removed again.
     ///
@@ -52,6 +77,12 @@ impl Up {
         ensure!(nix::unistd::geteuid().is_root(), "a lab is made of network namespaces: run netloom as root");
         let programs = programs()?;
         let mut nodes = plan::nodes(self.nodes, self.ipv4_only)?;
+        ensure!(
+            (1..=self.nodes).contains(&self.operators),
+            "operators run on nodes, one on each: 1 to {} of them, not {}",
+            self.nodes,
+            self.operators
+        );
         let lock = lock::Lock::take(&self.name)?;
         let paths = Paths::new(&self.name);
         if PidFile::holder(&paths.daemon_pid())?.is_some() {
@@ -80,7 +111,7 @@ impl Up {
         progress: &Progress,
     ) -> Result<State> {
         progress.step("joining the nodes");
-        let store = self.fill_store(paths, nodes)?;
+        fs::create_dir_all(paths.pods()).context("cannot make the directory of pods")?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (fabric, fabric_netns) = runtime.block_on(fabric::make_fabric(&self.name, self.ipv4_only))?;
         for node in &mut *nodes {
@@ -93,32 +124,25 @@ impl Up {
             programs: programs.to_owned(),
             ipv4_only: self.ipv4_only,
             agent_arguments: self.agent_arguments.clone(),
+            operators: self.operators,
+            ipam: self.ipam,
+            server: self.server.clone(),
+            port: port::free(&self.name, self.port)?,
         };
         write_json(&paths.state(), &state)?;
-        progress.step("starting the agents");
+        progress.step("starting the API server");
+        let deadline = Instant::now() + self.patience;
         start_daemon(&state, paths)?;
-        wait::until_enforced(&state, self.patience)?;
+        wait::until_reachable(&state, deadline)?;
+        progress.step("starting the agents");
+        let cluster = Cluster::of(&self.name)?;
+        wait::until_nodes_ready(&state, &cluster, deadline)?;
         if !self.manifests.items.is_empty() {
             progress.step("starting the pods");
-            self.manifests.apply(&store)?;
-            wait::until_enforced(&state, self.patience)?;
+            let applied = self.manifests.apply(&cluster)?;
+            wait::until(&state, &cluster, &Wanted { applied, ..Wanted::default() }, deadline)?;
         }
         Ok(state)
-    }
-
-    fn fill_store(&self, paths: &Paths, nodes: &[plan::Node]) -> Result<Store> {
-        fs::create_dir_all(paths.store()).context("cannot make the store")?;
-        fs::create_dir_all(paths.pods()).context("cannot make the directory of pods")?;
-        let store = Store::new(paths.store());
-        store.change(|change| {
-            make_default_namespaces(change)?;
-            for node in nodes {
-                let key = ObjectKey { kind: "Node".into(), namespace: None, name: node.name.clone() };
-                change.put(&key, &format!("{:#}\n", node.manifest()))?;
-            }
-            Ok(())
-        })?;
-        Ok(store)
     }
 
     fn make_node(
@@ -135,13 +159,31 @@ impl Up {
             .with_context(|| format!("cannot make {}", files.bpffs().display()))?;
         // A file system of the node's own, so that nodes of one machine do not share pinned maps.
         mount(Some("bpf"), &files.bpffs(), Some("bpf"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, None::<&str>)
-            .with_context(|| format!("cannot mount {}", files.bpffs().display()))?;
-        daemon::write_config(&files)
+            .with_context(|| format!("cannot mount {}", files.bpffs().display()))
     }
 }
 
+/// Starts the daemon of a lab whose daemon has ended, and returns when its nodes are ready again. Pods and their
+/// connections stay.
+///
+/// # Errors
+/// When there is no such lab, or it is not ready in time.
+pub fn resume(name: &LabName, patience: Duration) -> Result<State> {
+    let state = State::load(name)?;
+    let paths = Paths::new(name);
+    let _lock = lock::Lock::take(name)?;
+    let deadline = Instant::now() + patience;
+    if PidFile::holder(&paths.daemon_pid())?.is_none() {
+        start_daemon(&state, &paths)?;
+    }
+    wait::until_reachable(&state, deadline)?;
+    wait::until_nodes_ready(&state, &Cluster::of(name)?, deadline)?;
+    Ok(state)
+}
+
 fn start_daemon(state: &State, paths: &Paths) -> Result<()> {
-    let log = File::create(paths.daemon_log()).context("cannot make the daemon's log")?;
+    let log = File::options().append(true).create(true).open(paths.daemon_log());
+    let log = log.context("cannot make the daemon's log")?;
     Command::new(state.programs.join("netloom"))
         .args(["lab-daemon", "--name", state.name.as_str()])
         .current_dir("/")
@@ -171,7 +213,7 @@ pub fn programs() -> Result<PathBuf> {
             own.parent().context("this program is nowhere")?.to_owned()
         }
     };
-    for program in ["netloom", "netloom-agent", "netloom-cni"] {
+    for program in ["netloom", "netloom-agent", "netloom-cni", "netloom-operator"] {
         ensure!(
             directory.join(program).is_file(),
             "there is no {program} in {}: build all programs (cargo build --release), or set NETLOOM_BIN_DIR",
@@ -184,6 +226,9 @@ pub fn programs() -> Result<PathBuf> {
 /// The ends of the lab's logs, for an error.
 fn logs(paths: &Paths) -> String {
     let mut files = vec![paths.daemon_log()];
+    let programs = crate::state::files(paths.root()).unwrap_or_default();
+    let is_log = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "log");
+    files.extend(programs.into_iter().filter(|file| is_log(file) && *file != paths.daemon_log()));
     if let Ok(nodes) = crate::state::files(&paths.nodes()) {
         files.extend(nodes.into_iter().map(|node| node.join("agent.log")));
     }

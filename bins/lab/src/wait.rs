@@ -1,102 +1,321 @@
-//! Waiting until the lab is as its store says.
+//! Waiting until the lab is as its API says.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
-use api::{Client, ClientError, PodRef, Request};
+use anyhow::{Result, bail, ensure};
+use api::{Client, Known, Reply, Request};
+use k8s_openapi::api::core::v1 as core;
+use policy::manifest::{Object, ObjectKey, parse};
+use policy::{LabelFilter, pod_labels_with};
 
+use crate::cluster::{Cluster, Target, WATCHED};
 use crate::paths::Paths;
-use crate::pod::Pod;
-use crate::state::{Sandbox, State};
-use crate::store::Store;
+use crate::pod::{self, Pod};
+use crate::process::PidFile;
+use crate::state::State;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How long an agent may take to answer.
+const ANSWER: Duration = Duration::from_secs(2);
+/// How many of the things that are waited for an error lists.
+const SHOWN: usize = 12;
 
-/// Waits until every pod of the store runs and every agent enforces what the store says then.
+/// What is to be so beside what always is: that every pod runs, and all agents know who has its addresses.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// These objects are known everywhere, in this version or a later one.
+    pub applied: Vec<(ObjectKey, String)>,
+    /// These are gone.
+    pub gone: Vec<Target>,
+    /// Of these addresses those that no pod has any more are nobody's.
+    pub left: BTreeSet<IpAddr>,
+}
+
+/// The taint of a node whose agent cannot connect pods yet.
+const NOT_READY: &str = "node.cilium.io/agent-not-ready";
+
+/// Waits until the API answers.
 ///
 /// # Errors
-/// After `patience`, with who lags.
-pub fn until_enforced(state: &State, patience: Duration) -> Result<u64> {
+/// After the deadline, or when the lab's daemon has ended.
+pub fn until_reachable(state: &State, deadline: Instant) -> Result<()> {
     let paths = Paths::new(&state.name);
-    let store = Store::new(paths.store());
-    let deadline = Instant::now() + patience;
-    until_pods_run(&store, deadline)?;
-    let revision = store.revision()?;
+    loop {
+        if paths.kubeconfig().exists() && Cluster::of(&state.name)?.is_ready() {
+            return Ok(());
+        }
+        ensure!(PidFile::holder(&paths.daemon_pid())?.is_some(), "the lab's daemon has ended");
+        ensure!(Instant::now() <= deadline, "the API server does not answer in time");
+        sleep(PAUSE);
+    }
+}
+
+/// Waits until every node has an agent that connects pods, and is open to them.
+///
+/// # Errors
+/// After the deadline, with what is missing.
+pub fn until_nodes_ready(state: &State, cluster: &Cluster, deadline: Instant) -> Result<()> {
+    loop {
+        let missing = match missing(state, cluster) {
+            Ok(missing) if missing.is_empty() => return Ok(()),
+            Ok(missing) => missing.join("\n"),
+            Err(error) => format!("{error:#}"),
+        };
+        ensure!(Instant::now() <= deadline, "the nodes are not ready in time:\n{missing}");
+        sleep(PAUSE);
+    }
+}
+
+/// What the nodes lack before they can run pods.
+fn missing(state: &State, cluster: &Cluster) -> Result<Vec<String>> {
+    let nodes = cluster.nodes()?;
+    let paths = Paths::new(&state.name);
+    let mut missing = Vec::new();
+    for planned in &state.nodes {
+        let name = &planned.name;
+        let Some(node) = nodes.iter().find(|node| node.metadata.name.as_ref() == Some(name)) else {
+            missing.push(format!("{name} is not registered"));
+            continue;
+        };
+        let status = node.status.clone().unwrap_or_default();
+        let ready =
+            |condition: &core::NodeCondition| condition.type_ == "Ready" && condition.status == "True";
+        if !status.conditions.iter().flatten().any(ready) {
+            missing.push(format!("{name} is not ready"));
+        }
+        let taints = node.spec.clone().unwrap_or_default().taints.unwrap_or_default();
+        if taints.iter().any(|taint| taint.key == NOT_READY) {
+            missing.push(format!("{name} still has the taint {NOT_READY}"));
+        }
+        if let Err(why) = is_ready(&paths.node(name).socket()) {
+            missing.push(format!("{name}: {why}"));
+        }
+    }
+    Ok(missing)
+}
+
+fn is_ready(socket: &std::path::Path) -> Result<(), String> {
+    let asked = Client::connect(socket, ANSWER).and_then(|mut client| client.call(&Request::Ready, None));
+    asked.map(drop).map_err(|error| format!("the agent is not ready: {error}"))
+}
+
+/// Waits until what is wanted is enforced on every node.
+///
+/// # Errors
+/// After the deadline, with who lacks what.
+pub fn until(state: &State, cluster: &Cluster, wanted: &Wanted, deadline: Instant) -> Result<()> {
+    let filter = state.label_filter()?;
+    loop {
+        let lacking = match lacking(state, cluster, wanted, &filter) {
+            Ok(lacking) if lacking.is_empty() => return Ok(()),
+            Ok(lacking) => lacking,
+            // It may be on its way back.
+            Err(error) => vec![format!("{error:#}")],
+        };
+        if Instant::now() > deadline {
+            let more = lacking.len().saturating_sub(SHOWN);
+            let more = if more > 0 { format!("\nand {more} more") } else { String::new() };
+            let shown = lacking.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("\n");
+            bail!("not everything is enforced in time:\n{shown}{more}");
+        }
+        sleep(PAUSE);
+    }
+}
+
+/// The addresses of all pods.
+///
+/// # Errors
+/// When the API does not answer.
+pub fn addresses(cluster: &Cluster) -> Result<BTreeSet<IpAddr>> {
+    let pods = cluster.pods()?;
+    let pods = pods.iter().map(Pod::of).filter(|pod| !pod.host_network);
+    Ok(pods.flat_map(|pod| pod.addresses).collect())
+}
+
+/// Who has an address, as the API says.
+struct Owner {
+    pod: String,
+    labels: BTreeSet<String>,
+}
+
+fn lacking(state: &State, cluster: &Cluster, wanted: &Wanted, filter: &LabelFilter) -> Result<Vec<String>> {
+    let paths = Paths::new(&state.name);
+    let mut pods = cluster.pods()?;
+    let mut lacking = still_there(cluster, wanted, &pods)?;
+    let taken: BTreeSet<IpAddr> = pods.iter().flat_map(|pod| Pod::of(pod).addresses).collect();
+    // Whoever plays a node's kubelet knows best how its pods are.
+    pods.retain(|pod| Pod::of(pod).node.is_none_or(|node| !paths.node(&node).unattended().exists()));
+    for pod in pods.iter().map(Pod::of) {
+        if !pod.terminating && !pod.is_finished() && !pod.is_running() {
+            let why = pod.message.as_deref().unwrap_or("not started yet");
+            lacking.push(format!("Pod {} does not run: {why}", pod.name));
+        }
+    }
+    let owners = owners(&pods, &cluster.namespaces()?, filter);
+    let free: Vec<IpAddr> = wanted.left.difference(&taken).copied().collect();
     for node in &state.nodes {
-        until_revision(&paths.node(&node.name).socket(), &node.name, revision, deadline)?;
+        let before = lacking.len();
+        match known(&paths.node(&node.name).socket()) {
+            Ok(known) => lacks(&known, wanted, &owners, &free, &mut lacking),
+            Err(why) => lacking.push(why),
+        }
+        for line in &mut lacking[before..] {
+            *line = format!("{}: {line}", node.name);
+        }
     }
-    Ok(revision)
+    Ok(lacking)
 }
 
-fn until_pods_run(store: &Store, deadline: Instant) -> Result<()> {
-    loop {
-        let mut late = Pod::all(store)?;
-        late.retain(|pod| !pod.is_running());
-        if late.is_empty() {
-            return Ok(());
+/// What was deleted and the API still has.
+fn still_there(cluster: &Cluster, wanted: &Wanted, pods: &[core::Pod]) -> Result<Vec<String>> {
+    let mut there = Vec::new();
+    for target in &wanted.gone {
+        let is_there = match target.key.kind.as_str() {
+            "Pod" => pods.iter().any(|pod| pod::key(&pod::name(pod)) == target.key),
+            _ => cluster.get(target)?.is_some(),
+        };
+        if is_there {
+            there.push(format!("{} is still there", target.key));
         }
-        if Instant::now() > deadline {
-            let reasons: Vec<_> = late
-                .iter()
-                .map(|pod| {
-                    format!("{}: {}", pod.name, pod.status.message.as_deref().unwrap_or("not started yet"))
-                })
-                .collect();
-            bail!("{} pods do not run:\n{}", late.len(), reasons.join("\n"));
-        }
-        sleep(PAUSE);
+    }
+    Ok(there)
+}
+
+fn known(socket: &std::path::Path) -> Result<Known, String> {
+    let asked = Client::connect(socket, ANSWER).and_then(|mut client| client.call(&Request::Known, None));
+    match asked {
+        Ok(Reply::Known(known)) => Ok(*known),
+        Ok(other) => Err(format!("the agent answers something else: {other:?}")),
+        Err(error) => Err(format!("the agent does not answer: {error}")),
     }
 }
 
-fn until_revision(socket: &std::path::Path, node: &str, revision: u64, deadline: Instant) -> Result<()> {
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        let wait = Request::Wait { revision, timeout_ms };
-        // The agent's own time-out should come before ours.
-        let asked = Client::connect(socket, left + Duration::from_secs(2))
-            .and_then(|mut client| client.call(&wait, None));
-        match asked {
-            Ok(_) => return Ok(()),
-            // It is being started, or started again.
-            Err(ClientError::Connect { .. } | ClientError::Io(_)) if !left.is_zero() => sleep(PAUSE),
-            Err(ClientError::Refused(refusal))
-                if refusal.code == api::ErrorCode::NotReady && !left.is_zero() =>
-            {
-                sleep(PAUSE);
+/// Who has which address, and the labels that make that pod's identity.
+fn owners(
+    pods: &[core::Pod],
+    namespaces: &[core::Namespace],
+    filter: &LabelFilter,
+) -> BTreeMap<IpAddr, Owner> {
+    let labels: BTreeMap<&str, BTreeMap<String, String>> = namespaces
+        .iter()
+        .filter_map(|namespace| {
+            let labels = namespace.metadata.labels.clone().unwrap_or_default();
+            Some((namespace.metadata.name.as_deref()?, labels))
+        })
+        .collect();
+    let none = BTreeMap::new();
+    let mut owners = BTreeMap::new();
+    for (object, pod) in pods.iter().map(|pod| (pod, Pod::of(pod))) {
+        if pod.host_network || pod.terminating || !pod.is_running() {
+            continue;
+        }
+        let Ok(text) = serde_json::to_string(object) else { continue };
+        for parsed in parse(&text, "", 1) {
+            let Ok(Object::Pod(parsed)) = parsed else { continue };
+            let of_namespace = labels.get(pod.name.namespace.as_str()).unwrap_or(&none);
+            let labels = pod_labels_with(&parsed, of_namespace, filter);
+            let labels: BTreeSet<String> = labels.iter().map(ToString::to_string).collect();
+            for address in &pod.addresses {
+                owners.insert(*address, Owner { pod: pod.name.to_string(), labels: labels.clone() });
             }
-            Err(error) => bail!("{node} does not enforce revision {revision}: {error}"),
         }
+    }
+    owners
+}
+
+/// What a node that knows this lacks.
+fn lacks(
+    known: &Known,
+    wanted: &Wanted,
+    owners: &BTreeMap<IpAddr, Owner>,
+    free: &[IpAddr],
+    lacking: &mut Vec<String>,
+) {
+    let version = |key: &ObjectKey| {
+        let is = |object: &&api::KnownObject| {
+            (&object.kind, &object.namespace, &object.name) == (&key.kind, &key.namespace, &key.name)
+        };
+        known.objects.iter().find(is).map(|object| object.version.as_str())
+    };
+    let watched = |key: &ObjectKey| WATCHED.contains(&key.kind.as_str());
+    for (key, wanted) in wanted.applied.iter().filter(|(key, _)| watched(key)) {
+        match version(key) {
+            Some(known) if at_least(known, wanted) => {}
+            Some(known) => lacking.push(format!("{key}: version {known} is known, not {wanted}")),
+            None => lacking.push(format!("{key} is not known")),
+        }
+    }
+    for target in wanted.gone.iter().filter(|target| watched(&target.key)) {
+        if version(&target.key).is_some() {
+            lacking.push(format!("{} is still enforced", target.key));
+        }
+    }
+    for (address, owner) in owners {
+        let is = known.peers.get(address).map(|peer| peer.labels.iter().cloned().collect::<BTreeSet<_>>());
+        match is {
+            Some(labels) if labels == owner.labels => {}
+            Some(_) => lacking.push(format!("Pod {} ({address}) has other labels", owner.pod)),
+            None => lacking.push(format!("Pod {} ({address}) is not known", owner.pod)),
+        }
+    }
+    for address in free.iter().filter(|address| known.peers.contains_key(*address)) {
+        lacking.push(format!("{address} is still somebody's"));
+    }
+    if known.pending {
+        lacking.push("not all that is known is enforced yet".into());
     }
 }
 
-/// Waits until these pods are gone.
-///
-/// # Errors
-/// After `patience`, with which are not.
-pub fn until_gone(state: &State, pods: &[PodRef], patience: Duration) -> Result<()> {
-    let paths = Paths::new(&state.name);
-    let store = Store::new(paths.store());
-    let deadline = Instant::now() + patience;
-    loop {
-        let mut there = Vec::new();
-        for name in pods {
-            // A new pod of the same name is none of ours.
-            let wanted = Pod::get(&store, name)?.map(|pod| pod.uid);
-            if let Some(sandbox) = Sandbox::load(&paths, name)?
-                && wanted != Some(sandbox.uid)
-            {
-                there.push(name.to_string());
-            }
-        }
-        if there.is_empty() {
-            return Ok(());
-        }
-        if Instant::now() > deadline {
-            bail!("still there: {}", there.join(", "));
-        }
-        sleep(PAUSE);
+/// Whether a version is the wanted one or came later. Versions of servers that do not count are only compared.
+fn at_least(known: &str, wanted: &str) -> bool {
+    match (known.parse::<u64>(), wanted.parse::<u64>()) {
+        (Ok(known), Ok(wanted)) => known >= wanted,
+        _ => known == wanted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_node_lacks_is_named() {
+        let key =
+            ObjectKey { kind: "NetworkPolicy".into(), namespace: Some("shop".into()), name: "p".into() };
+        let labels = BTreeSet::from(["k8s:app=web".to_owned()]);
+        let address: IpAddr = "10.0.0.1".parse().unwrap();
+        let owners = BTreeMap::from([(address, Owner { pod: "shop/web".into(), labels: labels.clone() })]);
+        let wanted = Wanted { applied: vec![(key.clone(), "10".into())], ..Wanted::default() };
+        let said = |known: &Known| {
+            let mut lacking = Vec::new();
+            lacks(known, &wanted, &owners, &["10.0.0.2".parse().unwrap()], &mut lacking);
+            lacking
+        };
+        let mut known = Known { pending: true, ..Known::default() };
+        assert_eq!(said(&known).len(), 3);
+        let object = api::KnownObject {
+            kind: key.kind.clone(),
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+            version: "9".into(),
+        };
+        known.objects.push(object);
+        known.pending = false;
+        let peer = |labels: &BTreeSet<String>| api::KnownPeer {
+            identity: 300,
+            labels: labels.iter().cloned().collect(),
+        };
+        known.peers.insert(address, peer(&BTreeSet::new()));
+        known.peers.insert("10.0.0.2".parse().unwrap(), peer(&labels));
+        let lacking = said(&known);
+        assert!(lacking[0].contains("version 9") && lacking[1].contains("other labels"), "{lacking:?}");
+        assert!(lacking[2].contains("10.0.0.2 is still"), "{lacking:?}");
+        known.objects[0].version = "11".into();
+        known.peers = BTreeMap::from([(address, peer(&labels))]);
+        assert_eq!(said(&known), Vec::<String>::new());
     }
 }

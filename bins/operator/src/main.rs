@@ -1,18 +1,82 @@
-//! Netloom's cluster operator. It has no duties yet.
+//! `netloom-operator`: reads the configuration, listens, and runs until it is told to stop.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-const ABOUT: &str = "netloom-operator does what needs doing once in a cluster. It has no duties yet: nodes get \
-                     their pod ranges from their Node objects. It knows --version and --help.";
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use daemon::config::{self, Sources};
+use daemon::health::Health;
+use daemon::listen::serve;
+use daemon::logs::LogArgs;
+use daemon::metrics;
+use operator::{Keys, Metrics};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Netloom's cluster operator.
+///
+/// Several may run: one holds the lease and works, the others wait. Each key may also be a file in the directory of
+/// `--config-dir`, or a variable of the environment: `ipam` is CILIUM_IPAM.
+#[derive(Parser)]
+#[command(name = "netloom-operator", version)]
+struct Arguments {
+    /// Directory with a file for each key, as a ConfigMap is mounted
+    #[arg(long, value_name = "DIRECTORY")]
+    config_dir: Option<PathBuf>,
+    #[command(flatten)]
+    keys: Keys,
+    #[command(flatten)]
+    logs: LogArgs,
+}
 
 fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
-        Some("--version" | "-V") => println!("netloom-operator {}", env!("CARGO_PKG_VERSION")),
-        Some("--help" | "-h") => println!("{ABOUT}"),
-        _ => {
-            eprintln!("{ABOUT}");
-            return ExitCode::from(2);
+    let parsed = match config::parse::<Arguments>(&Sources::of_process()) {
+        Ok(parsed) => parsed,
+        Err(error) => error.exit("netloom-operator"),
+    };
+    if let Err(error) = parsed.arguments.logs.init() {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
+    if let Some(directory) = &parsed.arguments.config_dir {
+        tracing::debug!(directory = %directory.display(), "configuration");
+    }
+    parsed.report();
+    match start(&parsed.arguments.keys) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
         }
     }
-    ExitCode::SUCCESS
+}
+
+fn start(keys: &Keys) -> Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let mut registry = metrics::Metrics::new("netloom-operator", env!("CARGO_PKG_VERSION"));
+        let counted = Metrics::register(registry.registry());
+        let health = Health::new();
+        let _health_server = serve(&keys.operator_api_serve_addr, health.router()).await?;
+        let _metrics_server = match keys.enable_metrics {
+            true => Some(serve(&keys.operator_prometheus_serve_addr, registry.router()).await?),
+            false => None,
+        };
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let shutdown = async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("stopping");
+        };
+        operator::run(keys, identity()?, &counted, &health, shutdown).await
+    })
+}
+
+/// Who this process is to the others: the machine, or pod, and something that no other process has.
+fn identity() -> Result<String> {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").context("host name")?;
+    let random = std::fs::read_to_string("/proc/sys/kernel/random/uuid").context("random identity")?;
+    Ok(format!("{}_{}", host.trim(), random.trim()))
 }

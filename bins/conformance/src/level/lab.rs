@@ -8,19 +8,18 @@ use abi::DropReason;
 use api::PodRef;
 use lab::attempt::{Outcome, Protocol};
 use lab::batch::Batch;
+use lab::cluster::{self, Cluster, KINDS};
 use lab::console::Progress;
 use lab::name::LabName;
 use lab::paths::Paths;
 use lab::place::Place;
-use lab::pod::Pod;
 use lab::probe::{self, Judgement as Said, Probe, Report, Target};
-use lab::state::State;
-use lab::store::Store;
+use lab::state::{Ipam, Sandbox, State};
 use lab::up::{Up, programs};
 use lab::{change, down, plan};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use policy::Settings;
-use policy::manifest::{Object, ObjectKey, parse_stored};
+use policy::manifest::{Object, ObjectKey};
 use serde_json::Value;
 
 use super::{Answer, Circumstances, Halt, Judgement, Level};
@@ -38,6 +37,21 @@ const SOON: Duration = Duration::from_millis(300);
 const LATE: Duration = Duration::from_secs(4);
 /// How many attempts are made at once.
 const AT_ONCE: usize = 96;
+
+/// The kinds that cases make.
+const OURS: [&str; 9] = [
+    "Namespace",
+    "Pod",
+    "Service",
+    "EndpointSlice",
+    "NetworkPolicy",
+    "CiliumNetworkPolicy",
+    "CiliumClusterwideNetworkPolicy",
+    "CiliumCIDRGroup",
+    "ClusterNetworkPolicy",
+];
+/// The annotation that keeps a pod's spec as its case has it.
+const SPEC: &str = "netloom.io/conformance-spec";
 
 /// A lab, which is removed in the end.
 #[derive(Debug)]
@@ -67,14 +81,8 @@ impl Lab {
         if let Some(why) = Self::unavailable() {
             return Err(Error::Unavailable { level: LevelName::Lab, why });
         }
-        let up = Up {
-            name: name.clone(),
-            nodes,
-            ipv4_only: false,
-            agent_arguments: Vec::new(),
-            manifests: Batch::default(),
-            patience: PATIENCE,
-        };
+        // Cases may name the ranges that nodes are planned with.
+        let up = Up { patience: PATIENCE, ipam: Ipam::Kubernetes, ..Up::new(name.clone(), nodes) };
         let made = up.run(&Progress::new());
         let state =
             made.map_err(|source| Error::Lab { lab: name.to_string(), doing: "making it", source })?;
@@ -117,26 +125,37 @@ impl Lab {
         None
     }
 
-    /// Brings the lab's store in line with these objects, and waits until it is enforced.
+    /// Brings the lab's objects in line with these, and waits until it is enforced.
     fn reconcile(&self, objects: &Objects) -> anyhow::Result<()> {
-        let store = Store::new(Paths::new(&self.name).store());
+        let cluster = Cluster::of(&self.name)?;
         let mut going = Vec::new();
-        for stored in store.all()? {
-            let parsed = parse_stored(&stored.text, &stored.path.display().to_string());
-            let Some(key) = parsed.into_iter().flatten().next().map(|object| object.key()) else { continue };
-            let own = key.kind == "Node"
-                || (key.kind == "Namespace" && matches!(key.name.as_str(), "default" | "kube-system"));
-            let stays = match objects.get(&key) {
-                // A pod's spec cannot be changed.
-                Some(wanted) if key.kind == "Pod" => stored.value()?["spec"] == wanted.value["spec"],
-                wanted => own || wanted.is_some(),
-            };
-            if !stays {
-                going.push(key);
+        for kind in KINDS.iter().filter(|kind| OURS.contains(&kind.kind)) {
+            for stored in cluster.all(kind)? {
+                let key = ObjectKey {
+                    kind: kind.kind.into(),
+                    namespace: stored.metadata.namespace.clone(),
+                    name: stored.metadata.name.clone().unwrap_or_default(),
+                };
+                // What the lab itself made.
+                let own = match key.kind.as_str() {
+                    "Namespace" => key.name == "default" || key.name.starts_with("kube-"),
+                    _ => key.name.starts_with("kubernetes") && key.namespace.as_deref() == Some("default"),
+                } || stored.metadata.owner_references.is_some();
+                let stays = match objects.get(&key) {
+                    // A pod's spec cannot be changed.
+                    Some(wanted) if key.kind == "Pod" => {
+                        spec_of(&wanted.value)
+                            == stored.metadata.annotations.as_ref().and_then(|all| all.get(SPEC)).cloned()
+                    }
+                    wanted => own || wanted.is_some(),
+                };
+                if !stays {
+                    going.push(cluster::Target::of(key)?);
+                }
             }
         }
         if !going.is_empty() {
-            let waits = going.iter().any(|key| matches!(key.kind.as_str(), "Pod" | "Namespace"));
+            let waits = going.iter().any(|target| matches!(target.key.kind.as_str(), "Pod" | "Namespace"));
             change::delete(&self.name, &going, waits.then_some(PATIENCE))?;
         }
         let texts: Vec<(String, String)> = objects
@@ -144,10 +163,9 @@ impl Lab {
             .filter(|(key, _)| key.kind != "Node")
             .map(|(key, thing)| {
                 let mut value = thing.value.clone();
-                if let Value::Object(fields) = &mut value
-                    && key.kind == "Pod"
-                {
-                    fields.remove("status");
+                if key.kind == "Pod" {
+                    // The API completes what it is given: the case's own words tell whether it is another pod.
+                    value["metadata"]["annotations"][SPEC] = spec_of(&value).into();
                 }
                 (key.to_string(), format!("{value:#}\n"))
             })
@@ -214,7 +232,7 @@ impl Level for Lab {
             return Err(Halt::Unsupported(why));
         }
         self.reconcile(objects).map_err(self.failed("applying objects"))?;
-        let store = Store::new(Paths::new(&self.name).store());
+        let paths = Paths::new(&self.name);
         self.given.clear();
         let pods: Vec<(ObjectKey, PodRef)> = objects
             .pods()
@@ -226,8 +244,8 @@ impl Level for Lab {
             })
             .collect();
         for (key, name) in pods {
-            let pod = Pod::get(&store, &name).map_err(self.failed("reading a pod's addresses"))?;
-            let addresses = pod.map(|pod| pod.status.addresses()).unwrap_or_default();
+            let sandbox = Sandbox::load(&paths, &name).map_err(self.failed("reading a pod's addresses"))?;
+            let addresses = sandbox.map(|sandbox| sandbox.addresses).unwrap_or_default();
             objects.set_addresses(&key, &addresses)?;
             self.given.insert(key, addresses);
         }
@@ -263,6 +281,11 @@ impl Level for Lab {
         };
         Ok(wanted.into_iter().map(answer).collect())
     }
+}
+
+/// A pod's spec as its case has it.
+fn spec_of(pod: &Value) -> Option<String> {
+    pod.get("spec").map(Value::to_string)
 }
 
 /// Where the lab knows an end.

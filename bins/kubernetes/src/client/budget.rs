@@ -16,7 +16,7 @@ pub struct Rate {
 
 /// Hands out the moments at which requests may be sent, first come, first served.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub struct Budget {
     interval: Duration,
     burst: Duration,
     /// When the next request would be due if all were sent evenly. It may lie `burst` in the past.
@@ -24,7 +24,8 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    pub(super) fn new(rate: Rate) -> Self {
+    /// A full one.
+    pub fn new(rate: Rate) -> Self {
         let interval = Duration::try_from_secs_f64(1.0 / rate.per_second).unwrap_or(Duration::ZERO);
         Self { interval, burst: interval * rate.burst.max(1).saturating_sub(1), due: Mutex::new(None) }
     }
@@ -39,8 +40,13 @@ impl Budget {
     }
 
     /// Waits for its turn.
-    pub(super) async fn wait(&self) {
-        tokio::time::sleep_until(self.reserve(Instant::now())).await;
+    pub async fn wait(&self) {
+        let now = Instant::now();
+        let at = self.reserve(now);
+        // A timer takes a millisecond even where there is nothing to wait for.
+        if at > now {
+            tokio::time::sleep_until(at).await;
+        }
     }
 }
 

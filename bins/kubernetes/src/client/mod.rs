@@ -24,7 +24,7 @@ use tower::ServiceBuilder;
 
 use crate::lease::Leadership;
 
-pub use budget::Rate;
+pub use budget::{Budget, Rate};
 pub(crate) use gate::jitter;
 pub use gate::{Call, Observer};
 
@@ -110,7 +110,7 @@ pub enum ClientError {
 pub struct Connector {
     config: Config,
     settings: Settings,
-    budget: Option<Arc<budget::Budget>>,
+    budget: Option<Arc<Budget>>,
 }
 
 impl Connector {
@@ -126,7 +126,7 @@ impl Connector {
             HeaderValue::from_str(&value).map_err(|source| ClientError::UserAgent { value, source })?;
         config.headers.push((header::USER_AGENT, agent));
         config.connect_timeout = Some(settings.timeout.min(Duration::from_secs(10)));
-        let budget = settings.rate.map(|rate| Arc::new(budget::Budget::new(rate)));
+        let budget = settings.rate.map(|rate| Arc::new(Budget::new(rate)));
         Ok(Self { config, settings, budget })
     }
 

@@ -1,41 +1,58 @@
-//! The lab's daemon: scheduler, kubelet and container runtime of all nodes in one process.
-//!
-//! It keeps an agent running on each node, connects and disconnects pods as the store has them by calling the
-//! CNI plugin, and answers on every port that a pod declares.
+//! The lab's daemon: it keeps the API server, the operators and the agents running, and is to the cluster what its
+//! kubelets, its container runtimes, its scheduler and its controllers would be.
 
-mod agents;
-mod pods;
-mod responder;
-mod runtime;
-mod watch;
+mod certificates;
+mod definitions;
+mod endpoints;
+mod events;
+mod forward;
+mod keeper;
+mod kubeconfig;
+mod kubelet;
+mod namespaces;
+mod nodes;
+mod programs;
+mod reference;
+mod routes;
+mod scheduler;
+mod stores;
+mod workloads;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::Client;
 use netcore::Netns;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
 
-pub use responder::{Answering, Responder};
-pub(crate) use runtime::write_config;
+pub use kubelet::{Answering, Responder};
 
+use self::certificates::Files;
+use self::forward::Forward;
+use self::keeper::Keeper;
+use self::stores::Stores;
+use crate::cluster::{client, is_ready};
 use crate::name::LabName;
 use crate::paths::Paths;
-use crate::plan::{WORLD_PORTS, world};
+use crate::plan::{self, WORLD_PORTS, world};
 use crate::pod::Port;
 use crate::process::PidFile;
 use crate::state::State;
-use crate::store::Store;
 
-/// The store is looked at this often even if nothing seems to have changed.
-const RESYNC: Duration = Duration::from_secs(5);
+/// How long a request to the API may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks at whether the API server is ready.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What all parts of the daemon know.
-#[derive(Debug)]
 struct Context {
     state: State,
     paths: Paths,
-    store: Store,
+    client: Client,
 }
 
 /// Runs the daemon of a lab until it is told to end (SIGTERM, SIGINT). Its caller has detached it.
@@ -47,46 +64,81 @@ pub fn run(name: &LabName) -> Result<()> {
     let paths = Paths::new(name);
     let _held = PidFile::hold(&paths.daemon_pid())?;
     let state = State::load(name)?;
-    let store = Store::new(paths.store());
-    let context = Arc::new(Context { state, paths, store });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.context("cannot start the runtime")?.block_on(serve(context))
+    runtime.context("cannot start the runtime")?.block_on(serve(state, paths))
 }
 
-async fn serve(context: Arc<Context>) -> Result<()> {
+async fn serve(state: State, paths: Paths) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let watch = watch::Watch::new(context.store.directory())?;
-    let _world = answer_for_the_world(&context)?;
-    let agents = agents::Agents::start(&context)?;
-    let mut pods = pods::Pods::new(Arc::clone(&context));
-    let mut resync = tokio::time::interval(RESYNC);
-    loop {
-        tokio::select! {
-            () = watch.changed() => {}
-            () = pods.ended() => {}
-            _ = resync.tick() => {}
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-        }
-        if let Err(error) = pods.sync() {
-            eprintln!("the store: {error:#}");
-        }
-    }
+    let _world = answer_for_the_world(&state)?;
+    let fabric = Netns::open(&state.fabric)?;
+    let api = (plan::api()[0].ip(), plan::API_PORT).into();
+    let _forward = Forward::start(state.port, fabric, api).await?;
+    let mut keeper = Keeper::new();
+    let ended = tokio::select! {
+        ended = work(state, paths, &mut keeper) => ended,
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    };
     // Pods are not disconnected one by one: their namespaces, and the agents' memory of them, go with the lab.
-    agents.stop().await;
+    keeper.stop().await;
+    ended
+}
+
+/// Starts all programs and controllers; ends only with an error.
+async fn work(state: State, paths: Paths, keeper: &mut Keeper) -> Result<()> {
+    let files = Files::of(&paths);
+    files.make()?;
+    kubeconfig::write_all(&state, &paths, &files)?;
+    for program in programs::api(&state, &paths, &files)? {
+        keeper.keep(program);
+    }
+    let (client, watching) = connect(&paths).await?;
+    let context = Arc::new(Context { state, paths, client });
+    let (stores, _watches) = Stores::watch(&watching)?;
+    namespaces::make(&context).await?;
+    definitions::install(&context).await?;
+    stores.ready().await?;
+    nodes::sync(&context, &stores).await?;
+    for program in programs::operators(&context).into_iter().chain(programs::agents(&context)?) {
+        keeper.keep(program);
+    }
+    tokio::join!(
+        nodes::control(Arc::clone(&context), stores.clone()),
+        routes::control(Arc::clone(&context), stores.clone()),
+        scheduler::control(Arc::clone(&context), stores.clone()),
+        kubelet::control(Arc::clone(&context), stores.clone()),
+        endpoints::control(Arc::clone(&context), stores.clone()),
+        workloads::control(Arc::clone(&context), stores.clone()),
+        namespaces::control(Arc::clone(&context), stores.clone()),
+    );
     Ok(())
 }
 
-fn answer_for_the_world(context: &Context) -> Result<Responder> {
-    let fabric = Netns::open(&context.state.fabric)?;
+/// Waits until the API is ready. Says a client for requests and one for watches.
+async fn connect(paths: &Paths) -> Result<(Client, Client)> {
+    let first = client(&paths.kubeconfig(), Some(PATIENCE)).await?;
+    while !is_ready(&first).await {
+        sleep(LOOK).await;
+    }
+    Ok((first, client(&paths.kubeconfig(), None).await?))
+}
+
+/// The present, as objects say it.
+fn now() -> Time {
+    Time(Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default())
+}
+
+fn answer_for_the_world(state: &State) -> Result<Responder> {
+    let fabric = Netns::open(&state.fabric)?;
     let ports: Vec<_> = WORLD_PORTS
         .iter()
         .flat_map(|number| ["TCP", "UDP"].map(|protocol| (*number, protocol)))
         .map(|(number, protocol)| Port { name: None, number, protocol: protocol.into() })
         .collect();
     let mut addresses = world().to_vec();
-    addresses.retain(|address| address.is_ipv4() || !context.state.ipv4_only);
+    addresses.retain(|address| address.is_ipv4() || !state.ipv4_only);
     let responder = Responder::start(&fabric, &Answering { name: "world".into(), addresses, ports })?;
     for problem in responder.problems() {
         eprintln!("the world: {problem}");

@@ -8,14 +8,13 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::attempt::Protocol;
+use crate::cluster::Cluster;
 use crate::console::Colours;
 use crate::flows::rules;
-use crate::paths::Paths;
 use crate::place::{Family, Place};
 use crate::pod::Pod;
 use crate::probe::{Judgement, Probe, Report, Target, run_all};
 use crate::state::State;
-use crate::store::Store;
 
 /// How long a probe may take: what is denied takes all of it.
 const TIMEOUT: Duration = Duration::from_millis(1000);
@@ -45,7 +44,7 @@ type Cell = (String, String, u16, Protocol);
 impl Matrix {
     /// Probes everything at once, over both families.
     pub(super) fn probe(state: &State) -> Result<Self> {
-        let pods = Pod::all(&Store::new(Paths::new(&state.name).store()))?;
+        let pods: Vec<Pod> = Cluster::of(&state.name)?.pods()?.iter().map(Pod::of).collect();
         let mut targets: Vec<_> = pods
             .iter()
             .filter_map(|pod| {

@@ -99,14 +99,8 @@ pub fn run(name: &LabName, json: bool) -> Result<ExitCode> {
     let story = Story { told: !json, colours };
     let start = Instant::now();
     let progress = Progress::new();
-    let up = Up {
-        name: name.clone(),
-        nodes: 2,
-        ipv4_only: false,
-        agent_arguments: Vec::new(),
-        manifests: Batch::parse(&[(SHOP.0.to_owned(), SHOP.1.to_owned())])?,
-        patience: PATIENCE,
-    };
+    let shop = Batch::parse(&[(SHOP.0.to_owned(), SHOP.1.to_owned())])?;
+    let up = Up { manifests: shop, ..Up::new(name.clone(), 2) };
     story.head("1. Two nodes and eight pods, each a network namespace")?;
     let state = up.run(&progress)?;
     let removed = Removed(name.clone());
@@ -223,7 +217,7 @@ fn apply(state: &State, manifests: &[(&str, &str)]) -> Result<()> {
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
         files.push(file);
     }
-    change::apply(&state.name, &Batch::read(&files)?, Some(PATIENCE)).map(drop)
+    change::apply(&state.name, &Batch::read(&files)?, Some(PATIENCE))
 }
 
 fn tell_restart(story: &Story, restart: &Restart) -> Result<()> {

@@ -12,11 +12,12 @@ use serde::Serialize;
 
 use super::traffic::{Tally, Traffic};
 use crate::attempt::{Outcome, Protocol};
+use crate::cluster::Cluster;
 use crate::paths::Paths;
 use crate::place::{Family, Place};
 use crate::probe::{Probe, Report, Target, run_all};
 use crate::state::State;
-use crate::wait;
+use crate::wait::{self, Wanted};
 
 /// How long traffic flows before and after.
 const AROUND: Duration = Duration::from_millis(700);
@@ -105,7 +106,7 @@ pub(super) fn restart(state: &State) -> Result<Restart> {
         let away_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         agents.push(Killed { node: node.name.clone(), old_pid, new_pid, away_ms });
     }
-    wait::until_enforced(state, PATIENCE)?;
+    wait::until(state, &Cluster::of(&state.name)?, &Wanted::default(), Instant::now() + PATIENCE)?;
     sleep(AROUND);
     Ok(Restart { agents, tcp: tcp.finish(), udp: udp.finish(), allowed, denied })
 }

@@ -1,8 +1,10 @@
 //! Policies and labels that change under traffic, and policies that are not valid.
 
-use std::fs;
 use std::net::SocketAddr;
-use std::time::Duration;
+
+use lab::cluster::{Cluster, Target};
+use policy::manifest::ObjectKey;
+use serde_json::{Value, json};
 
 use crate::support::{FAMILIES, Lab, eventually};
 use crate::traffic::Traffic;
@@ -113,39 +115,50 @@ fn invalid_policies_close_and_never_open() {
     assert!(!refused.status.success() && said.contains("<stdin>:9:") && said.contains("ingres"), "{said}");
     assert_eq!(lab.json("status", &[])["pods"].as_array().unwrap().len(), 3, "nothing is applied");
 
-    // Past `lab apply`, as an API server would that checks nothing.
-    let store = lab::paths::Paths::new(&lab.name.parse().unwrap()).store();
-    let write = |text: &str| {
-        fs::write(store.join(".tmp-test"), text).unwrap();
-        fs::rename(store.join(".tmp-test"), store.join("networkpolicy_default_p.yaml")).unwrap();
+    // Past `lab apply`: what the API's schema lets pass.
+    let name: lab::name::LabName = lab.name.parse().unwrap();
+    let cluster = Cluster::of(&name).unwrap();
+    let key =
+        ObjectKey { kind: "CiliumNetworkPolicy".into(), namespace: Some("default".into()), name: "p".into() };
+    let target = Target::of(key).unwrap();
+    let write = |spec: Value| {
+        let policy = json!({
+            "apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy",
+            "metadata": {"name": "p", "namespace": "default"}, "spec": spec,
+        });
+        cluster.apply(&target, &policy).unwrap();
+    };
+    let invalid = || {
+        json!({
+            "endpointSelector": {"matchLabels": {"role": "server"}},
+            "ingress": [{"fromEndpoints": [{}], "fromCIDR": ["10.0.0.0/8"]}],
+        })
     };
     let valid = |valid: bool| {
         eventually(&format!("the policy's validity is {valid}"), || {
             let policies = lab.agent("node1").policies;
             policies
                 .iter()
-                .any(|policy| policy.policy == "NetworkPolicy default/p" && policy.valid == valid)
+                .any(|policy| policy.policy == "CiliumNetworkPolicy default/p" && policy.valid == valid)
                 .then_some(())
         });
     };
     assert!(lab.reaches("near", "server", 80, true));
-    write(&policy(invalid));
+    write(invalid());
     valid(false);
     assert!(!lab.reaches("near", "server", 80, false), "a new one closes its subjects");
     assert!(lab.reaches("server", "near", 80, true), "in its direction only");
     assert!(lab.agent("node1").warnings.iter().any(|warning| warning.contains("default/p")));
 
-    let near = "{podSelector: {matchLabels: {role: server}}, ingress: [{from: [{podSelector: {matchLabels: {role: client}}}]}]}";
-    write(&policy(near));
+    write(json!({
+        "endpointSelector": {"matchLabels": {"role": "server"}},
+        "ingress": [{"fromEndpoints": [{"matchLabels": {"role": "client"}}]}],
+    }));
     valid(true);
     assert!(lab.reaches("near", "server", 80, true) && !lab.reaches("node/node1", "far", 81, false));
-    for broken in [
-        policy(invalid),
-        policy("{podSelector: 3}"),
-        "kind: [NetworkPolicy".into(),
-        policy(near).replace("/v1", "/v7"),
-    ] {
-        write(&broken);
+    let too_long = json!({"endpointSelector": {}, "ingress": [{"fromCIDR": ["10.0.0.0/33"]}]});
+    for broken in [invalid(), too_long] {
+        write(broken.clone());
         valid(false);
         assert!(lab.reaches("near", "server", 80, true), "what was valid stays in force: {broken}");
         lab.applied(&client("near", "node1", "stranger"));
@@ -157,8 +170,7 @@ fn invalid_policies_close_and_never_open() {
         lab.applied(&client("near", "node1", "client"));
         assert!(lab.reaches("near", "server", 80, true), "an agent's restart closes nothing: {broken}");
     }
-    fs::remove_file(store.join("networkpolicy_default_p.yaml")).unwrap();
+    lab.json("delete", &["cnp", "p"]);
     lab.applied(&client("near", "node1", "stranger"));
-    std::thread::sleep(Duration::from_millis(100));
     assert!(lab.reaches("near", "server", 80, true), "without the policy all is open");
 }

@@ -4,6 +4,8 @@ mod changes;
 mod cni;
 mod commands;
 mod conformance;
+mod control;
+mod kubectl;
 mod language;
 mod packets;
 mod policy;

@@ -291,7 +291,9 @@ fn surprises(lab: &Lab, open: &[&str], closed: &[&str]) -> Vec<String> {
 
 #[test]
 fn policies_at_packet_level() {
-    let Some(lab) = Lab::up("policy", 2, PODS) else { return };
+    // Cases name the nodes' ranges.
+    let arguments = ["--nodes", "2", "--ipam", "kubernetes"];
+    let Some(lab) = Lab::up_with("policy", &arguments, PODS) else { return };
     let mut failures = Vec::new();
     for case in CASES {
         let all: String = case

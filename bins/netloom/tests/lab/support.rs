@@ -26,7 +26,7 @@ const SILENCE: Duration = Duration::from_millis(300);
 pub(crate) fn programs() -> Option<PathBuf> {
     let own = Path::new(env!("CARGO_BIN_EXE_netloom")).parent().unwrap().to_owned();
     let directory = std::env::var_os("NETLOOM_BIN_DIR").map_or(own, PathBuf::from);
-    for program in ["netloom-agent", "netloom-cni"] {
+    for program in ["netloom-agent", "netloom-cni", "netloom-operator"] {
         if !directory.join(program).exists() {
             eprintln!("skipped: {program} is not built (cargo build --workspace)");
             return None;
@@ -162,6 +162,41 @@ impl Lab {
                 _ => None,
             }
         })
+    }
+
+    /// Runs kubectl against the lab's API.
+    pub(crate) fn kubectl(&self, arguments: &str) -> (bool, String) {
+        self.kubectl_with(arguments, "")
+    }
+
+    /// As [`kubectl`](Self::kubectl), with something on its standard input.
+    pub(crate) fn kubectl_with(&self, arguments: &str, input: &str) -> (bool, String) {
+        let kubeconfig = self.run("kubeconfig", &[]).stdout;
+        let kubeconfig = String::from_utf8(kubeconfig).unwrap();
+        let mut process = Command::new("kubectl");
+        process.env("KUBECONFIG", kubeconfig.trim()).args(arguments.split(' '));
+        process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = process.spawn().unwrap();
+        process.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = process.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (output.status.success(), said)
+    }
+
+    /// The process of a program of the cluster: `apiserver`, `operator1`…
+    pub(crate) fn pid(&self, program: &str) -> u32 {
+        let file = Paths::new(&self.name.parse().unwrap()).pid(program);
+        eventually(&format!("{program} runs"), || {
+            let pid = std::fs::read_to_string(&file).ok()?.trim().parse().ok()?;
+            Path::new(&format!("/proc/{pid}/fd/0")).exists().then_some(pid)
+        })
+    }
+
+    /// Kills a program of the cluster and waits for the next one.
+    pub(crate) fn kill_program(&self, program: &str) {
+        let before = self.pid(program);
+        kill(before, "KILL");
+        eventually(&format!("another {program} runs"), || (self.pid(program) != before).then_some(()));
     }
 
     /// Kills a node's agent, which the lab starts again after a moment.

@@ -95,6 +95,11 @@ impl Identities {
         self.numbers.get(&identity)?.marked.as_deref()
     }
 
+    /// How many numbers stand for something.
+    pub(super) fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
     /// Whether a number stands for nothing.
     pub(super) fn is_free(&self, identity: Identity) -> bool {
         !self.numbers.contains_key(&identity)

@@ -1,6 +1,5 @@
 //! Calls the CNI plugin as a container runtime does.
 
-use std::fs;
 use std::io::Write;
 use std::net::IpAddr;
 use std::process::{Command, Stdio};
@@ -8,36 +7,16 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 use ipnetwork::IpNetwork;
 use netcore::Netns;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::Context;
+use crate::daemon::Context;
 use crate::plan::Node;
-use crate::state::{Sandbox, write_json};
+use crate::state::Sandbox;
 
 /// The interface of every pod.
 const IFNAME: &str = "eth0";
 
-/// Writes the node's network configuration, for the lab and for anybody who calls the plugin by hand.
-///
-/// # Errors
-/// When it cannot be written.
-pub(crate) fn write_config(paths: &crate::paths::NodePaths) -> Result<()> {
-    fs::create_dir_all(paths.configs()).context("cannot make the directory of network configurations")?;
-    let config = json!({
-        "cniVersion": "1.1.0",
-        "name": "netloom",
-        "plugins": [{
-            "type": "netloom-cni",
-            "socket": paths.socket(),
-            "queue-dir": paths.queue(),
-            "log-file": paths.cni_log(),
-        }],
-    });
-    write_json(&paths.config(), &config)
-}
-
 /// The container runtime of one node, for one pod.
-#[derive(Debug)]
 pub(super) struct Runtime<'a> {
     pub(super) context: &'a Context,
     pub(super) node: &'a Node,
@@ -59,7 +38,8 @@ impl Runtime<'_> {
         let Sandbox { pod, uid, container_id, netns, .. } = self.sandbox;
         let Some(id) = container_id else { bail!("{pod} is on the host's network") };
         let (program, config) = self.config(added)?;
-        let mut plugin = Command::new(self.context.state.programs.join(&program));
+        let plugins = self.context.paths.node(&self.node.name).plugins();
+        let mut plugin = Command::new(plugins.join(&program));
         plugin
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
@@ -67,7 +47,7 @@ impl Runtime<'_> {
             .env("CNI_CONTAINERID", id)
             .env("CNI_NETNS", Netns::path(netns)?)
             .env("CNI_IFNAME", IFNAME)
-            .env("CNI_PATH", &self.context.state.programs)
+            .env("CNI_PATH", &plugins)
             .env(
                 "CNI_ARGS",
                 format!(

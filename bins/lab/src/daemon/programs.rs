@@ -1,0 +1,113 @@
+//! The programs of the cluster: API server, operators, agents.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use super::certificates::Files;
+use super::keeper::Program;
+use super::{Context, reference};
+use crate::fabric::UPLINK;
+use crate::paths::Paths;
+use crate::plan;
+use crate::state::{Ipam, Server, State};
+
+/// The cluster's ranges of pod addresses, and the length of a node's.
+const POOLS: [(&str, &str, u8); 2] = [("ipv4", "10.244.0.0/16", 24), ("ipv6", "fd00:10:244::/48", 64)];
+
+/// The API server, and what it needs. They serve in the fabric's namespace.
+pub(super) fn api(state: &State, paths: &Paths, files: &Files) -> Result<Vec<Program>> {
+    let program = |name: &str, path: PathBuf, arguments: Vec<String>| Program {
+        name: name.to_owned(),
+        path,
+        arguments,
+        netns: state.fabric.clone(),
+        log: paths.log(name),
+        pid: paths.pid(name),
+        unattended: None,
+    };
+    match &state.server {
+        Server::Embedded => {
+            let mut arguments = vec!["apiserver".to_owned()];
+            for address in plan::api().iter().filter(|address| address.is_ipv4() || !state.ipv4_only) {
+                arguments.push(format!("--listen={}", SocketAddr::new(address.ip(), plan::API_PORT)));
+            }
+            arguments.push(format!("--journal={}", paths.api().join("journal").display()));
+            arguments.push(format!("--tls-cert={}", files.certificate().display()));
+            arguments.push(format!("--tls-key={}", files.key().display()));
+            Ok(vec![program("apiserver", state.programs.join("netloom"), arguments)])
+        }
+        Server::Reference { kube_apiserver, etcd } => {
+            let arguments = reference::kube_apiserver(kube_apiserver, files, state.ipv4_only)?;
+            Ok(vec![
+                program("etcd", etcd.clone(), reference::etcd(paths)),
+                program("apiserver", kube_apiserver.clone(), arguments),
+            ])
+        }
+    }
+}
+
+/// The operators, each in the namespace of a node, whose ports they take as pods on the host's network do.
+pub(super) fn operators(context: &Context) -> Vec<Program> {
+    let Context { state, paths, .. } = context;
+    let mut arguments = vec![format!("--ipam={}", state.ipam)];
+    if state.ipam == Ipam::ClusterPool {
+        for (family, range, length) in POOLS {
+            arguments.push(format!("--cluster-pool-{family}-cidr={range}"));
+            arguments.push(format!("--cluster-pool-{family}-mask-size={length}"));
+        }
+    }
+    arguments.push(format!("--enable-ipv6={}", !state.ipv4_only));
+    let program = |(number, node): (usize, &plan::Node)| {
+        let name = format!("operator{}", number + 1);
+        let kubeconfig = paths.node(&node.name).kubeconfig();
+        let mut arguments = arguments.clone();
+        arguments.push(format!("--k8s-kubeconfig-path={}", kubeconfig.display()));
+        Program {
+            path: state.programs.join("netloom-operator"),
+            arguments,
+            netns: node.netns.clone(),
+            log: paths.log(&name),
+            pid: paths.pid(&name),
+            unattended: None,
+            name,
+        }
+    };
+    state.nodes.iter().take(usize::from(state.operators)).enumerate().map(program).collect()
+}
+
+/// The agents, one a node.
+pub(super) fn agents(context: &Context) -> Result<Vec<Program>> {
+    let Context { state, paths, .. } = context;
+    let mut programs = Vec::new();
+    for node in &state.nodes {
+        let files = paths.node(&node.name);
+        fs::create_dir_all(files.state()).context("cannot make the agent's state directory")?;
+        let mut arguments = vec![
+            format!("--node={}", node.name),
+            format!("--uplink={UPLINK}"),
+            format!("--k8s-kubeconfig-path={}", files.kubeconfig().display()),
+            format!("--state-dir={}", files.state().display()),
+            format!("--bpffs={}", files.bpffs().display()),
+            format!("--socket={}", files.socket().display()),
+            format!("--cni-queue={}", files.queue().display()),
+            format!("--cni-bin-dir={}", files.plugins().display()),
+            format!("--write-cni-conf-when-ready={}", files.config().display()),
+            format!("--cni-log-file={}", files.cni_log().display()),
+            format!("--ipam={}", state.ipam),
+        ];
+        arguments.extend(state.agent_arguments.iter().cloned());
+        programs.push(Program {
+            name: node.name.clone(),
+            path: state.programs.join("netloom-agent"),
+            arguments,
+            netns: node.netns.clone(),
+            log: files.agent_log(),
+            pid: files.agent_pid(),
+            unattended: Some(files.unattended()),
+        });
+    }
+    Ok(programs)
+}

@@ -1,0 +1,149 @@
+//! Collects identities that nothing uses, and makes those that pods need where that is the operator's duty.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
+
+use crds::CiliumIdentity;
+use crds::types::HEARTBEAT_ANNOTATION;
+use jiff::Timestamp;
+use kube::api::{ObjectMeta, PostParams};
+use kubernetes::client::{Budget, Rate};
+use kubernetes::watch::Key;
+use policy::pod::{NAMESPACE, pod_labels_with};
+
+use super::{Context, QUIET};
+use crate::identities::{self, Act, NUMBERS, SecurityLabels, Used, security_labels};
+use crate::metrics::{Outcome, Status};
+use crate::options::IdentityManagement;
+use crate::store::Pulse;
+use crate::view::IdentityView;
+use crate::writer::{Written, annotation, as_of, exactly, merge};
+
+pub(super) async fn collect(context: Context) {
+    let options = &context.options;
+    let manages = options.identity_management != IdentityManagement::Agent;
+    context.identities.synced().await;
+    context.endpoints.synced().await;
+    if manages {
+        context.pods.synced().await;
+        context.namespaces.synced().await;
+    }
+    let per_second =
+        f64::from(options.identity_gc_rate_limit) / options.identity_gc_rate_interval.as_secs_f64();
+    let budget = Budget::new(Rate { per_second, burst: options.identity_gc_rate_limit });
+    let mut interval = tokio::time::interval(options.identity_gc_interval);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        let used = Used {
+            numbers: context.endpoints.read().values().map(|endpoint| endpoint.identity).collect(),
+            labels: if manages { wanted(&context).into_iter().collect() } else { HashSet::new() },
+        };
+        let known = known(&context);
+        let acts = identities::collect(&known, &used, Timestamp::now(), options.identity_heartbeat_timeout);
+        let mut deleted = 0;
+        let mut failed = false;
+        for act in acts {
+            if matches!(act, Act::Delete(..)) {
+                budget.wait().await;
+            }
+            let written = perform(&context, &act).await;
+            failed |= written.failed();
+            deleted += usize::from(matches!(act, Act::Delete(..)) && written == Written::Done);
+        }
+        let metrics = &context.metrics;
+        let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        metrics.identity_entries.get_or_create(&Status { status: "deleted" }).set(gauge(deleted));
+        metrics.identity_entries.get_or_create(&Status { status: "alive" }).set(gauge(known.len() - deleted));
+        metrics.identity_duplicates.set(gauge(identities::duplicates(&known)));
+        let outcome = if failed { "fail" } else { "success" };
+        metrics.identity_runs.get_or_create(&Outcome { outcome }).inc();
+    }
+}
+
+async fn perform(context: &Context, act: &Act) -> Written {
+    let api = context.writer.all::<CiliumIdentity>();
+    match act {
+        Act::Mark(name, version) => {
+            let now = Timestamp::now().to_string();
+            merge(&api, name, &as_of(version, annotation(HEARTBEAT_ANNOTATION, Some(&now)))).await
+        }
+        Act::Unmark(name, version) => {
+            merge(&api, name, &as_of(version, annotation(HEARTBEAT_ANNOTATION, None))).await
+        }
+        Act::Delete(name, version) => {
+            let result = api.delete(name, &exactly(version)).await;
+            let written = Written::from(result, &format_args!("CiliumIdentity {name}"));
+            if written == Written::Done {
+                tracing::info!(identity = name, "identity deleted: nothing uses it");
+            }
+            written
+        }
+    }
+}
+
+/// Makes an identity for the labels of each pod.
+pub(super) async fn create(context: Context) {
+    let mut pulse = Pulse::new(QUIET, Duration::from_secs(60))
+        .on(&context.pods)
+        .on(&context.namespaces)
+        .on(&context.identities);
+    context.pods.synced().await;
+    context.namespaces.synced().await;
+    context.identities.synced().await;
+    // Made by this leader, and not told by the watch yet.
+    let mut pending: BTreeMap<u32, SecurityLabels> = BTreeMap::new();
+    let mut start = NUMBERS.start() + jiff::Timestamp::now().subsec_nanosecond().unsigned_abs() % 60_000;
+    loop {
+        let mut failed = false;
+        let mut known = known(&context);
+        pending.retain(|number, _| !known.contains_key(&number.to_string()));
+        for (number, labels) in &pending {
+            known.insert(number.to_string(), IdentityView::pending(*number, labels.clone()));
+        }
+        for (number, labels) in identities::create(&known, &wanted(&context), start) {
+            start = number + 1;
+            let name = number.to_string();
+            let identity = CiliumIdentity {
+                metadata: ObjectMeta {
+                    name: Some(name.clone()),
+                    labels: labels
+                        .get(&format!("k8s:{NAMESPACE}"))
+                        .map(|namespace| [(NAMESPACE.to_owned(), namespace.clone())].into()),
+                    ..ObjectMeta::default()
+                },
+                security_labels: labels.clone(),
+            };
+            let result =
+                context.writer.all::<CiliumIdentity>().create(&PostParams::default(), &identity).await;
+            let written = Written::from(result, &format_args!("CiliumIdentity {name}"));
+            if written == Written::Done {
+                tracing::info!(identity = name, ?labels, "identity made");
+                context.metrics.identities_created.inc();
+                pending.insert(number, labels);
+            }
+            // A number that another took is another number the next time.
+            failed |= written != Written::Done;
+        }
+        pulse.next(failed).await;
+    }
+}
+
+fn known(context: &Context) -> BTreeMap<String, IdentityView> {
+    let items = context.identities.read();
+    items.iter().map(|(key, identity)| (key.name().to_owned(), (**identity).clone())).collect()
+}
+
+/// The labels of all pods that need an identity.
+fn wanted(context: &Context) -> BTreeSet<SecurityLabels> {
+    let namespaces = context.namespaces.read();
+    let pods = context.pods.read();
+    let needing = pods.values().filter(|pod| pod.live && !pod.host_network);
+    needing
+        .filter_map(|pod| {
+            let parsed = pod.parsed.as_ref()?;
+            let namespace = namespaces.get(&Key::new("", parsed.meta.namespace()))?;
+            Some(security_labels(&pod_labels_with(parsed, &namespace.labels, &context.options.label_filter)))
+        })
+        .collect()
+}

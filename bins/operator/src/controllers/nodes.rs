@@ -1,0 +1,109 @@
+//! Lets pods come to nodes whose network is there, and collects what nodes that are gone left behind.
+
+use std::time::Duration;
+
+use crds::CiliumNode;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Node;
+use kubernetes::watch::Key;
+use serde_json::json;
+
+use super::{Context, QUIET, is_gone};
+use crate::garbage;
+use crate::metrics::Outcome;
+use crate::readiness::{Allowed, decide};
+use crate::store::Pulse;
+use crate::writer::{Written, as_of, exactly, merge, merge_status};
+
+/// Removes the taint and sets the condition. A node is ready when its agent says so; where an agent's pod runs on it,
+/// that must be ready as well.
+pub(super) async fn ready(context: Context) {
+    let options = &context.options;
+    let allowed = Allowed { remove_taint: options.remove_taints, set_condition: options.set_condition };
+    let mut pulse = Pulse::new(QUIET, Duration::from_secs(60))
+        .on(&context.nodes)
+        .on(&context.cilium_nodes)
+        .on(&context.pods);
+    context.nodes.synced().await;
+    context.cilium_nodes.synced().await;
+    context.pods.synced().await;
+    loop {
+        let mut failed = false;
+        let nodes: Vec<_> =
+            context.nodes.read().iter().map(|(key, node)| (key.clone(), node.clone())).collect();
+        // Nodes with an agent's pod that is not ready.
+        let unready: std::collections::HashSet<String> = {
+            let pods = context.pods.read();
+            let agents = pods.iter().filter(|(key, pod)| options.is_agent(key.namespace(), pod));
+            agents.filter(|(_, pod)| !pod.ready && pod.live).map(|(_, pod)| pod.node.clone()).collect()
+        };
+        for (key, node) in nodes {
+            let name = key.name();
+            let said = context.cilium_nodes.get(&key).is_some_and(|node| node.ready);
+            let changes = decide(&node, said && !unready.contains(name), allowed, Timestamp::now());
+            if let Some(conditions) = changes.conditions {
+                let patch = as_of(&node.version, json!({ "status": { "conditions": conditions } }));
+                let written = merge_status::<Node>(&context.writer.all(), name, &patch).await;
+                failed |= written.failed();
+                if written != Written::Done {
+                    continue;
+                }
+            }
+            if let Some(taints) = changes.taints {
+                // The condition may have made it another version: whoever changed the taints would have to be told.
+                let version = match context.writer.all::<Node>().get(name).await {
+                    Ok(fresh)
+                        if fresh.spec.as_ref().and_then(|spec| spec.taints.as_ref())
+                            == Some(&node.taints) =>
+                    {
+                        crate::view::NodeView::from(fresh).version
+                    }
+                    Ok(_) => continue,
+                    Err(error) => {
+                        tracing::warn!(node = name, %error, "node not read");
+                        failed = true;
+                        continue;
+                    }
+                };
+                let patch = as_of(&version, json!({ "spec": { "taints": taints } }));
+                let written = merge::<Node>(&context.writer.all(), name, &patch).await;
+                if written == Written::Done {
+                    tracing::info!(node = name, "network is up: taint removed");
+                }
+                failed |= written.failed();
+            }
+        }
+        pulse.next(failed).await;
+    }
+}
+
+/// Deletes CiliumNodes whose Node is gone.
+pub(super) async fn collect(context: Context) {
+    context.nodes.synced().await;
+    context.cilium_nodes.synced().await;
+    let mut garbage = garbage::Nodes::default();
+    let mut interval = tokio::time::interval(context.options.nodes_gc_interval);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        let names: Vec<String> =
+            context.cilium_nodes.read().keys().map(|key| key.name().to_owned()).collect();
+        let exists = |name: &str| context.nodes.get(&Key::new("", name)).is_some();
+        for name in garbage.collect(names.iter().map(String::as_str), exists) {
+            let Some(node) = context.cilium_nodes.get(&Key::new("", name)) else { continue };
+            if is_gone::<Node>(&context.writer.all(), name, None).await != Some(true) {
+                continue;
+            }
+            let api = context.writer.all::<CiliumNode>();
+            let written = Written::from(
+                api.delete(name, &exactly(&node.version)).await,
+                &format_args!("CiliumNode {name}"),
+            );
+            if written == Written::Done {
+                tracing::info!(node = name, "CiliumNode deleted: its Node is gone");
+            }
+            let outcome = if written == Written::Done { "success" } else { "fail" };
+            context.metrics.nodes_collected.get_or_create(&Outcome { outcome }).inc();
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Restarts pods that another network connected before this one came.
+
+use crds::CiliumEndpoint;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+
+use super::{Context, is_gone};
+use crate::garbage::Unmanaged;
+use crate::writer::{Written, only};
+
+pub(super) async fn restart(context: Context) {
+    context.pods.synced().await;
+    context.endpoints.synced().await;
+    let mut unmanaged = Unmanaged::default();
+    let mut interval = tokio::time::interval(context.options.unmanaged_pods_interval);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        let found = unmanaged.collect(
+            &context.pods.read(),
+            |pod| context.options.pod_restart_selector.matches(&pod.labels),
+            |key| context.endpoints.read().contains_key(key),
+            Timestamp::now(),
+        );
+        context.metrics.unmanaged_pods.set(i64::try_from(found.len()).unwrap_or(i64::MAX));
+        for (key, uid) in found {
+            let endpoints = context.writer.namespaced::<CiliumEndpoint>(key.namespace());
+            if is_gone(&endpoints, key.name(), None).await != Some(true) {
+                continue;
+            }
+            let api = context.writer.namespaced::<Pod>(key.namespace());
+            let written =
+                Written::from(api.delete(key.name(), &only(&uid)).await, &format_args!("Pod {key}"));
+            if written == Written::Done {
+                tracing::info!(pod = %key, "pod restarted: no agent has connected it");
+            }
+        }
+    }
+}

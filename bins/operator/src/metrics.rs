@@ -1,0 +1,152 @@
+//! What the operator counts. Names are the reference's where the meaning is the same.
+
+use std::sync::atomic::AtomicU64;
+
+use kubernetes::client::{Call, Observer};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ApiCall {
+    method: String,
+    return_code: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Outcome {
+    pub(crate) outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Status {
+    pub(crate) status: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OfFamily {
+    pub(crate) family: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Action {
+    pub(crate) action: &'static str,
+}
+
+/// Counters and gauges, shared by all controllers.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    pub(crate) leader: Gauge,
+    pub(crate) api_calls: Family<ApiCall, Counter>,
+    pub(crate) api_latency: Histogram,
+    pub(crate) api_queued: Histogram,
+    pub(crate) pod_cidrs: Family<OfFamily, Gauge>,
+    pub(crate) pod_cidrs_free: Family<OfFamily, Gauge>,
+    pub(crate) ipam_errors: Gauge,
+    pub(crate) identity_entries: Family<Status, Gauge>,
+    pub(crate) identity_runs: Family<Outcome, Counter>,
+    pub(crate) identity_duplicates: Gauge,
+    pub(crate) identities_created: Counter,
+    pub(crate) endpoints_collected: Family<Outcome, Counter>,
+    pub(crate) nodes_collected: Family<Outcome, Counter>,
+    pub(crate) unmanaged_pods: Gauge,
+    pub(crate) slice_writes: Family<Action, Counter>,
+    pub(crate) invalid_policies: Gauge,
+    pub(crate) seconds_leading: Gauge<f64, AtomicU64>,
+}
+
+/// From a millisecond to half a minute.
+fn latencies() -> Histogram {
+    Histogram::new([0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0])
+}
+
+impl Metrics {
+    /// Registers everything.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            leader: Gauge::default(),
+            api_calls: Family::default(),
+            api_latency: latencies(),
+            api_queued: latencies(),
+            pod_cidrs: Family::default(),
+            pod_cidrs_free: Family::default(),
+            ipam_errors: Gauge::default(),
+            identity_entries: Family::default(),
+            identity_runs: Family::default(),
+            identity_duplicates: Gauge::default(),
+            identities_created: Counter::default(),
+            endpoints_collected: Family::default(),
+            nodes_collected: Family::default(),
+            unmanaged_pods: Gauge::default(),
+            slice_writes: Family::default(),
+            invalid_policies: Gauge::default(),
+            seconds_leading: Gauge::default(),
+        };
+        let own = registry.sub_registry_with_prefix("netloom_operator");
+        own.register("leader", "Whether this process leads", metrics.leader.clone());
+        own.register(
+            "leading_since_seconds",
+            "When this term began, in Unix time",
+            metrics.seconds_leading.clone(),
+        );
+        own.register("pod_cidrs", "Pod CIDRs that can be given to nodes", metrics.pod_cidrs.clone());
+        own.register("pod_cidrs_free", "Pod CIDRs that no node has", metrics.pod_cidrs_free.clone());
+        own.register(
+            "nodes_without_pod_cidrs",
+            "Nodes whose pod CIDRs are missing or wrong",
+            metrics.ipam_errors.clone(),
+        );
+        own.register(
+            "identity_duplicates",
+            "Identities beside an older one",
+            metrics.identity_duplicates.clone(),
+        );
+        own.register("identities_created", "Identities that were made", metrics.identities_created.clone());
+        own.register("nodes_collected", "CiliumNodes without a Node", metrics.nodes_collected.clone());
+        own.register("ces_writes", "Writes of CiliumEndpointSlices", metrics.slice_writes.clone());
+        own.register("invalid_policies", "Policies that are not valid", metrics.invalid_policies.clone());
+        own.register(
+            "k8s_client_queued_seconds",
+            "How long calls waited under the limit",
+            metrics.api_queued.clone(),
+        );
+        let theirs = registry.sub_registry_with_prefix("cilium_operator");
+        theirs.register("k8s_client_api_calls", "Calls of the API server", metrics.api_calls.clone());
+        theirs.register(
+            "k8s_client_api_latency_time_seconds",
+            "How long calls took",
+            metrics.api_latency.clone(),
+        );
+        theirs.register(
+            "identity_gc_entries",
+            "Identities in the last run",
+            metrics.identity_entries.clone(),
+        );
+        theirs.register(
+            "identity_gc_runs",
+            "Runs of the identities' garbage collection",
+            metrics.identity_runs.clone(),
+        );
+        theirs.register(
+            "endpoint_gc_objects",
+            "CiliumEndpoints that were collected",
+            metrics.endpoints_collected.clone(),
+        );
+        theirs.register("unmanaged_pods", "Pods that no agent has connected", metrics.unmanaged_pods.clone());
+        metrics
+    }
+}
+
+impl Observer for Metrics {
+    fn called(&self, call: &Call<'_>) {
+        let code = call.status.map_or_else(|| "<error>".to_owned(), |status| status.as_str().to_owned());
+        self.api_calls.get_or_create(&ApiCall { method: call.method.to_string(), return_code: code }).inc();
+        self.api_queued.observe(call.queued.as_secs_f64());
+        if !call.watch {
+            self.api_latency.observe(call.latency.as_secs_f64());
+        }
+    }
+}

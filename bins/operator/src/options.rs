@@ -1,0 +1,343 @@
+//! What can be configured. Keys are the reference's.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, ValueEnum};
+use daemon::listen::Listen;
+use ipam::ClusterPool;
+use ipnetwork::{IpNetwork, IpNetworkError};
+use kubernetes::client::Rate;
+use kubernetes::lease::Timing;
+use policy::LabelFilter;
+
+use crate::selector::Selector;
+use crate::view::PodView;
+
+/// Where nodes get their pod CIDRs from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum IpamMode {
+    /// From the operator.
+    ClusterPool,
+    /// From their Node objects.
+    Kubernetes,
+}
+
+/// Who makes CiliumIdentities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum IdentityManagement {
+    /// The agents.
+    Agent,
+    /// The operator.
+    Operator,
+    /// Whoever is first, while one hands over to the other.
+    Both,
+}
+
+/// CIDRs, apart by commas or spaces.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cidrs(pub Vec<IpNetwork>);
+
+impl FromStr for Cidrs {
+    type Err = IpNetworkError;
+
+    fn from_str(text: &str) -> Result<Self, IpNetworkError> {
+        let parts = text.split([',', ' ']).filter(|part| !part.is_empty());
+        parts.map(str::parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// Keys and their defaults.
+#[derive(Args, Clone, Debug)]
+pub struct Keys {
+    /// Kubeconfig file; without it and without a URL, the pod's own credentials
+    #[arg(long, value_name = "FILE")]
+    pub k8s_kubeconfig_path: Option<PathBuf>,
+    /// URL of the API server
+    #[arg(long, value_name = "URL")]
+    pub k8s_api_server: Option<String>,
+    /// Requests to the API server a second, in the long run
+    #[arg(long, default_value_t = 100.0, value_name = "NUMBER")]
+    pub k8s_client_qps: f64,
+    /// Requests to the API server at once
+    #[arg(long, default_value_t = 200, value_name = "NUMBER")]
+    pub k8s_client_burst: u32,
+    /// Namespace of the Lease
+    #[arg(long, default_value = "default", value_name = "NAMESPACE")]
+    pub k8s_namespace: String,
+    /// How long others leave the leader's lease alone
+    #[arg(long, default_value = "15s", value_parser = duration, value_name = "DURATION")]
+    pub leader_election_lease_duration: Duration,
+    /// How long the leader goes on without a renewal
+    #[arg(long, default_value = "10s", value_parser = duration, value_name = "DURATION")]
+    pub leader_election_renew_deadline: Duration,
+    /// Pause between two tries to get or renew the lease
+    #[arg(long, default_value = "2s", value_parser = duration, value_name = "DURATION")]
+    pub leader_election_retry_period: Duration,
+    /// Where nodes get their pod CIDRs from
+    #[arg(long, value_enum, default_value = "cluster-pool", value_name = "MODE")]
+    pub ipam: IpamMode,
+    /// Whether pods have IPv4 addresses
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub enable_ipv4: bool,
+    /// Whether pods have IPv6 addresses
+    #[arg(long, default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub enable_ipv6: bool,
+    /// IPv4 ranges that pod CIDRs are cut from; may be appended to, with a restart
+    #[arg(long, default_value = "", value_name = "CIDR,…")]
+    pub cluster_pool_ipv4_cidr: Cidrs,
+    /// Prefix length of a node's IPv4 pod CIDR
+    #[arg(long, default_value_t = 24, value_name = "BITS")]
+    pub cluster_pool_ipv4_mask_size: u8,
+    /// IPv6 ranges that pod CIDRs are cut from; may be appended to, with a restart
+    #[arg(long, default_value = "", value_name = "CIDR,…")]
+    pub cluster_pool_ipv6_cidr: Cidrs,
+    /// Prefix length of a node's IPv6 pod CIDR
+    #[arg(long, default_value_t = 112, value_name = "BITS")]
+    pub cluster_pool_ipv6_mask_size: u8,
+    /// Who makes CiliumIdentities
+    #[arg(long, value_enum, default_value = "agent", value_name = "WHO")]
+    pub identity_management_mode: IdentityManagement,
+    /// How often unused identities are looked for; 0 for never
+    #[arg(long, default_value = "15m", value_parser = duration, value_name = "DURATION")]
+    pub identity_gc_interval: Duration,
+    /// How long an identity is unused before it is deleted
+    #[arg(long, default_value = "30m", value_parser = duration, value_name = "DURATION")]
+    pub identity_heartbeat_timeout: Duration,
+    /// The time for which `identity-gc-rate-limit` holds
+    #[arg(long, default_value = "1m", value_parser = duration, value_name = "DURATION")]
+    pub identity_gc_rate_interval: Duration,
+    /// Identities that are deleted at most
+    #[arg(long, default_value_t = 2500, value_name = "NUMBER")]
+    pub identity_gc_rate_limit: u32,
+    /// How often CiliumEndpoints without a pod are looked for; 0 for never
+    #[arg(long, default_value = "5m", value_parser = duration, value_name = "DURATION")]
+    pub cilium_endpoint_gc_interval: Duration,
+    /// How often CiliumNodes without a Node are looked for; 0 for never
+    #[arg(long, default_value = "5m", value_parser = duration, value_name = "DURATION")]
+    pub nodes_gc_interval: Duration,
+    /// Whether CiliumEndpointSlices are kept
+    #[arg(long, default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub enable_cilium_endpoint_slice: bool,
+    /// Endpoints in one CiliumEndpointSlice
+    #[arg(long, default_value_t = 100, value_name = "NUMBER")]
+    pub ces_max_ciliumendpoints_per_ces: usize,
+    /// Label selector of the pods that are restarted when no agent has connected them
+    #[arg(long, default_value = "k8s-app=kube-dns", value_name = "SELECTOR")]
+    pub pod_restart_selector: Selector,
+    /// How often such pods are looked for; a number is seconds; 0 for never
+    #[arg(long, default_value = "15", value_parser = duration, value_name = "DURATION")]
+    pub unmanaged_pod_watcher_interval: Duration,
+    /// Whether the taint of nodes whose network is up is removed
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub remove_cilium_node_taints: bool,
+    /// Whether the condition NetworkUnavailable of nodes whose network is up is set to False
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub set_cilium_is_up_condition: bool,
+    /// Label selector of the agents' pods
+    #[arg(long, default_value = "k8s-app=cilium", value_name = "SELECTOR")]
+    pub cilium_pod_labels: Selector,
+    /// Namespace of the agents' pods; any where it is empty
+    #[arg(long, default_value = "", value_name = "NAMESPACE")]
+    pub cilium_pod_namespace: String,
+    /// Which labels make identities, as patterns apart by spaces
+    #[arg(long, default_value = "", value_name = "PATTERNS")]
+    pub labels: LabelFilter,
+    /// Whether the custom resources are left as they are
+    #[arg(long, default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub skip_crd_creation: bool,
+    /// Address of the health endpoint
+    #[arg(long, default_value = "localhost:9234", value_name = "HOST:PORT")]
+    pub operator_api_serve_addr: Listen,
+    /// Address of the metrics endpoint
+    #[arg(long, default_value = ":9963", value_name = "[HOST]:PORT")]
+    pub operator_prometheus_serve_addr: Listen,
+    /// Whether there is a metrics endpoint
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub enable_metrics: bool,
+}
+
+/// What was configured, checked.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub(crate) ipam: IpamMode,
+    pub(crate) pools: Vec<ClusterPool>,
+    pub(crate) identity_management: IdentityManagement,
+    pub(crate) identity_gc_interval: Duration,
+    pub(crate) identity_heartbeat_timeout: Duration,
+    pub(crate) identity_gc_rate_interval: Duration,
+    pub(crate) identity_gc_rate_limit: u32,
+    pub(crate) endpoint_gc_interval: Duration,
+    pub(crate) nodes_gc_interval: Duration,
+    pub(crate) endpoint_slices: bool,
+    pub(crate) endpoints_per_slice: usize,
+    pub(crate) pod_restart_selector: Selector,
+    pub(crate) unmanaged_pods_interval: Duration,
+    pub(crate) remove_taints: bool,
+    pub(crate) set_condition: bool,
+    agents: Selector,
+    agents_namespace: String,
+    pub(crate) label_filter: LabelFilter,
+}
+
+impl Keys {
+    /// Checks what depends on one another.
+    ///
+    /// # Errors
+    ///
+    /// Names the keys that do not fit.
+    pub fn options(&self) -> Result<Options> {
+        let mut pools = Vec::new();
+        if self.ipam == IpamMode::ClusterPool {
+            let families = [
+                (self.enable_ipv4, "ipv4", &self.cluster_pool_ipv4_cidr, self.cluster_pool_ipv4_mask_size),
+                (self.enable_ipv6, "ipv6", &self.cluster_pool_ipv6_cidr, self.cluster_pool_ipv6_mask_size),
+            ];
+            for (_, family, cidrs, size) in families.into_iter().filter(|(enabled, ..)| *enabled) {
+                let pool = ClusterPool::new(&cidrs.0, size)
+                    .with_context(|| format!("cluster-pool-{family}-cidr"))?;
+                if pool.family().to_string().to_lowercase() != family {
+                    bail!("cluster-pool-{family}-cidr: {} ranges", pool.family());
+                }
+                pools.push(pool);
+            }
+        }
+        if self.ces_max_ciliumendpoints_per_ces == 0 {
+            bail!("ces-max-ciliumendpoints-per-ces is 0");
+        }
+        if self.identity_gc_rate_limit == 0 || self.identity_gc_rate_interval.is_zero() {
+            bail!("identity-gc-rate-limit and identity-gc-rate-interval must not be 0");
+        }
+        Ok(Options {
+            ipam: self.ipam,
+            pools,
+            identity_management: self.identity_management_mode,
+            identity_gc_interval: self.identity_gc_interval,
+            identity_heartbeat_timeout: self.identity_heartbeat_timeout,
+            identity_gc_rate_interval: self.identity_gc_rate_interval,
+            identity_gc_rate_limit: self.identity_gc_rate_limit,
+            endpoint_gc_interval: self.cilium_endpoint_gc_interval,
+            nodes_gc_interval: self.nodes_gc_interval,
+            endpoint_slices: self.enable_cilium_endpoint_slice,
+            endpoints_per_slice: self.ces_max_ciliumendpoints_per_ces,
+            pod_restart_selector: self.pod_restart_selector.clone(),
+            unmanaged_pods_interval: self.unmanaged_pod_watcher_interval,
+            remove_taints: self.remove_cilium_node_taints,
+            set_condition: self.set_cilium_is_up_condition,
+            agents: self.cilium_pod_labels.clone(),
+            agents_namespace: self.cilium_pod_namespace.clone(),
+            label_filter: self.labels.clone(),
+        })
+    }
+
+    /// How long the election takes its time.
+    ///
+    /// # Errors
+    ///
+    /// When the times are not in their order.
+    pub fn timing(&self) -> Result<Timing> {
+        let timing = Timing {
+            duration: self.leader_election_lease_duration,
+            renew_deadline: self.leader_election_renew_deadline,
+            retry_period: self.leader_election_retry_period,
+        };
+        // The API knows whole seconds only.
+        if timing.duration.subsec_nanos() != 0 || timing.duration.is_zero() {
+            bail!("leader-election-lease-duration must be whole seconds");
+        }
+        if timing.duration <= timing.renew_deadline || timing.renew_deadline <= timing.retry_period {
+            bail!(
+                "leader-election-lease-duration must be longer than leader-election-renew-deadline, and that longer \
+                 than leader-election-retry-period"
+            );
+        }
+        Ok(timing)
+    }
+
+    /// How many requests may be sent; none for no limit.
+    #[must_use]
+    pub fn rate(&self) -> Option<Rate> {
+        let per_second = self.k8s_client_qps;
+        (per_second > 0.0).then_some(Rate { per_second, burst: self.k8s_client_burst })
+    }
+}
+
+impl Options {
+    /// Whether a pod is an agent's.
+    pub(crate) fn is_agent(&self, namespace: &str, pod: &PodView) -> bool {
+        (self.agents_namespace.is_empty() || self.agents_namespace == namespace)
+            && self.agents.matches(&pod.labels)
+    }
+
+    /// Whether a selector of pods names this key.
+    pub(crate) fn asks_for_pod_label(&self, key: &str) -> bool {
+        self.agents.names(key) || self.pod_restart_selector.names(key)
+    }
+}
+
+/// A time as in Go (`1h30m`, `15m0s`, `0`); a number is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let duration: jiff::SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    duration.try_into().map_err(|_| format!("{text:?} is less than nothing"))
+}
+
+/// Labels of an object.
+pub(crate) type Labels = BTreeMap<String, String>;
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        keys: Keys,
+    }
+
+    fn keys(text: &str) -> Keys {
+        Command::parse_from(["operator"].into_iter().chain(text.split_whitespace())).keys
+    }
+
+    #[test]
+    fn defaults_are_the_references() {
+        let keys = keys("");
+        assert_eq!(keys.identity_gc_interval, Duration::from_secs(900));
+        assert_eq!(keys.timing().unwrap(), Timing::default());
+        assert_eq!(keys.options().unwrap_err().to_string(), "cluster-pool-ipv4-cidr");
+    }
+
+    #[test]
+    fn durations_as_in_go() {
+        assert_eq!(duration("15m0s"), Ok(Duration::from_secs(900)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("15"), Ok(Duration::from_secs(15)));
+        assert!(duration("-1s").is_err());
+        assert!(duration("soon").is_err());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let wrong = |text: &str| format!("{:#}", keys(text).options().unwrap_err());
+        assert_eq!(
+            wrong("--cluster-pool-ipv4-cidr 10.0.0.0/16,10.0.1.0/24"),
+            "cluster-pool-ipv4-cidr: 10.0.0.0/16 and 10.0.1.0/24 overlap"
+        );
+        assert_eq!(
+            wrong("--cluster-pool-ipv4-cidr fd00::/8 --cluster-pool-ipv4-mask-size 64"),
+            "cluster-pool-ipv4-cidr: IPv6 ranges"
+        );
+        let both =
+            "--cluster-pool-ipv4-cidr 10.0.0.0/8 --enable-ipv6 true --cluster-pool-ipv6-cidr fd00::/104";
+        assert_eq!(keys(both).options().unwrap().pools.len(), 2);
+        assert!(keys("--leader-election-renew-deadline 15s").timing().is_err());
+    }
+}

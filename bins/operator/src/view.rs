@@ -1,0 +1,205 @@
+//! What the operator needs of objects. Everything else is forgotten as soon as it is read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crds::types::{CoreEndpoint, HEARTBEAT_ANNOTATION};
+use crds::{CiliumEndpoint, CiliumIdentity, CiliumNode};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Namespace, Node, NodeCondition, Pod, Taint};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use policy::manifest::{self, Object};
+
+/// The annotation of a CiliumNode whose node can connect pods; its agent writes it.
+pub(crate) const CNI_READY: &str = "netloom.io/cni-ready";
+
+/// Which object, and which state of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Version {
+    pub(crate) uid: String,
+    pub(crate) resource: String,
+}
+
+impl Version {
+    fn of(meta: &ObjectMeta) -> Self {
+        Self {
+            uid: meta.uid.clone().unwrap_or_default(),
+            resource: meta.resource_version.clone().unwrap_or_default(),
+        }
+    }
+}
+
+fn created(meta: &ObjectMeta) -> Timestamp {
+    meta.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0)
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct NodeView {
+    pub(crate) version: Version,
+    pub(crate) created: Timestamp,
+    pub(crate) taints: Vec<Taint>,
+    pub(crate) conditions: Vec<NodeCondition>,
+    pub(crate) pod_cidrs: Vec<String>,
+}
+
+impl From<Node> for NodeView {
+    fn from(node: Node) -> Self {
+        let spec = node.spec.unwrap_or_default();
+        let own = spec.pod_cidrs.filter(|cidrs| !cidrs.is_empty());
+        Self {
+            version: Version::of(&node.metadata),
+            created: created(&node.metadata),
+            taints: spec.taints.unwrap_or_default(),
+            conditions: node.status.and_then(|status| status.conditions).unwrap_or_default(),
+            pod_cidrs: own.unwrap_or_else(|| spec.pod_cidr.into_iter().collect()),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CiliumNodeView {
+    pub(crate) version: Version,
+    pub(crate) created: Timestamp,
+    pub(crate) ready: bool,
+    pub(crate) pod_cidrs: Vec<String>,
+    pub(crate) error: Option<String>,
+}
+
+impl From<CiliumNode> for CiliumNodeView {
+    fn from(node: CiliumNode) -> Self {
+        let ready = node.metadata.annotations.as_ref().and_then(|notes| notes.get(CNI_READY));
+        Self {
+            version: Version::of(&node.metadata),
+            created: created(&node.metadata),
+            ready: ready.is_some_and(|value| value == "true"),
+            pod_cidrs: node.spec.ipam.pod_cidrs,
+            error: node.status.and_then(|status| status.ipam.operator_status.error),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PodView {
+    pub(crate) uid: String,
+    pub(crate) node: String,
+    pub(crate) host_network: bool,
+    /// It runs, or is going to.
+    pub(crate) live: bool,
+    pub(crate) running: bool,
+    pub(crate) ready: bool,
+    pub(crate) deleted: bool,
+    pub(crate) started: Option<Timestamp>,
+    /// The labels that somebody may ask for.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// What its identity is made of, where the operator makes identities.
+    pub(crate) parsed: Option<Arc<manifest::Pod>>,
+}
+
+impl PodView {
+    /// `keep` says which labels somebody may ask for.
+    pub(crate) fn of(pod: Pod, identities: bool, keep: impl Fn(&str) -> bool) -> Self {
+        let parsed = if identities { parse(&pod) } else { None };
+        let spec = pod.spec.unwrap_or_default();
+        let status = pod.status.unwrap_or_default();
+        let phase = status.phase.unwrap_or_default();
+        let conditions = status.conditions.unwrap_or_default();
+        let labels = pod.metadata.labels.unwrap_or_default();
+        Self {
+            uid: pod.metadata.uid.unwrap_or_default(),
+            node: spec.node_name.unwrap_or_default(),
+            host_network: spec.host_network.unwrap_or(false),
+            live: !matches!(phase.as_str(), "Succeeded" | "Failed"),
+            running: phase == "Running",
+            ready: conditions
+                .iter()
+                .any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+            deleted: pod.metadata.deletion_timestamp.is_some(),
+            started: status.start_time.map(|time| time.0),
+            labels: labels.into_iter().filter(|(key, _)| keep(key)).collect(),
+            parsed,
+        }
+    }
+}
+
+/// The pod as policies read it. A pod that the API server took can be read.
+fn parse(pod: &Pod) -> Option<Arc<manifest::Pod>> {
+    let text = serde_json::to_string(pod).ok()?;
+    manifest::parse(&text, "pod", 1).into_iter().find_map(|object| match object {
+        Ok(Object::Pod(pod)) => Some(Arc::new(pod)),
+        _ => None,
+    })
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NamespaceView {
+    pub(crate) labels: BTreeMap<String, String>,
+}
+
+impl From<Namespace> for NamespaceView {
+    fn from(namespace: Namespace) -> Self {
+        Self { labels: namespace.metadata.labels.unwrap_or_default() }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EndpointView {
+    pub(crate) version: Version,
+    /// The pod that owns it.
+    pub(crate) pod_uid: Option<String>,
+    pub(crate) identity: u32,
+    /// What slices hold of it, where there are slices.
+    pub(crate) core: Option<CoreEndpoint>,
+}
+
+impl EndpointView {
+    pub(crate) fn of(endpoint: CiliumEndpoint, slices: bool) -> Self {
+        let owners = endpoint.metadata.owner_references.as_deref().unwrap_or_default();
+        let pod_uid = owners.iter().find(|owner| owner.kind == "Pod").map(|owner| owner.uid.clone());
+        let version = Version::of(&endpoint.metadata);
+        let name = endpoint.metadata.name.unwrap_or_default();
+        let status = endpoint.status.unwrap_or_default();
+        let identity = status.identity.as_ref().map_or(0, |identity| identity.id);
+        let core = slices.then(|| CoreEndpoint {
+            name,
+            id: identity,
+            pod_uid: pod_uid.clone(),
+            networking: status.networking,
+            encryption: status.encryption,
+            named_ports: status.named_ports,
+            service_account: status.service_account,
+        });
+        Self { version, pod_uid, identity: u32::try_from(identity).unwrap_or(0), core }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IdentityView {
+    pub(crate) version: Version,
+    pub(crate) created: Timestamp,
+    /// Its number; none if the object's name is no number.
+    pub(crate) number: Option<u32>,
+    pub(crate) labels: BTreeMap<String, String>,
+    /// When it was marked as unused; a mark that is no time counts from the beginning of time.
+    pub(crate) marked: Option<Timestamp>,
+}
+
+impl IdentityView {
+    /// One that was just made and that no watch has told of.
+    pub(crate) fn pending(number: u32, labels: BTreeMap<String, String>) -> Self {
+        let version = Version::default();
+        Self { version, created: Timestamp::MAX, number: Some(number), labels, marked: None }
+    }
+}
+
+impl From<CiliumIdentity> for IdentityView {
+    fn from(identity: CiliumIdentity) -> Self {
+        let mark = identity.metadata.annotations.as_ref().and_then(|notes| notes.get(HEARTBEAT_ANNOTATION));
+        Self {
+            version: Version::of(&identity.metadata),
+            created: created(&identity.metadata),
+            number: identity.number(),
+            marked: mark.map(|text| text.parse().unwrap_or(Timestamp::UNIX_EPOCH)),
+            labels: identity.security_labels,
+        }
+    }
+}
