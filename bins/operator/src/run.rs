@@ -89,7 +89,9 @@ async fn define(connector: &Connector) -> Result<()> {
                 }
                 return Ok(());
             }
-            Err(error) => tracing::warn!(error = %anyhow::Error::from(error), "custom resources: tried again"),
+            Err(error) => {
+                tracing::warn!(error = %anyhow::Error::from(error), "custom resources: tried again")
+            }
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

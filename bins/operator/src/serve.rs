@@ -29,7 +29,10 @@ pub async fn health(address: &str) -> Result<(SocketAddr, impl Future<Output = (
 /// # Errors
 ///
 /// When the address cannot be listened at.
-pub async fn metrics(address: &str, registry: Registry) -> Result<(SocketAddr, impl Future<Output = ()> + use<>)> {
+pub async fn metrics(
+    address: &str,
+    registry: Registry,
+) -> Result<(SocketAddr, impl Future<Output = ()> + use<>)> {
     let registry = Arc::new(registry);
     let answer = get(move || {
         let mut text = String::new();

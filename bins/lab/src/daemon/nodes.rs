@@ -40,7 +40,11 @@ pub(super) async fn sync(context: &Context, stores: &Stores) -> Result<()> {
         if let Some(patch) = status(context, planned, &node) {
             let patched =
                 api.patch_status(&planned.name, &PatchParams::default(), &Patch::Merge(&patch)).await;
-            patched.with_context(|| format!("status of {}", planned.name))?;
+            match patched {
+                // Somebody else has written: the watch tells what.
+                Err(error) if is_conflict(&error) => {}
+                patched => drop(patched.with_context(|| format!("status of {}", planned.name))?),
+            }
         }
     }
     Ok(())

@@ -29,6 +29,8 @@ pub(super) use call::Call;
 const AT_ONCE: usize = 8;
 /// How long what was written may take to come back through a watch before it is thought lost.
 const SETTLES: Duration = Duration::from_secs(5);
+/// The same for this node's own object: nobody gets pods before it says that the node connects them.
+const NODE_SETTLES: Duration = Duration::from_millis(300);
 /// The same where the operator has to gather it into slices first.
 const SLICES_SETTLE: Duration = Duration::from_secs(60);
 /// How long a pod without a number is not told to others: it will have one soon.
@@ -180,7 +182,11 @@ impl Publisher {
         let work = self.works.entry(subject.clone()).or_default();
         let Err(error) = outcome else {
             // An endpoint may be another a moment later; what was written of it is known.
-            let settles = if matches!(call, Call::ApplyEndpoint(_)) { Duration::ZERO } else { SETTLES };
+            let settles = match call {
+                Call::ApplyEndpoint(_) => Duration::ZERO,
+                Call::CreateNode(_) | Call::PatchNode(..) => NODE_SETTLES,
+                _ => SETTLES,
+            };
             work.done(now, settles);
             match (subject, call) {
                 (Subject::Endpoint(pod), Call::ApplyEndpoint(_)) => {
