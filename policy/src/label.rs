@@ -180,12 +180,15 @@ impl<'de> Deserialize<'de> for Label {
 
 /// A set of labels, sorted by key, with one value for each source and key. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LabelSet(Arc<[Label]>);
+pub struct LabelSet(pub(crate) Arc<[Arc<Label>]>);
+
+/// The labels of a set in order.
+pub type Labels<'a> = std::iter::Map<std::slice::Iter<'a, Arc<Label>>, fn(&'a Arc<Label>) -> &'a Label>;
 
 impl LabelSet {
     /// The labels in order.
-    pub fn iter(&self) -> std::slice::Iter<'_, Label> {
-        self.0.iter()
+    pub fn iter(&self) -> Labels<'_> {
+        self.0.iter().map(AsRef::as_ref)
     }
 
     /// The number of labels.
@@ -201,17 +204,16 @@ impl LabelSet {
     }
 
     /// The labels with this key, of whatever source.
-    #[must_use]
-    pub fn with_key(&self, key: &str) -> &[Label] {
+    pub fn with_key<'a>(&'a self, key: &str) -> impl Iterator<Item = &'a Label> {
         let start = self.0.partition_point(|label| label.key.as_str() < key);
         let len = self.0[start..].partition_point(|label| label.key == key);
-        &self.0[start..start + len]
+        self.0[start..start + len].iter().map(AsRef::as_ref)
     }
 
     /// The value of a label.
     #[must_use]
     pub fn get(&self, source: Source, key: &str) -> Option<&str> {
-        self.with_key(key).iter().find(|label| label.source == source).map(|label| label.value.as_str())
+        self.with_key(key).find(|label| label.source == source).map(|label| label.value.as_str())
     }
 
     /// The namespace of the pod that carries these labels.
@@ -228,13 +230,14 @@ impl FromIterator<Label> for LabelSet {
         for label in labels {
             map.insert((label.key, label.source), label.value);
         }
-        Self(map.into_iter().map(|((key, source), value)| Label { key, source, value }).collect())
+        let label = |((key, source), value)| Arc::new(Label { key, source, value });
+        Self(map.into_iter().map(label).collect())
     }
 }
 
 impl<'a> IntoIterator for &'a LabelSet {
     type Item = &'a Label;
-    type IntoIter = std::slice::Iter<'a, Label>;
+    type IntoIter = Labels<'a>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()

@@ -100,6 +100,7 @@ mod rule;
 pub mod selector;
 mod selector_cache;
 mod settings;
+mod shared_labels;
 mod tables;
 mod verdict;
 
@@ -123,5 +124,6 @@ pub use resolve::{Explanation, Holding, Resolved};
 pub use rule::{Action, Authentication, Policy, Rule, Spec, Subject, Tier};
 pub use selector::Selector;
 pub use settings::{Enforcement, Settings, UnknownEnforcement};
+pub use shared_labels::SharedLabels;
 pub use tables::{PortRange, Tables, prefixes};
 pub use verdict::Verdict;

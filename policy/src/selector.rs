@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::label::{LabelSet, Source};
 
 /// What must be true of a label set. All requirements must hold; without any, every label set matches.
 ///
-/// Requirements are kept sorted, so that equal selectors compare equal however they were written.
+/// Requirements are kept sorted, so that equal selectors compare equal however they were written. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Selector(Vec<Requirement>);
+pub struct Selector(Arc<Vec<Requirement>>);
 
 /// One requirement of a [`Selector`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,11 +52,8 @@ impl Requirement {
     /// Whether it holds.
     #[must_use]
     pub fn matches(&self, labels: &LabelSet) -> bool {
-        let mut values = labels
-            .with_key(&self.key)
-            .iter()
-            .filter(|label| self.source.accepts(label.source))
-            .map(|l| &l.value);
+        let mut values =
+            labels.with_key(&self.key).filter(|label| self.source.accepts(label.source)).map(|l| &l.value);
         match &self.test {
             Test::In(wanted) => values.any(|value| wanted.contains(value)),
             Test::NotIn(unwanted) => !values.any(|value| unwanted.contains(value)),
@@ -68,8 +66,8 @@ impl Requirement {
 impl Selector {
     /// The selector that matches every label set.
     #[must_use]
-    pub const fn everything() -> Self {
-        Self(Vec::new())
+    pub fn everything() -> Self {
+        Self::default()
     }
 
     /// The requirements, sorted.
@@ -88,7 +86,7 @@ impl Selector {
     #[must_use]
     pub fn and(mut self, requirement: Requirement) -> Self {
         if let Err(at) = self.0.binary_search(&requirement) {
-            self.0.insert(at, requirement);
+            Arc::make_mut(&mut self.0).insert(at, requirement);
         }
         self
     }
@@ -96,7 +94,7 @@ impl Selector {
 
 impl FromIterator<Requirement> for Selector {
     fn from_iter<I: IntoIterator<Item = Requirement>>(requirements: I) -> Self {
-        Self(requirements.into_iter().collect::<BTreeSet<_>>().into_iter().collect())
+        Self(Arc::new(requirements.into_iter().collect::<BTreeSet<_>>().into_iter().collect()))
     }
 }
 

@@ -18,6 +18,7 @@ pub mod endpoint;
 pub mod engine;
 pub mod flows;
 pub mod limits;
+mod memory;
 mod readable;
 pub mod server;
 pub mod source;
@@ -48,6 +49,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// # Errors
 /// When it cannot start, or something breaks that it cannot do without.
 pub async fn run(args: Args) -> Result<()> {
+    memory::keep_little();
     std::fs::create_dir_all(&args.state_dir)
         .with_context(|| format!("creating {}", args.state_dir.display()))?;
     let mut terminate = signal(SignalKind::terminate()).context("waiting for signals")?;

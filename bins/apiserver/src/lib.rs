@@ -35,3 +35,4 @@ mod store;
 mod tls;
 
 pub use server::{Builder, Server, StartError};
+pub use store::JournalError;

@@ -22,7 +22,7 @@ use ipnetwork::IpNetwork;
 use policy::manifest::{Object, ObjectKey, Rejected};
 use policy::{
     CidrRegistry, Label, LabelFilter, LabelSet, LocalIdentities, PolicyKey, Repository, Settings,
-    reserved_labels,
+    SharedLabels, reserved_labels,
 };
 
 use crate::limits;
@@ -80,6 +80,8 @@ pub struct Cluster {
     pods: Pods,
     /// The pods whose objects are known, by their labels.
     by_labels: HashMap<LabelSet, BTreeSet<PodId>>,
+    /// Labels that many pods and nodes have.
+    shared: SharedLabels,
     services: Services,
     /// The addresses of the Kubernetes API server.
     api_server: BTreeSet<IpAddr>,
@@ -110,6 +112,7 @@ impl Cluster {
             nodes: Nodes::default(),
             pods: Pods::default(),
             by_labels: HashMap::new(),
+            shared: SharedLabels::default(),
             services: Services::default(),
             api_server: BTreeSet::new(),
             holders: Holders::default(),

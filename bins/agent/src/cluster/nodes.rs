@@ -176,6 +176,7 @@ impl Cluster {
             (false, false) => reserved_labels(Identity::REMOTE_NODE),
         };
         let labels: LabelSet = own_labels(&node.labels).chain(&reserved).cloned().collect();
+        let labels = self.shared.share(&labels);
         let identity = if id == Nodes::OWN {
             Identity::HOST
         } else {

@@ -19,6 +19,7 @@ impl Cluster {
     pub(super) fn set_pod(&mut self, pod: Pod) {
         let name = PodRef { namespace: pod.meta.namespace().to_owned(), name: pod.meta.name.clone() };
         let labels = self.labels_of(&pod);
+        let labels = self.shared.share(&labels);
         let id = self.pods.find_or_insert(&name);
         self.change_pod(id, |entry| {
             entry.object = Some(Box::new(Object { pod, labels, identity: Identity::INIT, gone: false }));
@@ -119,6 +120,7 @@ impl Cluster {
         if number < Identity::CLUSTER_MIN {
             return;
         }
+        let labels = &self.shared.share(labels);
         let before = given.tell(number, labels);
         // Who still had the number from before it was another's is nobody now.
         let stale =
@@ -168,11 +170,11 @@ impl Cluster {
     /// Changes what is known of a pod, and brings its identity and its addresses in line with it.
     fn change_pod(&mut self, id: PodId, change: impl FnOnce(&mut Entry)) {
         let Some(entry) = self.pods.get(id) else { return };
-        let before = entry.addresses(&self.node).to_vec();
+        let before = entry.addresses(&self.node);
         let labels_before = entry.object.as_ref().map(|object| object.labels.clone());
         self.pods.change(id, change);
         let Some(entry) = self.pods.get(id) else { return };
-        let after = entry.addresses(&self.node).to_vec();
+        let after = entry.addresses(&self.node);
         let labels_after = entry.object.as_ref().map(|object| object.labels.clone());
         let is_coming = || {
             let is_finished = entry.object.as_ref().is_some_and(|object| object.pod.is_finished());

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use abi::Identity;
@@ -58,26 +58,30 @@ pub(super) struct Published {
     pub(super) here: bool,
 }
 
-/// Addresses of a pod; most have one.
+/// Addresses of a pod, one a family at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Addresses {
-    One(IpAddr),
-    Several(Box<[IpAddr]>),
+pub(super) struct Addresses {
+    v4: Option<Ipv4Addr>,
+    v6: Option<Box<Ipv6Addr>>,
 }
 
 impl Addresses {
+    /// The first address of each family.
     pub(super) fn of(all: &[IpAddr]) -> Self {
-        match all {
-            [one] => Self::One(*one),
-            all => Self::Several(all.into()),
-        }
+        let v4 = all.iter().find_map(|address| match address {
+            IpAddr::V4(address) => Some(*address),
+            IpAddr::V6(_) => None,
+        });
+        let v6 = all.iter().find_map(|address| match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => Some(Box::new(*address)),
+        });
+        Self { v4, v6 }
     }
 
-    fn as_slice(&self) -> &[IpAddr] {
-        match self {
-            Self::One(one) => std::slice::from_ref(one),
-            Self::Several(all) => all,
-        }
+    fn list(&self) -> Vec<IpAddr> {
+        let v4 = self.v4.into_iter().map(IpAddr::V4);
+        v4.chain(self.v6.iter().map(|address| IpAddr::V6(**address))).collect()
     }
 }
 
@@ -94,18 +98,18 @@ impl Entry {
     }
 
     /// The addresses that it has. `node` is this node.
-    pub(super) fn addresses(&self, node: &str) -> &[IpAddr] {
+    pub(super) fn addresses(&self, node: &str) -> Vec<IpAddr> {
         if self.object.as_ref().is_some_and(|object| object.pod.host_network) {
-            return &[];
+            return Vec::new();
         }
         match (&self.local, &self.published, &self.object) {
             // Of its own pods the node itself knows best.
-            (Some(local), ..) => &local.addresses,
+            (Some(local), ..) => local.addresses.clone(),
             // It is here, or is to be, and not connected yet.
-            (None, ..) if self.is_of(node) => &[],
-            (None, Some(published), _) if !published.here => published.addresses.as_slice(),
-            (None, _, Some(object)) if !object.pod.is_finished() => &object.pod.ips,
-            _ => &[],
+            (None, ..) if self.is_of(node) => Vec::new(),
+            (None, Some(published), _) if !published.here => published.addresses.list(),
+            (None, _, Some(object)) if !object.pod.is_finished() => object.pod.ips.clone(),
+            _ => Vec::new(),
         }
     }
 
@@ -115,10 +119,44 @@ impl Entry {
     }
 }
 
+/// Entries in pages, so that no room is kept for as many again, and none is moved.
+#[derive(Debug, Default)]
+struct Entries(Vec<Vec<Option<Entry>>>);
+
+/// How many entries a page has.
+const PAGE: usize = 4096;
+
+impl Entries {
+    fn get(&self, id: u32) -> Option<&Entry> {
+        self.0.get(id as usize / PAGE)?.get(id as usize % PAGE)?.as_ref()
+    }
+
+    fn slot(&mut self, id: u32) -> Option<&mut Option<Entry>> {
+        self.0.get_mut(id as usize / PAGE)?.get_mut(id as usize % PAGE)
+    }
+
+    /// How many there is room for now.
+    fn len(&self) -> u32 {
+        let before = self.0.len().saturating_sub(1) * PAGE;
+        (before + self.0.last().map_or(0, Vec::len)) as u32
+    }
+
+    fn push(&mut self, entry: Entry) {
+        match self.0.last_mut() {
+            Some(page) if page.len() < PAGE => page.push(Some(entry)),
+            _ => {
+                let mut page = Vec::with_capacity(PAGE);
+                page.push(Some(entry));
+                self.0.push(page);
+            }
+        }
+    }
+}
+
 /// Pods by number and by name.
 #[derive(Debug, Default)]
 pub(super) struct Pods {
-    entries: Vec<Option<Entry>>,
+    entries: Entries,
     free: Vec<u32>,
     by_name: HashTable<u32>,
     hasher: RandomState,
@@ -134,8 +172,8 @@ impl Pods {
     pub(super) fn find(&self, pod: &PodRef) -> Option<PodId> {
         let hash = self.hasher.hash_one((&*pod.namespace, &*pod.name));
         let same = |id: &u32| {
-            self.entries[*id as usize]
-                .as_ref()
+            self.entries
+                .get(*id)
                 .is_some_and(|entry| *entry.name == *pod.name && *entry.namespace == *pod.namespace)
         };
         self.by_name.find(hash, same).copied().map(PodId)
@@ -156,28 +194,25 @@ impl Pods {
         };
         let name = pod.name.as_str().into();
         let entry = Entry { namespace, name, object: None, local: None, published: None };
-        let id = self.free.pop().unwrap_or(self.entries.len() as u32);
-        match self.entries.get_mut(id as usize) {
+        let id = self.free.pop().unwrap_or(self.entries.len());
+        match self.entries.slot(id) {
             Some(free) => *free = Some(entry),
-            None => self.entries.push(Some(entry)),
+            None => self.entries.push(entry),
         }
         let Self { entries, by_name, hasher, .. } = self;
-        let hash = |id: &u32| {
-            entries[*id as usize]
-                .as_ref()
-                .map_or(0, |entry| hasher.hash_one((&*entry.namespace, &*entry.name)))
-        };
+        let hash =
+            |id: &u32| entries.get(*id).map_or(0, |entry| hasher.hash_one((&*entry.namespace, &*entry.name)));
         by_name.insert_unique(hash(&id), id, hash);
         PodId(id)
     }
 
     pub(super) fn get(&self, id: PodId) -> Option<&Entry> {
-        self.entries.get(id.0 as usize)?.as_ref()
+        self.entries.get(id.0)
     }
 
     /// Changes what is known of a pod.
     pub(super) fn change<T>(&mut self, id: PodId, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
-        let entry = self.entries.get_mut(id.0 as usize)?.as_mut()?;
+        let entry = self.entries.slot(id.0)?.as_mut()?;
         let before = entry.published.as_ref().map(|published| published.identity);
         let changed = change(entry);
         let after = entry.published.as_ref().map(|published| published.identity);
@@ -195,7 +230,7 @@ impl Pods {
 
     /// Forgets a pod of which nothing is known any more.
     pub(super) fn forget_if_empty(&mut self, id: PodId) {
-        let Some(slot) = self.entries.get_mut(id.0 as usize) else { return };
+        let Some(slot) = self.entries.slot(id.0) else { return };
         let Some(entry) = slot.take_if(|entry| entry.is_empty()) else { return };
         let hash = self.hasher.hash_one((&*entry.namespace, &*entry.name));
         if let Ok(found) = self.by_name.find_entry(hash, |known| *known == id.0) {
@@ -254,5 +289,8 @@ mod tests {
         assert_eq!((pods.len(), pods.namespaces.len(), pods.by_identity.len()), (0, 0, 0));
         assert!([a, b].contains(&pods.find_or_insert(&pod("y", "c"))));
         assert_eq!(pods.entries.len(), 2);
+        let many: Vec<PodId> =
+            (0..2 * PAGE).map(|i| pods.find_or_insert(&pod("z", &i.to_string()))).collect();
+        assert!(many.iter().enumerate().all(|(i, id)| *pods.get(*id).unwrap().name == *i.to_string()));
     }
 }

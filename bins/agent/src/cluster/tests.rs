@@ -45,8 +45,14 @@ fn step() -> impl Strategy<Value = Step> {
         (0..4u8, few(), few(), ips(), prop::bool::weighted(0.1))
             .prop_map(|(pod, node, app, ips, finished)| Step::Pod { pod, node, app, ips, finished }),
         (0..4u8).prop_map(Step::PodGone),
-        (0..4u8, prop::bool::weighted(0.2), 0..4u8, ips())
-            .prop_map(|(pod, here, number, ips)| Step::Endpoint { pod, here, number, ips }),
+        (0..4u8, prop::bool::weighted(0.2), 0..4u8, ips()).prop_map(
+            |(pod, here, number, ips): (u8, bool, u8, Vec<u8>)| Step::Endpoint {
+                pod,
+                here,
+                number,
+                ips: ips.into_iter().take(1).collect()
+            }
+        ),
         (0..4u8).prop_map(Step::EndpointGone),
         (0..4u8, 0..4u8, few()).prop_map(|(number, pod, app)| Step::Identity { number, pod, app }),
         (0..4u8).prop_map(Step::IdentityGone),

@@ -60,6 +60,8 @@ impl Engine {
             let used = self.installed.iter().map(|installed| installed.slot).collect();
             self.datapath.policies.retire_inherited(&used, Instant::now());
             self.settled = true;
+            // The first list was the largest.
+            crate::memory::keep_little();
             self.drain_queue().await;
         }
         Ok(())

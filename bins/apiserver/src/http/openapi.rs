@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use axum::body::Body;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
@@ -10,6 +11,7 @@ use super::reply;
 use crate::api::Api;
 use crate::error::ApiError;
 use crate::resource::Resource;
+use crate::schema as parts;
 use crate::schema::openapi as schema;
 
 /// `/openapi/v3`: one document for each version of each group.
@@ -18,8 +20,7 @@ pub(super) fn index(api: &Api) -> Response {
     let mut paths = Map::new();
     for (group, versions) in &kinds.groups {
         for version in versions.keys() {
-            let path =
-                if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
+            let path = if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
             let address = format!("/openapi/v3/{path}?hash={:016X}", kinds.revision);
             paths.insert(path, json!({"serverRelativeURL": address}));
         }
@@ -52,14 +53,19 @@ fn parameter(name: &str, of: &str) -> Value {
     json!({"name": name, "in": "query", "schema": {"type": of, "uniqueItems": true}})
 }
 
-fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
+/// Path of a kind's objects.
+fn collection(resource: &Resource) -> String {
     let root = if resource.group.is_empty() {
         format!("/api/{}", resource.version)
     } else {
         format!("/apis/{}/{}", resource.group, resource.version)
     };
     let place = if resource.namespaced { "/namespaces/{namespace}" } else { "" };
-    let collection = format!("{root}{place}/{}", resource.plural);
+    format!("{root}{place}/{}", resource.plural)
+}
+
+fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
+    let collection = collection(resource);
     let reference = json!({"$ref": format!("#/components/schemas/{}", schema::name(resource))});
     let kind = json!({"group": resource.group, "version": resource.version, "kind": resource.kind});
     let body = |types: &[&str], schema: &Value| {
@@ -91,8 +97,7 @@ fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
     };
     let json_body = body(&["application/json", "application/yaml"], &reference);
     // Strategic merge is served too, but `kubectl` knows its merge keys better than this document tells them.
-    let patch_body =
-        body(&["application/merge-patch+json", "application/apply-patch+yaml"], &json!({"type": "object"}));
+    let patch_body = body(&["application/merge-patch+json", "application/apply-patch+yaml"], &json!({"type": "object"}));
     paths.insert(
         collection.clone(),
         json!({"get": operation("list", false, None), "post": operation("post", true, Some(json_body.clone()))}),
@@ -108,14 +113,25 @@ fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
     );
 }
 
-/// `/openapi/v2`, the older document, as JSON only: whoever can read nothing but protobuf is told so.
+/// `/openapi/v2`, the older document. In protobuf, it says only which kinds take which parameters.
 pub(super) fn second(api: &Api, accept: &str) -> Result<Response, ApiError> {
-    let json = accept.is_empty() || accept.contains("json") || accept.contains("*/*");
-    if !json {
+    const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    let kinds = api.registry.kinds();
+    if accept.contains("proto-openapi.spec.v2") {
+        let list: Vec<(String, Value)> = kinds
+            .all()
+            .map(|resource| {
+                let kind = json!({"group": resource.group, "version": resource.version, "kind": resource.kind});
+                (format!("{}/{{name}}", collection(resource)), kind)
+            })
+            .collect();
+        return Ok(reply::raw(200, PROTOBUF, Body::from(parts::document(&list))));
+    }
+    if !(accept.is_empty() || accept.contains("json") || accept.contains("*/*")) {
         return Err(ApiError::not_acceptable("application/json"));
     }
     let mut definitions: BTreeMap<String, Value> = BTreeMap::new();
-    for resource in api.registry.kinds().all() {
+    for resource in kinds.all() {
         schema::add(resource, &mut definitions);
     }
     let text = json!(definitions).to_string().replace("#/components/schemas/", "#/definitions/");

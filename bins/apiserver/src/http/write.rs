@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 use super::{Call, read, reply};
 use crate::action::{self, DeleteOptions, Deleted, PatchKind, Write};
 use crate::error::{ApiError, details};
+use crate::schema;
 
-const BODIES: &[&str] = &["application/json", "application/yaml"];
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+const BODIES: &[&str] = &["application/json", "application/yaml", PROTOBUF];
 
 impl Call {
     /// The media type of the body, without parameters.
@@ -17,13 +19,7 @@ impl Call {
 
     /// The body as an object.
     pub(super) fn object(&self) -> Result<Value, ApiError> {
-        match self.media() {
-            "" | "application/json" => from_json(&self.body),
-            "application/yaml" => from_yaml(&self.body),
-            // What `curl -d` says unless told otherwise.
-            "application/x-www-form-urlencoded" => from_json(&self.body),
-            _ => Err(ApiError::unsupported_media(BODIES)),
-        }
+        body(&self.content_type, &self.body)
     }
 
     /// The body of a patch as JSON.
@@ -49,6 +45,22 @@ impl Call {
     }
 }
 
+fn from_protobuf(body: &[u8]) -> Result<Value, ApiError> {
+    let served = &BODIES[..2];
+    schema::decode(body).ok_or_else(|| ApiError::unsupported_media(served))
+}
+
+/// An object from a body of any type that is read.
+pub(super) fn body(content_type: &str, body: &[u8]) -> Result<Value, ApiError> {
+    match content_type.split(';').next().unwrap_or_default().trim() {
+        // What `curl -d` says unless told otherwise.
+        "" | "application/json" | "application/x-www-form-urlencoded" => from_json(body),
+        "application/yaml" => from_yaml(body),
+        PROTOBUF => from_protobuf(body),
+        _ => Err(ApiError::unsupported_media(BODIES)),
+    }
+}
+
 fn from_json(body: &[u8]) -> Result<Value, ApiError> {
     serde_json::from_slice(body)
         .map_err(|error| ApiError::bad_request(format!("the object provided is unrecognized: {error}")))
@@ -58,10 +70,8 @@ fn from_yaml(body: &[u8]) -> Result<Value, ApiError> {
     if let Ok(value) = serde_json::from_slice(body) {
         return Ok(value);
     }
-    let text = std::str::from_utf8(body)
-        .map_err(|_| ApiError::bad_request("error decoding YAML: it is not UTF-8"))?;
-    serde_saphyr::from_str(text)
-        .map_err(|error| ApiError::bad_request(format!("error decoding YAML: {error}")))
+    let text = std::str::from_utf8(body).map_err(|_| ApiError::bad_request("error decoding YAML: it is not UTF-8"))?;
+    serde_saphyr::from_str(text).map_err(|error| ApiError::bad_request(format!("error decoding YAML: {error}")))
 }
 
 pub(super) fn create(call: &Call) -> Result<Response, ApiError> {
@@ -88,11 +98,7 @@ pub(super) fn patch(call: &Call) -> Result<Response, ApiError> {
     let served: &[&str] = if call.resource.custom {
         &["application/merge-patch+json", "application/apply-patch+yaml"]
     } else {
-        &[
-            "application/merge-patch+json",
-            "application/strategic-merge-patch+json",
-            "application/apply-patch+yaml",
-        ]
+        &["application/merge-patch+json", "application/strategic-merge-patch+json", "application/apply-patch+yaml"]
     };
     let media = call.media();
     if !served.contains(&media) {
@@ -137,13 +143,7 @@ fn options(call: &Call) -> Result<DeleteOptions, ApiError> {
     if let Some(policy) = options.propagation_policy.as_deref()
         && !matches!(policy, "Background" | "Foreground" | "Orphan")
     {
-        return Err(ApiError::new(
-            422,
-            "Invalid",
-            format!(
-                "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: {policy:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
-            ),
-        ));
+        return Err(ApiError::new(422, "Invalid", format!("DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: {policy:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"")));
     }
     if call.query.dry_run()? {
         options.dry_run = Some(vec!["All".to_owned()]);

@@ -121,15 +121,6 @@ impl Kinds {
         self.groups.values().flat_map(BTreeMap::values).flat_map(BTreeMap::values)
     }
 
-    /// A kind in its stored version, by group and kind.
-    pub(crate) fn by_kind(&self, group: &str, kind: &str) -> Option<&Arc<Resource>> {
-        self.groups
-            .get(group)?
-            .values()
-            .flat_map(BTreeMap::values)
-            .find(|r| r.kind == kind && r.version == r.storage)
-    }
-
     /// Versions of a group, the preferred first: stable before beta before alpha, later before earlier.
     pub(crate) fn preferred(versions: &Versions) -> Vec<&Arc<str>> {
         let mut names: Vec<&Arc<str>> = versions.keys().collect();
@@ -217,10 +208,7 @@ mod tests {
     #[test]
     fn every_kind_has_its_type() {
         for resource in Registry::new().kinds().all() {
-            assert_eq!(
-                resource.schema.name.as_deref().map(|name| name.rsplit('.').next()),
-                Some(Some(&*resource.kind))
-            );
+            assert_eq!(resource.schema.name.as_deref().map(|name| name.rsplit('.').next()), Some(Some(&*resource.kind)));
         }
     }
 }

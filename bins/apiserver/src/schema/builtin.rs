@@ -1,8 +1,9 @@
 //! Types of the built-in kinds, read from a table.
 //!
-//! `builtin.types` has a type a paragraph: its name (and `atomic`), then a field a line: name, type, attributes. `!` after
-//! a name says required, `*` that the field is a struct that is always there. Types: `[T]` lists, `{T}` maps by text.
-//! Attributes: `map=KEYS` and `set` (lists under server-side apply), `atomic`, `merge=KEY` and `retain` (strategic
+//! `builtin.types` has a type a paragraph: its name (and `atomic`), then a field a line: its number in protobuf, name, type,
+//! attributes. `!` after a name says required, `*` that the field is a struct that is always there, `?` that nothing is
+//! something else than an empty value (in Go, a pointer). The name `~` says that the fields of the type stand here, as if
+//! they were the paragraph's own. Types: `[T]` lists, `{T}` maps by text. Attributes: `map=KEYS` and `set` (lists under server-side apply), `atomic`, `merge=KEY` and `retain` (strategic
 //! merge), `enum=VALUES`, `default=VALUE`.
 
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 
-use super::{ListKind, Schema, Type};
+use super::{ListKind, Schema, Type, Wire};
 
 /// The table.
 const TABLE: &str = include_str!("builtin.types");
@@ -27,11 +28,6 @@ static TYPES: LazyLock<BTreeMap<&'static str, Arc<Schema>>> = LazyLock::new(|| {
 /// A built-in type, as `Pod` or `apps.Deployment`.
 pub(crate) fn named(name: &str) -> &'static Arc<Schema> {
     TYPES.get(name).unwrap_or_else(|| Schema::deduced())
-}
-
-/// All types by name.
-pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static Arc<Schema>)> {
-    TYPES.iter().map(|(name, schema)| (*name, schema))
 }
 
 type Paragraph = (bool, Vec<&'static str>);
@@ -66,16 +62,27 @@ impl Reader {
         let Some((atomic, fields)) = self.paragraphs.get(name).cloned() else {
             return Schema::deduced().clone();
         };
-        let mut schema = Schema { name: Some(name.into()), of: Type::Object, atomic, ..Schema::default() };
+        let mut schema =
+            Schema { name: Some(name.into()), of: Type::Object, atomic, ..Schema::default() };
         for line in fields {
             let mut words = line.split(' ');
-            let (Some(field), Some(of)) = (words.next(), words.next()) else { continue };
-            let always = field.ends_with('*');
-            let field = field.trim_end_matches('*');
-            let required = field.ends_with('!');
-            let field = field.trim_end_matches('!');
+            let (Some(number), Some(field), Some(of)) = (words.next(), words.next(), words.next()) else { continue };
+            let number = number.parse().unwrap_or(0);
+            if field == "~" {
+                let inner = self.named(of);
+                schema.properties.extend(inner.properties.iter().map(|(key, part)| (key.clone(), part.clone())));
+                schema.required.extend(inner.required.iter().cloned());
+                schema.wire.insert(number, Wire::Inline(inner));
+                continue;
+            }
+            let (name, flags) = field.split_at(field.find(['!', '*', '?']).unwrap_or(field.len()));
+            let (field, required) = (name, flags.contains('!'));
             let mut part = self.typed(of);
-            part.always = always || required;
+            part.always = flags.contains('*') || required;
+            part.pointer = flags.contains('?');
+            if number > 0 {
+                schema.wire.insert(number, Wire::Field(field.to_owned()));
+            }
             words.for_each(|word| attribute(&mut part, word));
             if required {
                 schema.required.push(field.to_owned());
@@ -130,10 +137,8 @@ fn attribute(schema: &mut Schema, word: &str) {
             schema.strategy.key = Some(key.to_owned()).filter(|key| !key.is_empty());
         }
         Some(("enum", values)) => {
-            schema.rules.among = values
-                .split(',')
-                .map(|value| Value::from(if value == "\"\"" { "" } else { value }))
-                .collect();
+            schema.rules.among =
+                values.split(',').map(|value| Value::from(if value == "\"\"" { "" } else { value })).collect();
         }
         Some(("default", value)) => schema.default = Some(Value::from(value)),
         _ => {}
@@ -146,19 +151,16 @@ mod tests {
 
     #[test]
     fn the_table_is_whole() {
-        let known =
-            ["any", "object", "string", "bytes", "time", "microtime", "int32", "int64", "number", "boolean"];
+        let known = ["any", "object", "string", "bytes", "time", "microtime", "int32", "int64", "number", "boolean"];
         let table = paragraphs();
         for (name, (_, fields)) in &table {
             for line in fields {
                 let words: Vec<&str> = line.split(' ').collect();
-                let of = words[1].trim_matches(|c| "[]{}".contains(c));
-                let found = known.contains(&of)
-                    || of == "quantity"
-                    || of == "int-or-string"
-                    || table.contains_key(of);
+                assert!(words[0].parse::<u32>().is_ok(), "{name}: {line}");
+                let of = words[2].trim_matches(|c| "[]{}".contains(c));
+                let found = known.contains(&of) || of == "quantity" || of == "int-or-string" || table.contains_key(of);
                 assert!(found, "{name}: {line}");
-                for word in &words[2..] {
+                for word in &words[3..] {
                     let known = ["set", "atomic", "retain"].contains(word)
                         || ["map=", "merge=", "enum=", "default="].iter().any(|p| word.starts_with(p));
                     assert!(known, "{name}: {line}: {word}");

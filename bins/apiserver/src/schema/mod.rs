@@ -8,6 +8,7 @@ pub(crate) mod custom;
 mod defaulting;
 mod format;
 pub(crate) mod openapi;
+mod protobuf;
 mod prune;
 mod validate;
 
@@ -18,6 +19,7 @@ use regex::Regex;
 use serde_json::Value;
 
 pub(crate) use defaulting::default;
+pub(crate) use protobuf::{decode, document};
 pub(crate) use prune::{prune, strip_nulls};
 pub(crate) use validate::{types, validate};
 
@@ -84,7 +86,20 @@ pub(crate) struct Schema {
     pub(crate) strategy: Strategy,
     /// In Go, this is a struct that is always there, so nobody owns that it is.
     pub(crate) always: bool,
+    /// In Go, this is a pointer: nothing is not the same as an empty value.
+    pub(crate) pointer: bool,
+    /// What the numbers of protobuf stand for.
+    pub(crate) wire: BTreeMap<u32, Wire>,
     pub(crate) rules: Rules,
+}
+
+/// What a number of protobuf stands for.
+#[derive(Debug, Clone)]
+pub(crate) enum Wire {
+    /// A field.
+    Field(String),
+    /// Fields of the same object, under numbers of their own.
+    Inline(Arc<Schema>),
 }
 
 /// What a value has to fulfil besides its type.

@@ -13,7 +13,7 @@ use super::{Key, Stored, TableId};
 
 /// Why a journal can't be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum JournalError {
+pub enum JournalError {
     /// It can't be read or written.
     #[error("cannot {what} the journal {}: {source}", path.display())]
     Io {

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 use tokio::sync::watch;
 
-pub(crate) use journal::JournalError;
+pub use journal::JournalError;
 use journal::{Journal, Line};
 pub(crate) use object::{Key, Stored, TableId};
 use owners::Owners;
@@ -130,12 +130,7 @@ impl Store {
             let selectable = table.selectable.clone();
             let object = Arc::new(Stored::of(key.clone(), at, &value, &selectable));
             inner.owners.note(&id, None, Some(&object));
-            inner
-                .tables
-                .entry(id)
-                .or_insert_with(|| Table::new(Arc::default(), version))
-                .objects
-                .insert(key, object);
+            inner.tables.entry(id).or_insert_with(|| Table::new(Arc::default(), version)).objects.insert(key, object);
         }
         inner.version = version;
         for table in inner.tables.values_mut() {
@@ -149,7 +144,8 @@ impl Store {
     pub(crate) fn ensure_table(&self, id: &TableId, selectable: &[String]) {
         let mut inner = self.lock();
         let version = inner.version;
-        let table = inner.tables.entry(id.clone()).or_insert_with(|| Table::new(selectable.into(), version));
+        let table =
+            inner.tables.entry(id.clone()).or_insert_with(|| Table::new(selectable.into(), version));
         if &*table.selectable != selectable {
             table.selectable = selectable.into();
             for object in table.objects.values_mut() {
@@ -199,11 +195,6 @@ impl Store {
         self.lock().tables.values().map(|table| table.objects.len()).sum()
     }
 
-    /// Whether there is nothing.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// An object as it is now.
     pub(crate) fn get(&self, table: &TableId, key: &Key) -> Option<Arc<Stored>> {
         self.lock().tables.get(table)?.objects.get(key).cloned()
@@ -217,12 +208,7 @@ impl Store {
     }
 
     /// The objects as they were at a version.
-    pub(crate) fn list_at(
-        &self,
-        id: &TableId,
-        namespace: Option<&str>,
-        version: u64,
-    ) -> Result<Snapshot, PastError> {
+    pub(crate) fn list_at(&self, id: &TableId, namespace: Option<&str>, version: u64) -> Result<Snapshot, PastError> {
         let inner = self.lock();
         let table = inner.reach(id, version)?;
         Ok(Snapshot { version, objects: table.objects_at(namespace, version) })
