@@ -143,10 +143,14 @@ impl Api {
     /// The kind that a table's objects are stored as.
     pub(crate) fn storage_of(&self, table: &TableId) -> Option<Arc<Resource>> {
         let kinds = self.registry.kinds();
-        kinds.all().find(|r| r.table == *table && r.group == table.group && r.version == r.storage).cloned().or_else(
-            // The stored version may not be served any more.
-            || kinds.all().find(|r| r.table == *table && r.group == table.group).cloned(),
-        )
+        kinds
+            .all()
+            .find(|r| r.table == *table && r.group == table.group && r.version == r.storage)
+            .cloned()
+            .or_else(
+                // The stored version may not be served any more.
+                || kinds.all().find(|r| r.table == *table && r.group == table.group).cloned(),
+            )
     }
 
     /// Whether objects may come into a namespace.

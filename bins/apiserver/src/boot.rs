@@ -35,7 +35,12 @@ pub(crate) fn boot(api: &Api, advertise: Option<SocketAddr>) -> Result<(), ApiEr
     put(api, ("discovery.k8s.io", "v1", "endpointslices"), "default", slice)
 }
 
-fn put(api: &Api, (group, version, plural): (&str, &str, &str), namespace: &str, object: Value) -> Result<(), ApiError> {
+fn put(
+    api: &Api,
+    (group, version, plural): (&str, &str, &str),
+    namespace: &str,
+    object: Value,
+) -> Result<(), ApiError> {
     let kinds = api.registry.kinds();
     let Some(resource) = kinds.get(group, version, plural) else { return Err(ApiError::no_such_path()) };
     let mut write = Write {

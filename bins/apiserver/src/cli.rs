@@ -65,8 +65,7 @@ async fn serve(args: &ApiserverArgs) -> Result<()> {
     if let Some(address) = args.advertise {
         builder = builder.advertise(address);
     }
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let server = builder.start().await?;
     if let Some(path) = &args.write_kubeconfig {
         // Renamed into place: whoever waits for the file finds it whole.

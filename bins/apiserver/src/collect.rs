@@ -92,8 +92,12 @@ fn owned(api: &Api, table: &TableId, key: &Key) {
         return;
     }
     edit(api, &resource, key, |value| {
-        let Some(list) = value.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut) else { return };
-        list.retain(|owner| !owner.get("uid").and_then(Value::as_str).is_some_and(|uid| absent.contains(&uid)));
+        let Some(list) = value.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut) else {
+            return;
+        };
+        list.retain(|owner| {
+            !owner.get("uid").and_then(Value::as_str).is_some_and(|uid| absent.contains(&uid))
+        });
     });
 }
 
@@ -114,7 +118,8 @@ fn edit(api: &Api, resource: &Resource, key: &Key, change: impl Fn(&mut Value)) 
         let mut object = current.value();
         change(&mut object);
         let grace = meta::at(&object, &["metadata", "deletionGracePeriodSeconds"]).and_then(Value::as_i64);
-        let finished = meta::is_terminating(&object) && !meta::has_finalizers(&object) && grace.unwrap_or(0) == 0;
+        let finished =
+            meta::is_terminating(&object) && !meta::has_finalizers(&object) && grace.unwrap_or(0) == 0;
         let expect = Expect::Version(current.version);
         match api.commit(resource, key, expect, (!finished).then_some(object)) {
             Err(Refused::Changed) => {}
@@ -152,9 +157,11 @@ fn terminating(api: &Api, table: &TableId, key: &Key) {
             if !meta::is_terminating(&dependent_value) {
                 remove(api, &kind, &dependent, Some("Foreground"));
             }
-            let owners = meta::at(&dependent_value, &["metadata", "ownerReferences"]).and_then(Value::as_array);
+            let owners =
+                meta::at(&dependent_value, &["metadata", "ownerReferences"]).and_then(Value::as_array);
             let blocks = owners.into_iter().flatten().any(|owner| {
-                meta::text(owner, &["uid"]) == Some(&object.uid) && owner.get("blockOwnerDeletion") == Some(&true.into())
+                meta::text(owner, &["uid"]) == Some(&object.uid)
+                    && owner.get("blockOwnerDeletion") == Some(&true.into())
             });
             blocked |= blocks && api.store.get(&table, &key).is_some_and(|now| now.uid == dependent.uid);
         }
@@ -165,7 +172,9 @@ fn terminating(api: &Api, table: &TableId, key: &Key) {
         for (table, key) in api.store.dependents(&object.uid) {
             let Some(kind) = api.storage_of(&table) else { continue };
             edit(api, &kind, &key, |value| {
-                if let Some(list) = value.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut) {
+                if let Some(list) =
+                    value.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut)
+                {
                     list.retain(|owner| meta::text(owner, &["uid"]) != Some(&object.uid));
                 }
             });

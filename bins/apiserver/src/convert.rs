@@ -59,7 +59,10 @@ pub(crate) fn from_storage(resource: &Resource, mut object: Value) -> Value {
     object
 }
 
-fn rename(object: &mut Value, direction: impl Fn((&'static str, &'static str)) -> (&'static str, &'static str)) {
+fn rename(
+    object: &mut Value,
+    direction: impl Fn((&'static str, &'static str)) -> (&'static str, &'static str),
+) {
     let Value::Object(map) = object else { return };
     let old: Map<String, Value> = std::mem::take(map);
     for (key, value) in old {

@@ -18,7 +18,8 @@ pub(crate) struct FieldError {
 impl FieldError {
     /// The field has to be there.
     pub(crate) fn required(field: impl Into<String>, why: &str) -> FieldError {
-        let message = if why.is_empty() { "Required value".to_owned() } else { format!("Required value: {why}") };
+        let message =
+            if why.is_empty() { "Required value".to_owned() } else { format!("Required value: {why}") };
         FieldError { reason: "FieldValueRequired", field: field.into(), message }
     }
 
@@ -33,7 +34,11 @@ impl FieldError {
 
     /// The field may not be given, or not be changed.
     pub(crate) fn forbidden(field: impl Into<String>, why: &str) -> FieldError {
-        FieldError { reason: "FieldValueForbidden", field: field.into(), message: format!("Forbidden: {why}") }
+        FieldError {
+            reason: "FieldValueForbidden",
+            field: field.into(),
+            message: format!("Forbidden: {why}"),
+        }
     }
 
     /// The field's value is none of those that there are.
@@ -139,11 +144,7 @@ impl ApiError {
 
     /// 406.
     pub(crate) fn not_acceptable(served: &str) -> ApiError {
-        ApiError::new(
-            406,
-            "NotAcceptable",
-            format!("only the following media types are accepted: {served}"),
-        )
+        ApiError::new(406, "NotAcceptable", format!("only the following media types are accepted: {served}"))
     }
 
     /// 409 for a name that is taken.

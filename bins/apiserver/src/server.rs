@@ -140,11 +140,15 @@ impl Builder {
             let stopped = stop.clone().cancelled_owned();
             match &acceptor {
                 None => {
-                    tasks.spawn(async move { axum::serve(socket, router).with_graceful_shutdown(stopped).await });
+                    tasks.spawn(
+                        async move { axum::serve(socket, router).with_graceful_shutdown(stopped).await },
+                    );
                 }
                 Some(acceptor) => {
                     let listener = tls::Listener::new(socket, acceptor.clone()).map_err(refused)?;
-                    tasks.spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
+                    tasks.spawn(async move {
+                        axum::serve(listener, router).with_graceful_shutdown(stopped).await
+                    });
                 }
             }
         }

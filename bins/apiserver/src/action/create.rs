@@ -51,7 +51,8 @@ pub(crate) fn create(
         managers.updated(&author, fieldset::difference(&resource.schema, &bare, &fresh), &meta::now());
         managers.put(&mut fresh);
         match put_new(api, resource, write, fresh) {
-            Err(error) if error.reason == "AlreadyExists" && meta::name(&object).is_empty() && attempt < 8 => {}
+            Err(error)
+                if error.reason == "AlreadyExists" && meta::name(&object).is_empty() && attempt < 8 => {}
             other => return other,
         }
     }

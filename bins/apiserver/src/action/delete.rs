@@ -69,7 +69,8 @@ pub(crate) fn delete(
 fn check(resource: &Resource, current: &Stored, options: &DeleteOptions) -> Result<(), ApiError> {
     let Some(wanted) = &options.preconditions else { return Ok(()) };
     let conflict = |what: &str, wanted: &str, found: &str| {
-        let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
+        let why =
+            format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
         ApiError::conflict(resource, &current.key.name, &why)
     };
     if let Some(uid) = wanted.uid.as_deref().filter(|uid| **uid != *current.uid) {
@@ -82,7 +83,12 @@ fn check(resource: &Resource, current: &Stored, options: &DeleteOptions) -> Resu
     Ok(())
 }
 
-fn step(api: &Api, resource: &Resource, current: &Stored, options: &DeleteOptions) -> Result<Deleted, Refused> {
+fn step(
+    api: &Api,
+    resource: &Resource,
+    current: &Stored,
+    options: &DeleteOptions,
+) -> Result<Deleted, Refused> {
     let expect = Expect::Version(current.version);
     let old = current.value();
     let mut object = old.clone();

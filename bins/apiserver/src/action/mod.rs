@@ -10,8 +10,8 @@ pub(crate) use create::create;
 pub(crate) use delete::{CLEANUP, DeleteOptions, Deleted, FOREGROUND, ORPHAN, delete};
 pub(crate) use intake::{Unknown, check_identity, take_in};
 pub(crate) use patch::{PatchKind, patch};
-pub(crate) use update::{rewrite, update};
 use update::Change;
+pub(crate) use update::{rewrite, update};
 
 use crate::store::Key;
 

@@ -113,15 +113,10 @@ fn apply_body(
             return Err(ApiError::not_found(resource, &write.key.name));
         }
         let mut managers = Managers::take(&mut live);
-        let asked = Apply {
-            schema: &resource.schema,
-            author: &author,
-            force,
-            ignored: &ignored,
-            now: &meta::now(),
-        };
-        let mut object = apply::apply(&asked, &live, &wanted, &mut managers)
-            .map_err(|conflicts| refuse(&conflicts))?;
+        let asked =
+            Apply { schema: &resource.schema, author: &author, force, ignored: &ignored, now: &meta::now() };
+        let mut object =
+            apply::apply(&asked, &live, &wanted, &mut managers).map_err(|conflicts| refuse(&conflicts))?;
         let outcome = match &current {
             Some(current) => {
                 // Only a version that the client names is a condition.
@@ -132,7 +127,9 @@ fn apply_body(
                     .map(|stored| (stored, false))
             }
             None => {
-                if !meta::meta(&wanted, "uid").is_empty() || !meta::meta(&wanted, "resourceVersion").is_empty() {
+                if !meta::meta(&wanted, "uid").is_empty()
+                    || !meta::meta(&wanted, "resourceVersion").is_empty()
+                {
                     let why = "uid mismatch: the provided object specified uid or resourceVersion, and no existing object was found";
                     return Err(ApiError::conflict(resource, &write.key.name, why));
                 }
@@ -169,7 +166,10 @@ fn check_wanted(resource: &Resource, write: &Write, wanted: &mut Value) -> Resul
     if name.is_empty() {
         meta::set_meta(wanted, "name", &*write.key.name);
     } else if name != *write.key.name {
-        let why = format!("the name of the object ({name}) does not match the name on the URL ({})", write.key.name);
+        let why = format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            write.key.name
+        );
         return Err(ApiError::bad_request(why));
     }
     let namespace = meta::meta(wanted, "namespace");
@@ -193,7 +193,13 @@ fn take_in_wanted(resource: &Resource, write: &mut Write, wanted: &mut Value) ->
         return Ok(());
     }
     if write.unknown == Unknown::Strict {
-        let why = format!("{} in version {:?} cannot be handled as a {}: strict decoding error: {}", resource.kind, &*resource.version, resource.kind, unknown.join(", "));
+        let why = format!(
+            "{} in version {:?} cannot be handled as a {}: strict decoding error: {}",
+            resource.kind,
+            &*resource.version,
+            resource.kind,
+            unknown.join(", ")
+        );
         return Err(ApiError::bad_request(why));
     }
     let field = first.trim_start_matches("unknown field ").trim_matches('"');
@@ -224,7 +230,9 @@ fn drop_ignored(resource: &Resource, write: &Write, wanted: &mut Value) {
             if resource.custom {
                 map.retain(|key, _| matches!(key.as_str(), "apiVersion" | "kind" | "metadata" | "status"));
                 if let Some(Value::Object(metadata)) = map.get_mut("metadata") {
-                    metadata.retain(|key, _| matches!(key.as_str(), "name" | "namespace" | "uid" | "resourceVersion"));
+                    metadata.retain(|key, _| {
+                        matches!(key.as_str(), "name" | "namespace" | "uid" | "resourceVersion")
+                    });
                 }
             }
         }

@@ -53,7 +53,8 @@ pub(crate) fn update(
     }
     let conditional = !matches!(meta::meta(&object, "resourceVersion"), "" | "0");
     if !conditional && !may_overwrite(resource) {
-        let why = FieldError::invalid("metadata.resourceVersion", &0.into(), "must be specified for an update");
+        let why =
+            FieldError::invalid("metadata.resourceVersion", &0.into(), "must be specified for an update");
         return Err(ApiError::invalid(resource, &write.key.name, &[why]));
     }
     loop {
@@ -93,10 +94,13 @@ pub(crate) fn rewrite(
     current: &Stored,
     object: Value,
 ) -> Result<Arc<Stored>, ApiError> {
-    replace(api, resource, write, current, Change { object, managers: None }).map_err(|refused| match refused {
-        Refused::Changed => {
-            ApiError::conflict(resource, &write.key.name, "the object has been modified; please apply your changes to the latest version and try again")
-        }
+    replace(api, resource, write, current, Change { object, managers: None }).map_err(|refused| match refused
+    {
+        Refused::Changed => ApiError::conflict(
+            resource,
+            &write.key.name,
+            "the object has been modified; please apply your changes to the latest version and try again",
+        ),
         Refused::Error(error) => error,
     })
 }

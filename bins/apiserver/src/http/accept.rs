@@ -73,12 +73,19 @@ mod tests {
     fn ranges() {
         let parse = |text: &str| Accept::parse(text);
         assert_eq!(parse("").map(|a| a.shape), Some(Shape::Whole));
-        assert_eq!(parse("application/json;as=Table;v=v1;g=meta.k8s.io,application/json").map(|a| a.shape), Some(Shape::Table));
-        assert_eq!(parse("application/json;as=Table;v=v1beta1;g=meta.k8s.io, application/json").map(|a| a.shape), Some(Shape::Whole));
+        assert_eq!(
+            parse("application/json;as=Table;v=v1;g=meta.k8s.io,application/json").map(|a| a.shape),
+            Some(Shape::Table)
+        );
+        assert_eq!(
+            parse("application/json;as=Table;v=v1beta1;g=meta.k8s.io, application/json").map(|a| a.shape),
+            Some(Shape::Whole)
+        );
         assert_eq!(parse("application/vnd.kubernetes.protobuf, */*").map(|a| a.shape), Some(Shape::Whole));
         assert_eq!(parse("application/vnd.kubernetes.protobuf"), None);
         assert_eq!(
-            parse("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList").and_then(|a| a.aggregated),
+            parse("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
+                .and_then(|a| a.aggregated),
             Some("v2")
         );
     }

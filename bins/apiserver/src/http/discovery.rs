@@ -68,7 +68,11 @@ pub(super) fn core(api: &Api, accept: &Accept) -> Response {
     if let Some(version) = accept.aggregated {
         return aggregated(api, version, |group| group.is_empty());
     }
-    reply::json(200, &json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}), accept)
+    reply::json(
+        200,
+        &json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}),
+        accept,
+    )
 }
 
 /// Names of groups with the versions of each, the preferred first. The core group is left out.
@@ -86,8 +90,10 @@ fn all_groups(kinds: &Kinds) -> Vec<(String, Vec<String>)> {
 }
 
 fn group_json(name: &str, versions: &[String]) -> Value {
-    let versions: Vec<Value> =
-        versions.iter().map(|version| json!({"groupVersion": api_version(name, version), "version": version})).collect();
+    let versions: Vec<Value> = versions
+        .iter()
+        .map(|version| json!({"groupVersion": api_version(name, version), "version": version}))
+        .collect();
     json!({"name": name, "versions": versions, "preferredVersion": versions.first()})
 }
 
@@ -177,9 +183,13 @@ fn aggregated(api: &Api, version: &str, wanted: impl Fn(&str) -> bool) -> Respon
             let versions: Vec<Value> = versions
                 .iter()
                 .map(|version| {
-                    let known = kinds.groups.get(group.as_str()).and_then(|versions| versions.get(version.as_str()));
-                    let mut resources: Vec<Value> =
-                        known.into_iter().flat_map(|all| all.values()).map(|resource| aggregated_kind(resource)).collect();
+                    let known =
+                        kinds.groups.get(group.as_str()).and_then(|versions| versions.get(version.as_str()));
+                    let mut resources: Vec<Value> = known
+                        .into_iter()
+                        .flat_map(|all| all.values())
+                        .map(|resource| aggregated_kind(resource))
+                        .collect();
                     resources.extend(QUESTIONS.iter().filter(|(of, ..)| of == group).map(
                         |(group, plural, kind, namespaced)| {
                             json!({
@@ -209,7 +219,8 @@ fn aggregated(api: &Api, version: &str, wanted: impl Fn(&str) -> bool) -> Respon
 }
 
 fn aggregated_kind(resource: &Resource) -> Value {
-    let kind = |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
+    let kind =
+        |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
     let mut entry = json!({
         "resource": resource.plural,
         "responseKind": kind(&resource.group, &resource.version, &resource.kind),
@@ -248,7 +259,10 @@ pub(super) fn other(api: &Api, parts: &[&str], header: &str, accept: &Accept) ->
                 paths.push(format!("/apis/{group}"));
                 paths.extend(versions.iter().map(|version| format!("/apis/{group}/{version}")));
             }
-            paths.extend(["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"].map(str::to_owned));
+            paths.extend(
+                ["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+                    .map(str::to_owned),
+            );
             Ok(reply::json(200, &json!({"paths": paths}), accept))
         }
         ["version"] => {
@@ -266,7 +280,9 @@ pub(super) fn other(api: &Api, parts: &[&str], header: &str, accept: &Accept) ->
             });
             Ok(reply::json(200, &version, accept))
         }
-        ["healthz" | "livez" | "readyz", ..] => Ok(reply::raw(200, "text/plain; charset=utf-8", Body::from("ok"))),
+        ["healthz" | "livez" | "readyz", ..] => {
+            Ok(reply::raw(200, "text/plain; charset=utf-8", Body::from("ok")))
+        }
         ["openapi", "v2"] => openapi::second(api, header),
         ["openapi", "v3"] => Ok(openapi::index(api)),
         ["openapi", "v3", "api", version] => openapi::document(api, "", version),

@@ -135,7 +135,11 @@ async fn answer(
     let Some(resource) = kinds.get(&place.group, &place.version, &place.resource).cloned() else {
         return Err(ApiError::no_such_path());
     };
-    let misplaced = if resource.namespaced { place.name.is_some() && place.namespace.is_none() } else { place.namespace.is_some() };
+    let misplaced = if resource.namespaced {
+        place.name.is_some() && place.namespace.is_none()
+    } else {
+        place.namespace.is_some()
+    };
     if misplaced {
         return Err(ApiError::no_such_path());
     }

@@ -20,7 +20,8 @@ pub(super) fn index(api: &Api) -> Response {
     let mut paths = Map::new();
     for (group, versions) in &kinds.groups {
         for version in versions.keys() {
-            let path = if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
+            let path =
+                if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
             let address = format!("/openapi/v3/{path}?hash={:016X}", kinds.revision);
             paths.insert(path, json!({"serverRelativeURL": address}));
         }
@@ -97,7 +98,8 @@ fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
     };
     let json_body = body(&["application/json", "application/yaml"], &reference);
     // Strategic merge is served too, but `kubectl` knows its merge keys better than this document tells them.
-    let patch_body = body(&["application/merge-patch+json", "application/apply-patch+yaml"], &json!({"type": "object"}));
+    let patch_body =
+        body(&["application/merge-patch+json", "application/apply-patch+yaml"], &json!({"type": "object"}));
     paths.insert(
         collection.clone(),
         json!({"get": operation("list", false, None), "post": operation("post", true, Some(json_body.clone()))}),
@@ -121,7 +123,8 @@ pub(super) fn second(api: &Api, accept: &str) -> Result<Response, ApiError> {
         let list: Vec<(String, Value)> = kinds
             .all()
             .map(|resource| {
-                let kind = json!({"group": resource.group, "version": resource.version, "kind": resource.kind});
+                let kind =
+                    json!({"group": resource.group, "version": resource.version, "kind": resource.kind});
                 (format!("{}/{{name}}", collection(resource)), kind)
             })
             .collect();

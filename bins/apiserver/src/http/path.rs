@@ -41,7 +41,9 @@ pub(super) fn parse(path: &str) -> Path {
     match text.as_slice() {
         ["api"] => Path::Core,
         ["api", version] => Path::GroupVersion(String::new(), (*version).into()),
-        ["api", version, rest @ ..] => resource("", version, rest).map_or(Path::Other(parts.clone()), Path::Resource),
+        ["api", version, rest @ ..] => {
+            resource("", version, rest).map_or(Path::Other(parts.clone()), Path::Resource)
+        }
         ["apis"] => Path::Groups,
         ["apis", group] => Path::Group((*group).into()),
         ["apis", group, version] => Path::GroupVersion((*group).into(), (*version).into()),
@@ -66,7 +68,9 @@ fn resource(group: &str, version: &str, rest: &[&str]) -> Option<Place> {
         ["namespaces", name] => place("namespaces", None, Some(name), &[]),
         ["namespaces", name, sub @ ("status" | "finalize")] => place("namespaces", None, Some(name), &[*sub]),
         ["namespaces", namespace, resource] => place(resource, Some(namespace), None, &[]),
-        ["namespaces", namespace, resource, name, sub @ ..] => place(resource, Some(namespace), Some(name), sub),
+        ["namespaces", namespace, resource, name, sub @ ..] => {
+            place(resource, Some(namespace), Some(name), sub)
+        }
         [resource] => place(resource, None, None, &[]),
         [resource, name, sub @ ..] => place(resource, None, Some(name), sub),
         [] => return None,
@@ -82,7 +86,12 @@ mod tests {
         let of = |text: &str| match parse(text) {
             Path::Resource(p) => format!(
                 "{}|{}|{}|{}|{}|{}",
-                p.group, p.version, p.resource, p.namespace.unwrap_or_default(), p.name.unwrap_or_default(), p.subresource
+                p.group,
+                p.version,
+                p.resource,
+                p.namespace.unwrap_or_default(),
+                p.name.unwrap_or_default(),
+                p.subresource
             ),
             other => format!("{other:?}"),
         };
@@ -92,7 +101,10 @@ mod tests {
         assert_eq!(of("/api/v1/namespaces/a/finalize"), "|v1|namespaces||a|finalize");
         assert_eq!(of("/api/v1/namespaces/a/pods"), "|v1|pods|a||");
         assert_eq!(of("/api/v1/namespaces/a/pods/b/binding"), "|v1|pods|a|b|binding");
-        assert_eq!(of("/apis/rbac.authorization.k8s.io/v1/clusterroles/a%3Ab"), "rbac.authorization.k8s.io|v1|clusterroles||a:b|");
+        assert_eq!(
+            of("/apis/rbac.authorization.k8s.io/v1/clusterroles/a%3Ab"),
+            "rbac.authorization.k8s.io|v1|clusterroles||a:b|"
+        );
         assert_eq!(parse("/apis/apps/v1"), Path::GroupVersion("apps".into(), "v1".into()));
         assert_eq!(parse("/apis/apps/"), Path::Group("apps".into()));
         assert_eq!(parse("/version"), Path::Other(vec!["version".into()]));

@@ -29,7 +29,9 @@ impl Query {
     pub(super) fn number(&self, key: &str) -> Result<Option<u64>, ApiError> {
         let Some(text) = self.get(key) else { return Ok(None) };
         let number = text.parse();
-        number.map(Some).map_err(|_| ApiError::bad_request(format!("invalid value of {key}: {text:?} is no number")))
+        number
+            .map(Some)
+            .map_err(|_| ApiError::bad_request(format!("invalid value of {key}: {text:?} is no number")))
     }
 
     /// `dryRun`, of which only `All` is known.

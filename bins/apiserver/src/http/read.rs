@@ -98,7 +98,9 @@ fn snapshot(call: &Call) -> Result<(Snapshot, Option<Continue>), ApiError> {
     let (table, namespace) = (&call.resource.table, call.place.namespace.as_deref());
     if let Some(token) = call.query.get("continue") {
         if version.is_some_and(|version| version != "0") {
-            return Err(ApiError::bad_request("specifying resource version is not allowed when using continue"));
+            return Err(ApiError::bad_request(
+                "specifying resource version is not allowed when using continue",
+            ));
         }
         let read = URL_SAFE_NO_PAD.decode(token).ok().and_then(|json| serde_json::from_slice(&json).ok());
         let token: Continue = read.ok_or_else(|| ApiError::bad_request("continue key is not valid"))?;
@@ -118,7 +120,9 @@ fn snapshot(call: &Call) -> Result<(Snapshot, Option<Continue>), ApiError> {
                 PastError::TooOld(_) => {
                     ApiError::expired("The resourceVersion for the provided list is too old.")
                 }
-                PastError::TooNew(_) => not_too_new(call, version).err().unwrap_or_else(ApiError::no_such_path),
+                PastError::TooNew(_) => {
+                    not_too_new(call, version).err().unwrap_or_else(ApiError::no_such_path)
+                }
             })?;
             Ok((snapshot, None))
         }
@@ -217,7 +221,9 @@ fn page(call: &Call, objects: Vec<Arc<Stored>>, metadata: &Value) -> Response {
                 chunk.extend_from_slice(b",");
             }
             if partial {
-                chunk.extend_from_slice(show::partial(&show::value(&resource, &object)).to_string().as_bytes());
+                chunk.extend_from_slice(
+                    show::partial(&show::value(&resource, &object)).to_string().as_bytes(),
+                );
             } else {
                 chunk.extend_from_slice(&show::whole(&resource, &object));
             }

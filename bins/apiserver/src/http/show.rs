@@ -42,9 +42,15 @@ pub(super) fn one(call: &Call, stored: &Stored, with_columns: bool) -> Bytes {
             let object = value(&call.resource, stored);
             let version = meta::meta(&object, "resourceVersion").to_owned();
             let include = Include::of(call);
-            table::table(&call.resource, &[object], &json!({"resourceVersion": version}), include, with_columns)
-                .to_string()
-                .into()
+            table::table(
+                &call.resource,
+                &[object],
+                &json!({"resourceVersion": version}),
+                include,
+                with_columns,
+            )
+            .to_string()
+            .into()
         }
     }
 }

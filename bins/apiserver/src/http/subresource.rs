@@ -55,7 +55,10 @@ fn bind(call: &Call) -> Result<Response, ApiError> {
     let conflict = |why: &str| ApiError::conflict(&call.resource, name, why);
     let uid = meta::meta(&body, "uid");
     if !uid.is_empty() && uid != &*stored.uid {
-        return Err(conflict(&format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", stored.uid)));
+        return Err(conflict(&format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            stored.uid
+        )));
     }
     if meta::is_terminating(&pod) {
         return Err(conflict(&format!("pod {name} is being deleted, cannot be assigned to a host")));
@@ -72,7 +75,8 @@ fn bind(call: &Call) -> Result<Response, ApiError> {
         list.retain(|known| known["type"] != "PodScheduled");
         list.push(condition);
     }
-    for (key, value) in body.pointer("/metadata/annotations").and_then(Value::as_object).into_iter().flatten() {
+    for (key, value) in body.pointer("/metadata/annotations").and_then(Value::as_object).into_iter().flatten()
+    {
         meta::object_at(&mut changed["metadata"], "annotations").insert(key.clone(), value.clone());
     }
     let write = call.write()?;
@@ -105,7 +109,10 @@ fn scale(call: &Call, scale: &Scale, method: &Method) -> Result<Response, ApiErr
             let mut wanted = shown;
             // As one cannot merge lists here, both kinds of patch are the same.
             if !call.content_type.contains("merge-patch+json") {
-                return Err(ApiError::unsupported_media(&["application/merge-patch+json", "application/strategic-merge-patch+json"]));
+                return Err(ApiError::unsupported_media(&[
+                    "application/merge-patch+json",
+                    "application/strategic-merge-patch+json",
+                ]));
             }
             merge::merge(&mut wanted, call.object_of_patch()?);
             wanted
@@ -114,7 +121,11 @@ fn scale(call: &Call, scale: &Scale, method: &Method) -> Result<Response, ApiErr
     };
     let replicas = wanted.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into());
     if !replicas.as_i64().is_some_and(|replicas| replicas >= 0) {
-        return Err(ApiError::new(422, "Invalid", "Scale.autoscaling is invalid: spec.replicas: Invalid value: must be greater than or equal to 0"));
+        return Err(ApiError::new(
+            422,
+            "Invalid",
+            "Scale.autoscaling is invalid: spec.replicas: Invalid value: must be greater than or equal to 0",
+        ));
     }
     let mut changed = object;
     set_dotted(&mut changed, &scale.spec, replicas);
@@ -134,7 +145,8 @@ fn show_scale(scale: &Scale, object: &Value) -> Value {
         Some(path) => meta::at_dotted(object, path).and_then(Value::as_str).unwrap_or_default().to_owned(),
         None => {
             let labels = object.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
-            let pairs = labels.into_iter().flatten().filter_map(|(k, v)| Some(format!("{k}={}", v.as_str()?)));
+            let pairs =
+                labels.into_iter().flatten().filter_map(|(k, v)| Some(format!("{k}={}", v.as_str()?)));
             pairs.collect::<Vec<_>>().join(",")
         }
     };
@@ -169,7 +181,9 @@ fn set_dotted(object: &mut Value, path: &str, value: Value) {
 pub(super) fn is_question(place: &Place) -> bool {
     place.name.is_none()
         && match (&*place.group, &*place.resource) {
-            ("authorization.k8s.io", "selfsubjectaccessreviews" | "subjectaccessreviews") => place.namespace.is_none(),
+            ("authorization.k8s.io", "selfsubjectaccessreviews" | "subjectaccessreviews") => {
+                place.namespace.is_none()
+            }
             ("authorization.k8s.io", "localsubjectaccessreviews") => place.namespace.is_some(),
             ("authorization.k8s.io", "selfsubjectrulesreviews") => place.namespace.is_none(),
             ("authentication.k8s.io", "selfsubjectreviews") => place.namespace.is_none(),
@@ -178,7 +192,12 @@ pub(super) fn is_question(place: &Place) -> bool {
 }
 
 /// Answers a question: everybody is allowed everything.
-pub(super) fn question(place: &Place, body: &Bytes, content_type: &str, accept: &Accept) -> Result<Response, ApiError> {
+pub(super) fn question(
+    place: &Place,
+    body: &Bytes,
+    content_type: &str,
+    accept: &Accept,
+) -> Result<Response, ApiError> {
     let mut review = write::body(content_type, body)?;
     if !review.is_object() {
         return Err(ApiError::bad_request("the body of the request is no object"));

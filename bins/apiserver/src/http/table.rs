@@ -29,11 +29,13 @@ pub(super) fn table(
     include: Include,
     with_columns: bool,
 ) -> Value {
-    let definitions: Vec<Value> = if resource.custom { custom_heads(resource) } else { builtin_heads(resource) };
+    let definitions: Vec<Value> =
+        if resource.custom { custom_heads(resource) } else { builtin_heads(resource) };
     let rows: Vec<Value> = objects
         .iter()
         .map(|object| {
-            let cells = if resource.custom { custom_cells(resource, object) } else { cells::of(resource, object) };
+            let cells =
+                if resource.custom { custom_cells(resource, object) } else { cells::of(resource, object) };
             let mut row = json!({"cells": cells});
             match include {
                 Include::Nothing => {}
@@ -91,7 +93,8 @@ fn custom_cells(resource: &Resource, object: &Value) -> Vec<Value> {
             (_, [Value::String(text)]) => Value::from(text.as_str()),
             (_, [one]) => Value::from(one.to_string()),
             (_, many) => {
-                let texts = many.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+                let texts =
+                    many.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
                 Value::from(texts.collect::<Vec<_>>().join(","))
             }
         });
@@ -237,8 +240,17 @@ mod tests {
     #[test]
     fn lengths_of_time() {
         for (seconds, text) in [
-            (5, "5s"), (119, "119s"), (120, "2m"), (150, "2m30s"), (700, "11m"), (10800, "3h"), (11000, "3h3m"),
-            (30000, "8h"), (180_000, "2d2h"), (800_000, "9d"), (70_000_000, "2y80d"),
+            (5, "5s"),
+            (119, "119s"),
+            (120, "2m"),
+            (150, "2m30s"),
+            (700, "11m"),
+            (10800, "3h"),
+            (11000, "3h3m"),
+            (30000, "8h"),
+            (180_000, "2d2h"),
+            (800_000, "9d"),
+            (70_000_000, "2y80d"),
         ] {
             assert_eq!(duration(seconds), text, "{seconds}");
         }

@@ -71,10 +71,13 @@ pub(super) fn watch(call: &Call) -> Result<Response, ApiError> {
 fn start(call: &Call, bookmarks: bool) -> Result<Start, ApiError> {
     let version = call.query.get("resourceVersion").unwrap_or_default();
     let matching = call.query.get("resourceVersionMatch");
-    let forbidden = |why: &str| ApiError::new(422, "Invalid", format!("ListOptions.meta.k8s.io \"\" is invalid: {why}"));
+    let forbidden =
+        |why: &str| ApiError::new(422, "Invalid", format!("ListOptions.meta.k8s.io \"\" is invalid: {why}"));
     if call.query.get("sendInitialEvents").is_some() {
         if matching != Some("NotOlderThan") {
-            return Err(forbidden("resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
+            return Err(forbidden(
+                "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+            ));
         }
         if call.query.flag("sendInitialEvents") {
             if let Ok(version) = version.parse::<u64>()
@@ -85,7 +88,9 @@ fn start(call: &Call, bookmarks: bool) -> Result<Start, ApiError> {
             return Ok(Start::Objects { mark: bookmarks });
         }
     } else if matching.is_some() {
-        return Err(forbidden("resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));
+        return Err(forbidden(
+            "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+        ));
     }
     match version {
         "" | "0" => Ok(Start::Objects { mark: false }),
@@ -158,7 +163,8 @@ impl Watcher {
 
     /// All objects as additions. Returns the version that they are of.
     async fn send_objects(&mut self, mark: bool) -> Option<u64> {
-        let snapshot = self.call.api.store.list(&self.call.resource.table, self.call.place.namespace.as_deref());
+        let snapshot =
+            self.call.api.store.list(&self.call.resource.table, self.call.place.namespace.as_deref());
         let mut chunk = BytesMut::new();
         for object in &snapshot.objects {
             if self.selection.matches(object) {
@@ -185,7 +191,9 @@ impl Watcher {
             (false, false) => {}
             (false, true) => self.line("ADDED", &event.object, chunk),
             (true, true) => self.line("MODIFIED", &event.object, chunk),
-            (true, false) if event.happened == Happened::Deleted => self.line("DELETED", &event.object, chunk),
+            (true, false) if event.happened == Happened::Deleted => {
+                self.line("DELETED", &event.object, chunk)
+            }
             (true, false) => {
                 // It left the selection: its last state in it, at the version at which it left.
                 if let Some(before) = &event.before {
@@ -235,7 +243,9 @@ impl Watcher {
     async fn end(self, upto: u64, error: PastError) {
         let error = match error {
             PastError::NoTable => return,
-            PastError::TooOld(since) => ApiError::expired(format!("too old resource version: {upto} ({since})")),
+            PastError::TooOld(since) => {
+                ApiError::expired(format!("too old resource version: {upto} ({since})"))
+            }
             // From before a restart that lost everything.
             PastError::TooNew(now) => ApiError::expired(format!("unknown resource version: {upto} ({now})")),
         };

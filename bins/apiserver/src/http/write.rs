@@ -70,8 +70,10 @@ fn from_yaml(body: &[u8]) -> Result<Value, ApiError> {
     if let Ok(value) = serde_json::from_slice(body) {
         return Ok(value);
     }
-    let text = std::str::from_utf8(body).map_err(|_| ApiError::bad_request("error decoding YAML: it is not UTF-8"))?;
-    serde_saphyr::from_str(text).map_err(|error| ApiError::bad_request(format!("error decoding YAML: {error}")))
+    let text = std::str::from_utf8(body)
+        .map_err(|_| ApiError::bad_request("error decoding YAML: it is not UTF-8"))?;
+    serde_saphyr::from_str(text)
+        .map_err(|error| ApiError::bad_request(format!("error decoding YAML: {error}")))
 }
 
 pub(super) fn create(call: &Call) -> Result<Response, ApiError> {
@@ -98,7 +100,11 @@ pub(super) fn patch(call: &Call) -> Result<Response, ApiError> {
     let served: &[&str] = if call.resource.custom {
         &["application/merge-patch+json", "application/apply-patch+yaml"]
     } else {
-        &["application/merge-patch+json", "application/strategic-merge-patch+json", "application/apply-patch+yaml"]
+        &[
+            "application/merge-patch+json",
+            "application/strategic-merge-patch+json",
+            "application/apply-patch+yaml",
+        ]
     };
     let media = call.media();
     if !served.contains(&media) {
@@ -143,7 +149,13 @@ fn options(call: &Call) -> Result<DeleteOptions, ApiError> {
     if let Some(policy) = options.propagation_policy.as_deref()
         && !matches!(policy, "Background" | "Foreground" | "Orphan")
     {
-        return Err(ApiError::new(422, "Invalid", format!("DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: {policy:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"")));
+        return Err(ApiError::new(
+            422,
+            "Invalid",
+            format!(
+                "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: {policy:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
+            ),
+        ));
     }
     if call.query.dry_run()? {
         options.dry_run = Some(vec!["All".to_owned()]);

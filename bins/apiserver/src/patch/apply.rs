@@ -172,8 +172,7 @@ mod tests {
 
     impl Live {
         fn apply(&mut self, manager: &str, wanted: Value, force: bool) -> Result<(), Vec<Conflict>> {
-            let author =
-                Author { manager, operation: Operation::Apply, api_version: "v1", subresource: "" };
+            let author = Author { manager, operation: Operation::Apply, api_version: "v1", subresource: "" };
             let schema = builtin::named("Pod");
             let asked = Apply { schema, author: &author, force, ignored: &FieldSet::default(), now: "now" };
             self.object = apply(&asked, &self.object, &wanted, &mut self.managers)?;
@@ -189,9 +188,14 @@ mod tests {
     fn owners_and_conflicts() {
         let mut live = new();
         live.apply("a", json!({"metadata": {"labels": {"x": "1", "y": "1"}}}), false).expect("new");
-        live.apply("b", json!({"metadata": {"labels": {"x": "1"}}}), false).expect("the same value is shared");
-        let conflicts = live.apply("b", json!({"metadata": {"labels": {"x": "2"}}}), false).expect_err("conflict");
-        assert_eq!(conflicts, [Conflict { owner: "\"a\"".into(), fields: vec![".metadata.labels.x".into()] }]);
+        live.apply("b", json!({"metadata": {"labels": {"x": "1"}}}), false)
+            .expect("the same value is shared");
+        let conflicts =
+            live.apply("b", json!({"metadata": {"labels": {"x": "2"}}}), false).expect_err("conflict");
+        assert_eq!(
+            conflicts,
+            [Conflict { owner: "\"a\"".into(), fields: vec![".metadata.labels.x".into()] }]
+        );
         live.apply("b", json!({"metadata": {"labels": {"x": "2"}}}), true).expect("forced");
         live.apply("a", json!({"metadata": {"labels": {"y": "1"}}}), false).expect("x is b's now");
         assert_eq!(live.object, json!({"metadata": {"labels": {"x": "2", "y": "1"}}}));
@@ -204,12 +208,10 @@ mod tests {
         let mut live = new();
         let containers = |list: Value| json!({"spec": {"containers": list}});
         live.apply("a", containers(json!([{"name": "x", "image": "1"}, {"name": "y"}])), false).expect("new");
-        live.apply("b", containers(json!([{"name": "z"}, {"name": "x", "workingDir": "/"}])), false).expect("added");
+        live.apply("b", containers(json!([{"name": "z"}, {"name": "x", "workingDir": "/"}])), false)
+            .expect("added");
         live.apply("a", containers(json!([{"name": "x"}])), false).expect("less");
-        assert_eq!(
-            live.object,
-            containers(json!([{"name": "z"}, {"name": "x", "workingDir": "/"}]))
-        );
+        assert_eq!(live.object, containers(json!([{"name": "z"}, {"name": "x", "workingDir": "/"}])));
         live.apply("b", json!({"spec": {}}), false).expect("nothing");
         assert_eq!(live.object, containers(json!([{"name": "x"}])));
     }

@@ -190,9 +190,7 @@ fn shown(element: &str) -> String {
     if let Some(field) = element.strip_prefix("f:") {
         return format!(".{field}");
     }
-    if let Some(Ok(keys)) =
-        element.strip_prefix("k:").map(serde_json::from_str::<BTreeMap<String, Value>>)
-    {
+    if let Some(Ok(keys)) = element.strip_prefix("k:").map(serde_json::from_str::<BTreeMap<String, Value>>) {
         let keys: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
         return format!("[{}]", keys.join(","));
     }
@@ -204,9 +202,7 @@ pub(crate) fn difference(schema: &Schema, old: &Value, new: &Value) -> Differenc
     let mut difference = Difference::default();
     match (old, new) {
         _ if old == new => {}
-        (Value::Object(old), Value::Object(new))
-            if !schema.atomic && !(old.is_empty() && new.is_empty()) =>
-        {
+        (Value::Object(old), Value::Object(new)) if !schema.atomic && !(old.is_empty() && new.is_empty()) => {
             for (key, value) in new {
                 let part = schema.field(key);
                 let below = match old.get(key) {
@@ -222,8 +218,10 @@ pub(crate) fn difference(schema: &Schema, old: &Value, new: &Value) -> Differenc
             }
         }
         (Value::Array(old), Value::Array(new)) if schema.list != ListKind::Atomic => {
-            let olds: BTreeMap<String, &Value> = old.iter().map(|item| (element(schema, item), item)).collect();
-            let news: BTreeMap<String, &Value> = new.iter().map(|item| (element(schema, item), item)).collect();
+            let olds: BTreeMap<String, &Value> =
+                old.iter().map(|item| (element(schema, item), item)).collect();
+            let news: BTreeMap<String, &Value> =
+                new.iter().map(|item| (element(schema, item), item)).collect();
             for (name, item) in &news {
                 let below = match olds.get(name) {
                     Some(old) => self::difference(schema.item(), old, item),

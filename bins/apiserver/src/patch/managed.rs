@@ -176,8 +176,11 @@ impl Managers {
                 fields,
             }),
         }
-        self.entries.retain(|entry| !entry.fields.is_empty() || entry.is(author) && author.operation == Operation::Apply);
-        self.entries.sort_by(|a, b| (a.operation != Operation::Apply).cmp(&(b.operation != Operation::Apply)));
+        self.entries.retain(|entry| {
+            !entry.fields.is_empty() || entry.is(author) && author.operation == Operation::Apply
+        });
+        self.entries
+            .sort_by(|a, b| (a.operation != Operation::Apply).cmp(&(b.operation != Operation::Apply)));
     }
 
     /// Takes fields from everybody but the author.
@@ -185,7 +188,9 @@ impl Managers {
         for entry in self.entries.iter_mut().filter(|entry| !entry.is(author)) {
             entry.fields.subtract(fields);
         }
-        self.entries.retain(|entry| entry.is(author) || entry.operation == Operation::Apply || !entry.fields.is_empty());
+        self.entries.retain(|entry| {
+            entry.is(author) || entry.operation == Operation::Apply || !entry.fields.is_empty()
+        });
     }
 
     /// Notes a write that was no apply: the author owns what it changed.

@@ -91,7 +91,9 @@ pub(crate) fn merge(schema: &Schema, target: &mut Value, patch: Value) -> Result
 fn directive(patch: &Map<String, Value>) -> Result<Option<&str>, String> {
     match patch.get("$patch") {
         None => Ok(None),
-        Some(Value::String(text)) if matches!(text.as_str(), "delete" | "replace" | "merge") => Ok(Some(text)),
+        Some(Value::String(text)) if matches!(text.as_str(), "delete" | "replace" | "merge") => {
+            Ok(Some(text))
+        }
         Some(other) => Err(format!("unknown patch directive: {other}")),
     }
 }
@@ -198,10 +200,14 @@ mod tests {
 
     #[test]
     fn a_directive_is_kept_nowhere() {
-        let result = patched(json!({}), json!({"spec": {"$patch": "merge", "nodeName": "n", "hostname": null}}));
+        let result =
+            patched(json!({}), json!({"spec": {"$patch": "merge", "nodeName": "n", "hostname": null}}));
         assert_eq!(result, json!({"spec": {"nodeName": "n"}}));
         let mut pod = json!({});
-        assert!(merge(builtin::named("Pod"), &mut pod, json!({"spec": {"containers": [{"image": "x"}]}})).is_err());
+        assert!(
+            merge(builtin::named("Pod"), &mut pod, json!({"spec": {"containers": [{"image": "x"}]}}))
+                .is_err()
+        );
         assert!(merge(builtin::named("Pod"), &mut pod, json!({"$patch": "shred"})).is_err());
     }
 }

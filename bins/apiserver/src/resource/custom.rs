@@ -44,7 +44,11 @@ pub(crate) fn check(crd: &Value) -> Vec<FieldError> {
     }
     let scope = text(&["spec", "scope"]);
     if !matches!(scope, "" | "Cluster" | "Namespaced") {
-        errors.push(FieldError::unsupported("spec.scope", &scope.into(), &["Cluster".into(), "Namespaced".into()]));
+        errors.push(FieldError::unsupported(
+            "spec.scope",
+            &scope.into(),
+            &["Cluster".into(), "Namespaced".into()],
+        ));
     }
     if text(&["spec", "conversion", "strategy"]) != "None" {
         let strategy = text(&["spec", "conversion", "strategy"]).into();
@@ -62,10 +66,8 @@ pub(crate) fn check(crd: &Value) -> Vec<FieldError> {
             Some(props) => {
                 schema::root(props, &format!("{path}.schema.openAPIV3Schema"), &mut errors);
             }
-            None => errors.push(FieldError::required(
-                format!("{path}.schema.openAPIV3Schema"),
-                "schemas are required",
-            )),
+            None => errors
+                .push(FieldError::required(format!("{path}.schema.openAPIV3Schema"), "schemas are required")),
         }
     }
     errors
@@ -174,7 +176,9 @@ pub(crate) fn resources(crd: &Value) -> Vec<Resource> {
 
 fn scale(scale: &Value) -> Scale {
     let path = |key: &str| {
-        meta::text(scale, &[key]).map(|path| path.trim_start_matches('.').to_owned()).filter(|path| !path.is_empty())
+        meta::text(scale, &[key])
+            .map(|path| path.trim_start_matches('.').to_owned())
+            .filter(|path| !path.is_empty())
     };
     Scale {
         spec: path("specReplicasPath").unwrap_or_default(),

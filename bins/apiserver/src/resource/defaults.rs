@@ -137,7 +137,9 @@ fn container(container: &mut Map<String, Value>) {
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
         let Some(probe) = container.get_mut(probe).filter(|probe| probe.is_object()) else { continue };
         let probe = as_object(probe);
-        for (key, value) in [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)] {
+        for (key, value) in
+            [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)]
+        {
             set(probe, key, value);
         }
         if let Some(get) = probe.get_mut("httpGet").filter(|get| get.is_object()) {

@@ -208,7 +208,10 @@ mod tests {
     #[test]
     fn every_kind_has_its_type() {
         for resource in Registry::new().kinds().all() {
-            assert_eq!(resource.schema.name.as_deref().map(|name| name.rsplit('.').next()), Some(Some(&*resource.kind)));
+            assert_eq!(
+                resource.schema.name.as_deref().map(|name| name.rsplit('.').next()),
+                Some(Some(&*resource.kind))
+            );
         }
     }
 }

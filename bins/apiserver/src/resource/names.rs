@@ -36,7 +36,8 @@ pub(crate) fn object_name(resource: &Resource, name: &str) -> Option<&'static st
     match (&*resource.group, &*resource.plural) {
         ("", "namespaces") => label(name),
         ("", "services") => {
-            let good = name.len() <= 63 && is_label(name) && name.starts_with(|c: char| c.is_ascii_lowercase());
+            let good =
+                name.len() <= 63 && is_label(name) && name.starts_with(|c: char| c.is_ascii_lowercase());
             (!good).then_some(LABEL_1035)
         }
         // Anything that can stand in a path.

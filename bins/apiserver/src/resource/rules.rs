@@ -135,9 +135,10 @@ fn workload(object: &Value, errors: &mut Vec<FieldError>) {
         None => errors.push(FieldError::required("spec.selector", "")),
         Some(selector) => {
             let wanted = selector.get("matchLabels").and_then(Value::as_object);
-            let missing = wanted.into_iter().flatten().any(|(key, value)| {
-                labels.and_then(|labels| labels.get(key)) != Some(value)
-            });
+            let missing = wanted
+                .into_iter()
+                .flatten()
+                .any(|(key, value)| labels.and_then(|labels| labels.get(key)) != Some(value));
             if missing {
                 let labels = labels.cloned().unwrap_or_default();
                 let why = "`selector` does not match template `labels`";
@@ -158,7 +159,8 @@ fn network_policy(object: &Value, errors: &mut Vec<FieldError>) {
                 match (block, selects) {
                     (None, false) => errors.push(FieldError::required(at, "must specify a peer")),
                     (Some(_), true) => {
-                        errors.push(FieldError::forbidden(at, "may not specify both ipBlock and another peer"));
+                        errors
+                            .push(FieldError::forbidden(at, "may not specify both ipBlock and another peer"));
                     }
                     (Some(block), false) => ip_block(block, &at, errors),
                     (None, true) => {}
@@ -169,7 +171,9 @@ fn network_policy(object: &Value, errors: &mut Vec<FieldError>) {
 }
 
 fn ip_block(block: &Value, at: &str, errors: &mut Vec<FieldError>) {
-    let network = |value: &Value| value.as_str().filter(|text| text.contains('/'))?.parse::<ipnetwork::IpNetwork>().ok();
+    let network = |value: &Value| {
+        value.as_str().filter(|text| text.contains('/'))?.parse::<ipnetwork::IpNetwork>().ok()
+    };
     let why = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
     let Some(cidr) = block.get("cidr").filter(|cidr| **cidr != "") else {
         errors.push(FieldError::required(format!("{at}.ipBlock.cidr"), ""));
@@ -193,8 +197,11 @@ fn ip_block(block: &Value, at: &str, errors: &mut Vec<FieldError>) {
 
 fn lease(object: &Value, errors: &mut Vec<FieldError>) {
     for (key, least) in [("leaseDurationSeconds", 1), ("leaseTransitions", 0)] {
-        if let Some(value) = object.pointer(&format!("/spec/{key}")).filter(|v| v.as_i64().is_some_and(|n| n < least)) {
-            let why = if least == 1 { "must be greater than 0" } else { "must be greater than or equal to 0" };
+        if let Some(value) =
+            object.pointer(&format!("/spec/{key}")).filter(|v| v.as_i64().is_some_and(|n| n < least))
+        {
+            let why =
+                if least == 1 { "must be greater than 0" } else { "must be greater than or equal to 0" };
             errors.push(FieldError::invalid(format!("spec.{key}"), value, why));
         }
     }
@@ -243,7 +250,13 @@ fn pod_update(old: &Value, new: &Value, errors: &mut Vec<FieldError>) {
                 meta::as_object(container).remove("imagePullPolicy");
             }
         }
-        for key in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates", "ephemeralContainers"] {
+        for key in [
+            "activeDeadlineSeconds",
+            "tolerations",
+            "terminationGracePeriodSeconds",
+            "schedulingGates",
+            "ephemeralContainers",
+        ] {
             meta::as_object(&mut spec).remove(key);
         }
         spec

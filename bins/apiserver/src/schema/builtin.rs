@@ -62,15 +62,18 @@ impl Reader {
         let Some((atomic, fields)) = self.paragraphs.get(name).cloned() else {
             return Schema::deduced().clone();
         };
-        let mut schema =
-            Schema { name: Some(name.into()), of: Type::Object, atomic, ..Schema::default() };
+        let mut schema = Schema { name: Some(name.into()), of: Type::Object, atomic, ..Schema::default() };
         for line in fields {
             let mut words = line.split(' ');
-            let (Some(number), Some(field), Some(of)) = (words.next(), words.next(), words.next()) else { continue };
+            let (Some(number), Some(field), Some(of)) = (words.next(), words.next(), words.next()) else {
+                continue;
+            };
             let number = number.parse().unwrap_or(0);
             if field == "~" {
                 let inner = self.named(of);
-                schema.properties.extend(inner.properties.iter().map(|(key, part)| (key.clone(), part.clone())));
+                schema
+                    .properties
+                    .extend(inner.properties.iter().map(|(key, part)| (key.clone(), part.clone())));
                 schema.required.extend(inner.required.iter().cloned());
                 schema.wire.insert(number, Wire::Inline(inner));
                 continue;
@@ -137,8 +140,10 @@ fn attribute(schema: &mut Schema, word: &str) {
             schema.strategy.key = Some(key.to_owned()).filter(|key| !key.is_empty());
         }
         Some(("enum", values)) => {
-            schema.rules.among =
-                values.split(',').map(|value| Value::from(if value == "\"\"" { "" } else { value })).collect();
+            schema.rules.among = values
+                .split(',')
+                .map(|value| Value::from(if value == "\"\"" { "" } else { value }))
+                .collect();
         }
         Some(("default", value)) => schema.default = Some(Value::from(value)),
         _ => {}
@@ -151,14 +156,18 @@ mod tests {
 
     #[test]
     fn the_table_is_whole() {
-        let known = ["any", "object", "string", "bytes", "time", "microtime", "int32", "int64", "number", "boolean"];
+        let known =
+            ["any", "object", "string", "bytes", "time", "microtime", "int32", "int64", "number", "boolean"];
         let table = paragraphs();
         for (name, (_, fields)) in &table {
             for line in fields {
                 let words: Vec<&str> = line.split(' ').collect();
                 assert!(words[0].parse::<u32>().is_ok(), "{name}: {line}");
                 let of = words[2].trim_matches(|c| "[]{}".contains(c));
-                let found = known.contains(&of) || of == "quantity" || of == "int-or-string" || table.contains_key(of);
+                let found = known.contains(&of)
+                    || of == "quantity"
+                    || of == "int-or-string"
+                    || table.contains_key(of);
                 assert!(found, "{name}: {line}");
                 for word in &words[3..] {
                     let known = ["set", "atomic", "retain"].contains(word)

@@ -67,7 +67,10 @@ fn read(props: &Value, path: &str, errors: &mut Vec<FieldError>) -> Schema {
         Some("map") => {
             let keys = texts(props.get("x-kubernetes-list-map-keys"));
             if keys.is_empty() {
-                errors.push(FieldError::required(format!("{path}.x-kubernetes-list-map-keys"), "must not be empty if x-kubernetes-list-type is map"));
+                errors.push(FieldError::required(
+                    format!("{path}.x-kubernetes-list-map-keys"),
+                    "must not be empty if x-kubernetes-list-type is map",
+                ));
             }
             ListKind::Map(keys)
         }

@@ -14,13 +14,17 @@ fn pattern(text: &str) -> Option<Regex> {
 static UUID: LazyLock<Option<Regex>> =
     LazyLock::new(|| pattern("(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$"));
 static HOST: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    pattern(r"^([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]{0,61}[a-zA-Z0-9])(\.([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]{0,61}[a-zA-Z0-9]))*$")
+    pattern(
+        r"^([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]{0,61}[a-zA-Z0-9])(\.([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]{0,61}[a-zA-Z0-9]))*$",
+    )
 });
 static EMAIL: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"^[^@\s]+@[^@\s]+$"));
 static MAC: LazyLock<Option<Regex>> =
     LazyLock::new(|| pattern("^([0-9A-Fa-f]{2}[:-]){5}([0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){0,2})$"));
 static DURATION: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    pattern(r"^([-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h|d|w))+$|^0$|^[0-9]+ *(ns|us|ms|s|sec|m|min|h|hr|d|day|w|wk|second|minute|hour|week)s?$")
+    pattern(
+        r"^([-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h|d|w))+$|^0$|^[0-9]+ *(ns|us|ms|s|sec|m|min|h|hr|d|day|w|wk|second|minute|hour|week)s?$",
+    )
 });
 static COLOR: LazyLock<Option<Regex>> = LazyLock::new(|| pattern("^#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$"));
 
@@ -38,10 +42,12 @@ pub(super) fn holds(format: &str, text: &str) -> bool {
         "email" => by(&EMAIL),
         "mac" => by(&MAC),
         "uuid" | "uuid3" | "uuid4" | "uuid5" => by(&UUID),
-        "uri" => text.split_once(':').is_some_and(|(scheme, _)| {
-            scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-                && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-        }) || text.starts_with('/'),
+        "uri" => {
+            text.split_once(':').is_some_and(|(scheme, _)| {
+                scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+                    && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+            }) || text.starts_with('/')
+        }
         "byte" => base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text).is_ok(),
         "duration" => by(&DURATION),
         "hexcolor" => by(&COLOR),

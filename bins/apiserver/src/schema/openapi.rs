@@ -20,9 +20,18 @@ pub(crate) fn name(resource: &Resource) -> String {
 
 /// Name of a built-in type in a document.
 fn full(name: &str) -> String {
-    const META: &[&str] = &["ObjectMeta", "OwnerReference", "ManagedFieldsEntry", "LabelSelector", "LabelSelectorRequirement", "Condition"];
+    const META: &[&str] = &[
+        "ObjectMeta",
+        "OwnerReference",
+        "ManagedFieldsEntry",
+        "LabelSelector",
+        "LabelSelectorRequirement",
+        "Condition",
+    ];
     match name.split_once('.') {
-        Some(("apiextensions", name)) => format!("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.{name}"),
+        Some(("apiextensions", name)) => {
+            format!("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.{name}")
+        }
         Some((group, name)) => format!("io.k8s.api.{group}.v1.{name}"),
         None if META.contains(&name) => format!("io.k8s.apimachinery.pkg.apis.meta.v1.{name}"),
         None => format!("io.k8s.api.core.v1.{name}"),
@@ -150,7 +159,9 @@ fn rules(schema: &Schema, put: &mut impl FnMut(&str, Value)) {
     if let Some(pattern) = &rules.pattern {
         put("pattern", pattern.as_str().into());
     }
-    for (key, value) in [("minimum", rules.minimum), ("maximum", rules.maximum), ("multipleOf", rules.multiple_of)] {
+    for (key, value) in
+        [("minimum", rules.minimum), ("maximum", rules.maximum), ("multipleOf", rules.multiple_of)]
+    {
         if let Some(value) = value {
             put(key, value.into());
         }

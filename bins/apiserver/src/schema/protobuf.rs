@@ -31,7 +31,8 @@ pub(crate) fn decode(body: &[u8]) -> Option<Value> {
         }
     }
     let group = version.split_once('/').map_or("", |(group, _)| group).split('.').next().unwrap_or_default();
-    let name = if group.is_empty() || kind == "DeleteOptions" { kind.clone() } else { format!("{group}.{kind}") };
+    let name =
+        if group.is_empty() || kind == "DeleteOptions" { kind.clone() } else { format!("{group}.{kind}") };
     let schema = builtin::named(&name);
     // The schemas of definitions are kept as they are written, and have no numbers.
     if schema.wire.is_empty() || kind == "CustomResourceDefinition" {

@@ -150,7 +150,9 @@ fn numeric(schema: &Schema, number: f64, value: &Value, path: &str, errors: &mut
             wrong(format!("{at} in body should be less than or equal to {most}"));
         }
     }
-    if let Some(factor) = rules.multiple_of.filter(|factor| *factor != 0.0 && (number / factor).fract() != 0.0) {
+    if let Some(factor) =
+        rules.multiple_of.filter(|factor| *factor != 0.0 && (number / factor).fract() != 0.0)
+    {
         wrong(format!("{at} in body should be a multiple of {factor}"));
     }
     if let Some(format) = rules.format.as_deref().filter(|format| !format::holds_number(format, number)) {
@@ -239,7 +241,9 @@ fn combined(schema: &Schema, value: &Value, path: &str, errors: &mut Vec<FieldEr
             1 => {}
             0 => wrong(format!("{at} must validate one and only one schema (oneOf). Found none valid")),
             n => {
-                wrong(format!("{at} must validate one and only one schema (oneOf). Found {n} valid alternatives"));
+                wrong(format!(
+                    "{at} must validate one and only one schema (oneOf). Found {n} valid alternatives"
+                ));
             }
         }
     }
@@ -276,22 +280,67 @@ mod tests {
         for (schema, good, bad, why) in [
             (json!({"type": "string"}), json!("a"), json!(1), "must be of type string: \"integer\""),
             (json!({"type": "integer"}), json!(1), json!(1.5), "must be of type integer: \"number\""),
-            (json!({"type": "string", "enum": ["a", "b"]}), json!("a"), json!("c"), "supported values: \"a\", \"b\""),
+            (
+                json!({"type": "string", "enum": ["a", "b"]}),
+                json!("a"),
+                json!("c"),
+                "supported values: \"a\", \"b\"",
+            ),
             (json!({"type": "integer", "minimum": 1}), json!(1), json!(0), "greater than or equal to 1"),
-            (json!({"type": "integer", "maximum": 1, "exclusiveMaximum": true}), json!(0), json!(1), "less than 1"),
+            (
+                json!({"type": "integer", "maximum": 1, "exclusiveMaximum": true}),
+                json!(0),
+                json!(1),
+                "less than 1",
+            ),
             (json!({"type": "string", "minLength": 2}), json!("ab"), json!("a"), "at least 2 chars long"),
             (json!({"type": "string", "maxLength": 2}), json!("ab"), json!("abc"), "Too long"),
             (json!({"type": "string", "pattern": "^a+$"}), json!("aa"), json!("b"), "should match '^a+$'"),
-            (json!({"type": "string", "format": "cidr"}), json!("10.0.0.0/8"), json!("x"), "must be of type cidr"),
-            (json!({"type": "array", "items": {"type": "string"}, "maxItems": 1}), json!(["a"]), json!(["a", "b"]), "Too many: 2: must have at most 1 items"),
+            (
+                json!({"type": "string", "format": "cidr"}),
+                json!("10.0.0.0/8"),
+                json!("x"),
+                "must be of type cidr",
+            ),
+            (
+                json!({"type": "array", "items": {"type": "string"}, "maxItems": 1}),
+                json!(["a"]),
+                json!(["a", "b"]),
+                "Too many: 2: must have at most 1 items",
+            ),
             (json!({"type": "array", "items": {"type": "string"}}), json!(["a"]), json!([1]), "v[0] in body"),
-            (json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}), json!({"a": "b"}), json!({}), "v.a: Required value"),
-            (json!({"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}]}), json!("80%"), json!(true), "integer,string"),
-            (json!({"type": "object", "preserve": true, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}), json!({"a": 1}), json!({"a": 1, "b": 2}), "Found 2 valid"),
-            (json!({"type": "object", "anyOf": [{"required": ["a"]}, {"required": ["b"]}]}), json!({"a": 1}), json!({}), "(anyOf)"),
+            (
+                json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}),
+                json!({"a": "b"}),
+                json!({}),
+                "v.a: Required value",
+            ),
+            (
+                json!({"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}]}),
+                json!("80%"),
+                json!(true),
+                "integer,string",
+            ),
+            (
+                json!({"type": "object", "preserve": true, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}),
+                json!({"a": 1}),
+                json!({"a": 1, "b": 2}),
+                "Found 2 valid",
+            ),
+            (
+                json!({"type": "object", "anyOf": [{"required": ["a"]}, {"required": ["b"]}]}),
+                json!({"a": 1}),
+                json!({}),
+                "(anyOf)",
+            ),
             (json!({"type": "object", "not": {"required": ["a"]}}), json!({}), json!({"a": 1}), "(not)"),
             (json!({"type": "string", "nullable": true}), json!(null), json!(1), "must be of type string"),
-            (json!({"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"}), json!(["a"]), json!(["a", "a"]), "Duplicate value: \"a\""),
+            (
+                json!({"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"}),
+                json!(["a"]),
+                json!(["a", "a"]),
+                "Duplicate value: \"a\"",
+            ),
         ] {
             assert_eq!(errors(&schema, &good), Vec::<String>::new(), "{schema} {good}");
             let found = errors(&schema, &bad);

@@ -128,10 +128,13 @@ mod tests {
 
     #[test]
     fn equal_and_not() {
-        for yes in ["", "metadata.name=a", "metadata.namespace==ns", "status.phase!=Failed", "spec.nodeName="] {
+        for yes in ["", "metadata.name=a", "metadata.namespace==ns", "status.phase!=Failed", "spec.nodeName="]
+        {
             assert!(matches(yes), "{yes}");
         }
-        for no in ["metadata.name=b", "metadata.name=a,status.phase=Failed", "spec.nodeName=x", "metadata.name=\\,"] {
+        for no in
+            ["metadata.name=b", "metadata.name=a,status.phase=Failed", "spec.nodeName=x", "metadata.name=\\,"]
+        {
             assert!(!matches(no), "{no}");
         }
     }

@@ -35,7 +35,9 @@ impl LabelSelector {
                 None => break,
                 Some(Token::Comma) if parser.peek().is_some() => {}
                 Some(Token::Comma) => return Err("found '', expected: identifier after ','".into()),
-                Some(other) => return Err(format!("found '{}', expected: ',' or 'end of string'", other.text())),
+                Some(other) => {
+                    return Err(format!("found '{}', expected: ',' or 'end of string'", other.text()));
+                }
             }
         }
         Ok(LabelSelector { requirements })
@@ -190,7 +192,9 @@ impl Parser {
 
     fn number(&mut self) -> Result<i64, String> {
         let value = self.value()?;
-        value.parse().map_err(|_| format!("for 'Gt', 'Lt' operators, the value must be an integer: {value:?}"))
+        value
+            .parse()
+            .map_err(|_| format!("for 'Gt', 'Lt' operators, the value must be an integer: {value:?}"))
     }
 
     fn values(&mut self) -> Result<Vec<String>, String> {
@@ -239,12 +243,34 @@ mod tests {
     fn every_operator() {
         let labels = [("app", "web"), ("tier", "front"), ("n", "5")];
         for yes in [
-            "", "app=web", "app==web", "app != db", "none!=x", "app in (db, web)", "app notin (db)", "none notin (x)",
-            "app", "!none", "n>4", "n<6", "app=web,tier in (front),!x", " app = web ",
+            "",
+            "app=web",
+            "app==web",
+            "app != db",
+            "none!=x",
+            "app in (db, web)",
+            "app notin (db)",
+            "none notin (x)",
+            "app",
+            "!none",
+            "n>4",
+            "n<6",
+            "app=web,tier in (front),!x",
+            " app = web ",
         ] {
             assert!(matches(yes, &labels), "{yes}");
         }
-        for no in ["app=db", "app!=web", "none=x", "app in (db)", "app notin (web)", "!app", "none", "n>5", "none<3"] {
+        for no in [
+            "app=db",
+            "app!=web",
+            "none=x",
+            "app in (db)",
+            "app notin (web)",
+            "!app",
+            "none",
+            "n>5",
+            "none<3",
+        ] {
             assert!(!matches(no, &labels), "{no}");
         }
     }

@@ -130,7 +130,12 @@ impl Store {
             let selectable = table.selectable.clone();
             let object = Arc::new(Stored::of(key.clone(), at, &value, &selectable));
             inner.owners.note(&id, None, Some(&object));
-            inner.tables.entry(id).or_insert_with(|| Table::new(Arc::default(), version)).objects.insert(key, object);
+            inner
+                .tables
+                .entry(id)
+                .or_insert_with(|| Table::new(Arc::default(), version))
+                .objects
+                .insert(key, object);
         }
         inner.version = version;
         for table in inner.tables.values_mut() {
@@ -144,8 +149,7 @@ impl Store {
     pub(crate) fn ensure_table(&self, id: &TableId, selectable: &[String]) {
         let mut inner = self.lock();
         let version = inner.version;
-        let table =
-            inner.tables.entry(id.clone()).or_insert_with(|| Table::new(selectable.into(), version));
+        let table = inner.tables.entry(id.clone()).or_insert_with(|| Table::new(selectable.into(), version));
         if &*table.selectable != selectable {
             table.selectable = selectable.into();
             for object in table.objects.values_mut() {
@@ -208,7 +212,12 @@ impl Store {
     }
 
     /// The objects as they were at a version.
-    pub(crate) fn list_at(&self, id: &TableId, namespace: Option<&str>, version: u64) -> Result<Snapshot, PastError> {
+    pub(crate) fn list_at(
+        &self,
+        id: &TableId,
+        namespace: Option<&str>,
+        version: u64,
+    ) -> Result<Snapshot, PastError> {
         let inner = self.lock();
         let table = inner.reach(id, version)?;
         Ok(Snapshot { version, objects: table.objects_at(namespace, version) })

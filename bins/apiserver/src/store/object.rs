@@ -81,7 +81,8 @@ impl Stored {
             .collect();
         let uid = meta::meta(value, "uid").into();
         let owners = meta::at(value, &["metadata", "ownerReferences"]).and_then(Value::as_array);
-        let owners = owners.into_iter().flatten().filter_map(|owner| Some(owner.get("uid")?.as_str()?.into()));
+        let owners =
+            owners.into_iter().flatten().filter_map(|owner| Some(owner.get("uid")?.as_str()?.into()));
         let owners = owners.collect();
         Stored { key, version, json: value.to_string().into(), uid, owners, labels, fields }
     }

@@ -9,9 +9,10 @@ use crate::resource::Resource;
 /// Heads of a kind's columns.
 pub(super) fn heads_of(resource: &Resource) -> Vec<Head> {
     let (narrow, wide): (&[&str], &[&str]) = match (&*resource.group, &*resource.plural) {
-        ("", "pods") => {
-            (&["Name", "Ready", "Status", "Restarts", "Age"], &["IP", "Node", "Nominated Node", "Readiness Gates"])
-        }
+        ("", "pods") => (
+            &["Name", "Ready", "Status", "Restarts", "Age"],
+            &["IP", "Node", "Nominated Node", "Readiness Gates"],
+        ),
         ("", "nodes") => (
             &["Name", "Status", "Roles", "Age", "Version"],
             &["Internal-IP", "External-IP", "OS-Image", "Kernel-Version", "Container-Runtime"],
@@ -53,7 +54,8 @@ pub(super) fn of(resource: &Resource, object: &Value) -> Vec<Value> {
 }
 
 fn cell(resource: &Resource, head: &str, object: &Value) -> String {
-    let text = |path: &str| meta::at_dotted(object, path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text =
+        |path: &str| meta::at_dotted(object, path).and_then(Value::as_str).unwrap_or_default().to_owned();
     let or = |text: String, other: &str| if text.is_empty() { other.to_owned() } else { text };
     let number = |path: &str| meta::at_dotted(object, path).and_then(Value::as_i64).unwrap_or(0).to_string();
     let created = meta::meta(object, "creationTimestamp");
@@ -89,12 +91,14 @@ fn cell(resource: &Resource, head: &str, object: &Value) -> String {
         ("services", "Selector") => labels(object.pointer("/spec/selector")),
         ("endpoints", "Endpoints") => endpoints(object),
         ("configmaps" | "secrets", "Data") => {
-            let count = |key: &str| object.get(key).and_then(Value::as_object).map_or(0, serde_json::Map::len);
+            let count =
+                |key: &str| object.get(key).and_then(Value::as_object).map_or(0, serde_json::Map::len);
             (count("data") + count("binaryData")).to_string()
         }
         ("secrets", "Type") => text("type"),
         ("events", "Last Seen") => {
-            let times = ["lastTimestamp", "deprecatedLastTimestamp", "eventTime", "metadata.creationTimestamp"];
+            let times =
+                ["lastTimestamp", "deprecatedLastTimestamp", "eventTime", "metadata.creationTimestamp"];
             age(&times.iter().map(|path| text(path)).find(|time| !time.is_empty()).unwrap_or_default())
         }
         ("events", "Type") => text("type"),
@@ -127,7 +131,8 @@ fn cell(resource: &Resource, head: &str, object: &Value) -> String {
             or(ports.collect::<Vec<_>>().join(","), "<unset>")
         }
         ("endpointslices", "Endpoints") => {
-            let all = items(object, "endpoints").iter().filter_map(|endpoint| endpoint["addresses"][0].as_str());
+            let all =
+                items(object, "endpoints").iter().filter_map(|endpoint| endpoint["addresses"][0].as_str());
             or(few(&all.collect::<Vec<_>>()), "<unset>")
         }
         ("networkpolicies", "Pod-Selector") => labels(object.pointer("/spec/podSelector/matchLabels")),
@@ -152,7 +157,8 @@ fn pod_status(pod: &Value) -> String {
     let text = |value: &Value, path: &str| value.pointer(path).and_then(Value::as_str).map(str::to_owned);
     let mut status = text(pod, "/status/reason").or_else(|| text(pod, "/status/phase")).unwrap_or_default();
     for container in statuses(pod) {
-        let reason = text(container, "/state/waiting/reason").or_else(|| text(container, "/state/terminated/reason"));
+        let reason =
+            text(container, "/state/waiting/reason").or_else(|| text(container, "/state/terminated/reason"));
         if let Some(reason) = reason {
             status = reason;
         }
@@ -175,7 +181,8 @@ fn node_status(node: &Value) -> String {
 
 fn node_roles(node: &Value) -> String {
     let labels = node.pointer("/metadata/labels").and_then(Value::as_object);
-    let roles = labels.into_iter().flatten().filter_map(|(key, _)| key.strip_prefix("node-role.kubernetes.io/"));
+    let roles =
+        labels.into_iter().flatten().filter_map(|(key, _)| key.strip_prefix("node-role.kubernetes.io/"));
     let roles: Vec<&str> = roles.collect();
     if roles.is_empty() { "<none>".into() } else { roles.join(",") }
 }
@@ -199,7 +206,8 @@ fn service_ports(service: &Value) -> String {
 
 fn labels(map: Option<&Value>) -> String {
     let pairs = map.and_then(Value::as_object).into_iter().flatten();
-    let pairs: Vec<String> = pairs.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+    let pairs: Vec<String> =
+        pairs.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
     if pairs.is_empty() { "<none>".into() } else { pairs.join(",") }
 }
 
