@@ -15,7 +15,7 @@ use crate::cluster::{Cluster, named};
 use crate::name::LabName;
 
 /// The annotation with the lines of an object's rules, as JSON: `{"spec.ingress[0]": 12}`.
-pub const RULES: &str = "netloom.io/rules";
+pub(crate) const RULES: &str = "netloom.io/rules";
 
 /// The kinds that have rules.
 const POLICIES: [&str; 4] =

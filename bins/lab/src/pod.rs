@@ -61,6 +61,9 @@ impl Pod {
             spec.containers.iter().flat_map(|container| container.ports.iter().flatten()).map(port).collect();
         ports.sort_by(|a, b| (a.number, &a.protocol).cmp(&(b.number, &b.protocol)));
         ports.dedup_by(|a, b| (a.number, &a.protocol) == (b.number, &b.protocol));
+        let mut conditions = status.conditions.iter().flatten();
+        let unscheduled = conditions.find(|known| known.type_ == "PodScheduled" && known.status == "False");
+        let unscheduled = unscheduled.and_then(|condition| condition.message.clone());
         let image = |container: &core::Container| container.image.clone().unwrap_or_default();
         let addresses = status.pod_ips.iter().flatten().filter_map(|ip| ip.ip.parse().ok()).collect();
         Self {
@@ -72,7 +75,7 @@ impl Pod {
             ports,
             terminating: pod.metadata.deletion_timestamp.is_some(),
             phase: status.phase.unwrap_or_else(|| "Pending".into()),
-            message: status.message.filter(|message| !message.is_empty()),
+            message: status.message.or(unscheduled).filter(|message| !message.is_empty()),
             addresses,
         }
     }

@@ -35,8 +35,8 @@ pub struct Wanted {
     pub left: BTreeSet<IpAddr>,
 }
 
-/// The taint of a node whose agent cannot connect pods yet.
-const NOT_READY: &str = "node.cilium.io/agent-not-ready";
+/// The taints of a node that is not open to pods yet.
+const NOT_READY: [&str; 2] = ["node.cilium.io/agent-not-ready", "node.kubernetes.io/not-ready"];
 
 /// Waits until the API answers.
 ///
@@ -88,8 +88,8 @@ fn missing(state: &State, cluster: &Cluster) -> Result<Vec<String>> {
             missing.push(format!("{name} is not ready"));
         }
         let taints = node.spec.clone().unwrap_or_default().taints.unwrap_or_default();
-        if taints.iter().any(|taint| taint.key == NOT_READY) {
-            missing.push(format!("{name} still has the taint {NOT_READY}"));
+        for taint in taints.iter().filter(|taint| NOT_READY.contains(&taint.key.as_str())) {
+            missing.push(format!("{name} still has the taint {}", taint.key));
         }
         if let Err(why) = is_ready(&paths.node(name).socket()) {
             missing.push(format!("{name}: {why}"));

@@ -3,12 +3,13 @@
 mod kinds;
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
+    PostParams,
 };
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -24,8 +25,10 @@ use crate::paths::Paths;
 
 /// Who changes objects for `netloom lab apply`.
 const MANAGER: &str = "netloom-lab";
-/// How long a request may take.
+/// How long a request may take, and for how long it is made again.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Before a request is made again.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A client of a lab's API.
 pub struct Cluster {
@@ -63,7 +66,7 @@ impl Cluster {
     pub fn get(&self, target: &Target) -> Result<Option<DynamicObject>> {
         self.runtime.block_on(async {
             let api = self.api(target).await?;
-            api.get_opt(&target.key.name).await.map_err(said)
+            patiently(async || api.get_opt(&target.key.name).await).await.map_err(said)
         })
     }
 
@@ -75,7 +78,8 @@ impl Cluster {
         self.runtime.block_on(async {
             let api = self.api(target).await?;
             let how = PatchParams::apply(MANAGER).force();
-            api.patch(&target.key.name, &how, &Patch::Apply(value)).await.map_err(said)
+            let apply = async || api.patch(&target.key.name, &how, &Patch::Apply(value)).await;
+            patiently(apply).await.map_err(said)
         })
     }
 
@@ -87,7 +91,8 @@ impl Cluster {
         let mut namespace = Namespace::default();
         namespace.metadata.name = Some(name.to_owned());
         let api = Api::<Namespace>::all(self.client.clone());
-        match self.runtime.block_on(api.create(&kube::api::PostParams::default(), &namespace)) {
+        let how = PostParams::default();
+        match self.runtime.block_on(patiently(async || api.create(&how, &namespace).await)) {
             Err(error) if !is_conflict(&error) => {
                 Err(said(error)).with_context(|| format!("namespace {name}"))
             }
@@ -102,7 +107,8 @@ impl Cluster {
     pub fn delete(&self, target: &Target) -> Result<bool> {
         self.runtime.block_on(async {
             let api = self.api(target).await?;
-            match api.delete(&target.key.name, &DeleteParams::background()).await {
+            let how = DeleteParams::background();
+            match patiently(async || api.delete(&target.key.name, &how).await).await {
                 Ok(_) => Ok(true),
                 Err(error) if is_missing(&error) => Ok(false),
                 Err(error) => Err(said(error)),
@@ -144,7 +150,8 @@ impl Cluster {
     }
 
     fn list<K: Clone + DeserializeOwned + std::fmt::Debug>(&self, api: &Api<K>) -> Result<Vec<K>> {
-        match self.runtime.block_on(api.list(&ListParams::default())) {
+        let how = ListParams::default();
+        match self.runtime.block_on(patiently(async || api.list(&how).await)) {
             Ok(list) => Ok(list.items),
             Err(error) if is_missing(&error) => Ok(Vec::new()),
             Err(error) => Err(said(error)),
@@ -170,6 +177,19 @@ impl Cluster {
         } else {
             Api::all_with(client, &resource)
         })
+    }
+}
+
+/// Asks again for a while when nobody answers: a server that ended is started again.
+async fn patiently<T>(mut ask: impl AsyncFnMut() -> kube::Result<T>) -> kube::Result<T> {
+    let start = Instant::now();
+    loop {
+        match ask().await {
+            Err(error) if !matches!(error, kube::Error::Api(_)) && start.elapsed() < PATIENCE => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            answered => return answered,
+        }
     }
 }
 

@@ -17,6 +17,8 @@ use crate::state::Ipam;
 
 /// The taint that keeps pods away from a node until its agent can connect them. The operator removes it.
 const TAINT: &str = "node.cilium.io/agent-not-ready";
+/// The taint that kube-apiserver gives to new nodes.
+const NEW: &str = "node.kubernetes.io/not-ready";
 /// How many pods a node takes.
 const PODS: &str = "110";
 
@@ -37,10 +39,22 @@ pub(super) async fn sync(context: &Context, stores: &Stores) -> Result<()> {
                 made => made.with_context(|| format!("registering {}", planned.name))?,
             },
         };
+        if let Some(patch) = open(&node) {
+            let patched = api.patch(&planned.name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+            match patched {
+                Err(error) if is_conflict(&error) => {}
+                patched => drop(patched.with_context(|| format!("taints of {}", planned.name))?),
+            }
+            continue;
+        }
         if let Some(patch) = status(context, planned, &node) {
             let patched =
                 api.patch_status(&planned.name, &PatchParams::default(), &Patch::Merge(&patch)).await;
-            patched.with_context(|| format!("status of {}", planned.name))?;
+            match patched {
+                // Somebody else has written: the watch tells what.
+                Err(error) if is_conflict(&error) => {}
+                patched => drop(patched.with_context(|| format!("status of {}", planned.name))?),
+            }
         }
     }
     Ok(())
@@ -61,6 +75,20 @@ fn object(context: &Context, planned: &plan::Node) -> Result<core::Node> {
     manifest["spec"]["taints"] = json!([{"key": TAINT, "value": "true", "effect": "NoExecute"}]);
     manifest["status"] = json!({});
     serde_json::from_value(manifest).context("a Node")
+}
+
+/// Without the taint that a new Node gets from the API server, where the node is ready: in other clusters a controller
+/// removes it.
+fn open(node: &core::Node) -> Option<Value> {
+    let mut conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let mut taints = node.spec.clone()?.taints?;
+    let before = taints.len();
+    taints.retain(|taint| taint.key != NEW);
+    let ready = conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    (ready && taints.len() < before).then(|| {
+        // Others remove taints too: theirs must not come back.
+        json!({"metadata": {"resourceVersion": node.metadata.resource_version}, "spec": {"taints": taints}})
+    })
 }
 
 /// What is to be changed of a node's status, if anything.

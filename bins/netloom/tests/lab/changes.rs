@@ -156,8 +156,11 @@ fn invalid_policies_close_and_never_open() {
     }));
     valid(true);
     assert!(lab.reaches("near", "server", 80, true) && !lab.reaches("node/node1", "far", 81, false));
-    let too_long = json!({"endpointSelector": {}, "ingress": [{"fromCIDR": ["10.0.0.0/33"]}]});
-    for broken in [invalid(), too_long] {
+    let entities = json!({
+        "endpointSelector": {},
+        "ingress": [{"fromEntities": ["world"], "fromCIDR": ["10.0.0.0/8"]}],
+    });
+    for broken in [invalid(), entities] {
         write(broken.clone());
         valid(false);
         assert!(lab.reaches("near", "server", 80, true), "what was valid stays in force: {broken}");

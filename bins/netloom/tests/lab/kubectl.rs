@@ -1,6 +1,10 @@
 //! A real kubectl against a lab.
 
-use crate::support::{Lab, eventually, has};
+use std::net::SocketAddr;
+
+use lab::attempt::{Outcome, Protocol};
+
+use crate::support::{FAMILIES, Lab, eventually, has};
 
 const POLICY: &str = "
 apiVersion: networking.k8s.io/v1
