@@ -177,9 +177,9 @@ async fn race(client: Client) {
     let mut oldest = std::collections::BTreeMap::new();
     for object in objects {
         let key = object.security_labels["k8s:app"].clone();
-        let age = (object.metadata.creation_timestamp.clone().unwrap().0, object.number().unwrap());
-        let known = oldest.entry(key).or_insert_with(|| age.clone());
-        *known = (*known).clone().min(age);
+        let age = (object.metadata.creation_timestamp.as_ref().unwrap().0, object.number().unwrap());
+        let known = oldest.entry(key).or_insert(age);
+        *known = (*known).min(age);
     }
     for told in [&mut one, &mut other] {
         told.until("the oldest of each", |told| {

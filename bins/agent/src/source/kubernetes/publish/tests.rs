@@ -109,8 +109,8 @@ impl Scene {
         due.remove(0)
     }
 
-    fn done(&mut self, call: &(Subject, Call), outcome: kube::Result<()>) {
-        self.publisher.done(&call.0, &call.1, &outcome, self.now);
+    fn done(&mut self, call: &(Subject, Call), outcome: &kube::Result<()>) {
+        self.publisher.done(&call.0, &call.1, outcome, self.now);
     }
 
     fn pod_object(&mut self, name: &str, uid: &str) {
@@ -151,17 +151,17 @@ fn a_number_is_asked_for_until_there_is_one() {
     scene.report(Report::IdentityWanted(labels("web")));
     let first = scene.one();
     assert!(scene.due().is_empty(), "one at a time");
-    scene.done(&first, error(409));
+    scene.done(&first, &error(409));
     let second = scene.one();
     let (Call::CreateIdentity(one, _), Call::CreateIdentity(other, _)) = (&first.1, &second.1) else {
         panic!()
     };
     assert_ne!(one, other, "another number, at once");
-    scene.done(&second, error(500));
+    scene.done(&second, &error(500));
     assert!(scene.due().is_empty(), "not at once");
     scene.now += Duration::from_secs(31);
     let third = scene.one();
-    scene.done(&third, Ok(()));
+    scene.done(&third, &Ok(()));
     assert!(scene.due().is_empty(), "the watch will tell");
     scene.identity(300, "web");
     scene.now += Duration::from_secs(31);
@@ -185,7 +185,7 @@ fn an_endpoint_is_written_when_it_is_another_or_was_lost() {
     assert!(scene.due().is_empty(), "whose it is is not known yet");
     scene.pod_object("web", "u1");
     let call = scene.one();
-    scene.done(&call, Ok(()));
+    scene.done(&call, &Ok(()));
     let status = json!({
         "identity": {"id": 300},
         "networking": {"node": "192.0.2.1", "addressing": [{"ipv4": "10.0.0.7"}]},
@@ -199,7 +199,7 @@ fn an_endpoint_is_written_when_it_is_another_or_was_lost() {
     let call = scene.one();
     let Call::ApplyEndpoint(object) = &call.1 else { panic!("{call:?}") };
     assert_eq!(object.metadata.owner_references.as_ref().unwrap()[0].uid, "u2");
-    scene.done(&call, Ok(()));
+    scene.done(&call, &Ok(()));
     assert!(scene.due().is_empty());
 
     // Somebody removes it.
@@ -241,9 +241,9 @@ fn what_is_gone_is_removed_and_who_came_after_it_stays() {
         matches!(&call.1, Call::DeleteEndpoint { attachment: Some(id), .. } if id == "c1:eth0"),
         "{call:?}"
     );
-    scene.done(&call, error(409));
+    scene.done(&call, &error(409));
     let call = scene.one();
-    scene.done(&call, Ok(()));
+    scene.done(&call, &Ok(()));
     scene.now += Duration::from_secs(60);
     assert!(scene.due().is_empty());
 }
@@ -275,7 +275,7 @@ fn a_busy_node_is_still_ready_for_a_while() {
     let Some(mut object) = scene.picture.nodes.published.clone() else { panic!() };
     object.metadata.annotations = Some([(node::READY.to_owned(), "true".to_owned())].into());
     scene.tell(Told::CiliumNode(Event::Set(Box::new(object))));
-    scene.done(&call, Ok(()));
+    scene.done(&call, &Ok(()));
     scene.now += Duration::from_secs(60);
     scene.report(Report::Ready(false));
     assert!(scene.due().is_empty());
