@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use serde::Serialize;
 
-use crate::{Error, datapath, policy};
+use crate::{Error, control_plane, datapath, policy};
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -46,6 +48,63 @@ enum Command {
         #[arg(long, short, value_enum, default_value_t)]
         output: Output,
     },
+    /// Measure an agent in a large cluster: memory, processor time, requests, and how fast policies are (needs root)
+    ControlPlane(ControlPlaneArgs),
+}
+
+/// `netloom bench control-plane`.
+#[derive(Debug, Args)]
+struct ControlPlaneArgs {
+    /// Nodes, the agent's own included
+    #[arg(long, value_name = "N")]
+    nodes: Option<u32>,
+    /// Pods of other nodes
+    #[arg(long, value_name = "N")]
+    pods: Option<u32>,
+    /// Label sets with a number
+    #[arg(long, value_name = "N")]
+    identities: Option<u32>,
+    /// Policies
+    #[arg(long, value_name = "N")]
+    policies: Option<u32>,
+    /// Pods of the agent's node
+    #[arg(long, value_name = "N")]
+    local_pods: Option<u32>,
+    /// Pods that come, and as many that go, in a second
+    #[arg(long, value_name = "N")]
+    churn: Option<u32>,
+    /// How long they come and go
+    #[arg(long, value_name = "SECONDS")]
+    seconds: Option<u64>,
+    /// A cluster of 50 nodes and 1,000 pods, for some seconds
+    #[arg(long)]
+    quick: bool,
+    /// Kubeconfig of a running API server, in place of one of our own; what is written is removed again
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// How to print the result
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Output,
+}
+
+impl ControlPlaneArgs {
+    fn options(&self) -> Result<control_plane::Options, Error> {
+        let size = |chosen: Option<u32>, full, quick| chosen.unwrap_or(if self.quick { quick } else { full });
+        let seconds = self.seconds.unwrap_or(if self.quick { 5 } else { 60 });
+        let own = std::env::current_exe().map_err(|source| Error::doing("finding the programs", source))?;
+        let beside = own.parent().map(PathBuf::from).unwrap_or_default();
+        Ok(control_plane::Options {
+            nodes: size(self.nodes, 5_000, 50),
+            pods: size(self.pods, 100_000, 1_000),
+            identities: size(self.identities, 20_000, 200),
+            policies: size(self.policies, 1_000, 70),
+            local_pods: size(self.local_pods, 110, 10),
+            churn: size(self.churn, 100, 50),
+            churning: Duration::from_secs(seconds),
+            kubeconfig: self.kubeconfig.clone(),
+            programs: std::env::var_os("NETLOOM_BIN_DIR").map_or(beside, PathBuf::from),
+        })
+    }
 }
 
 /// Runs the command, and prints its result on standard output.
@@ -54,6 +113,7 @@ enum Command {
 /// What the benchmark met, or [`Error::Print`] where nobody reads the result.
 pub fn run(args: &BenchArgs) -> Result<(), Error> {
     match args.command {
+        Command::ControlPlane(ref args) => print(&control_plane::run(&args.options()?)?, args.output),
         Command::Datapath { quick, output } => {
             let options = if quick { datapath::Options::quick() } else { datapath::Options::full() };
             print(&datapath::run(&options)?, output)

@@ -99,6 +99,21 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A step of the control plane's benchmark failed.
+    #[error("{operation}: {source}")]
+    ControlPlane {
+        /// What was tried.
+        operation: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The control plane's benchmark cannot go on.
+    #[error("{message}")]
+    Stopped {
+        /// Why.
+        message: String,
+    },
     /// The result could not be written.
     #[error("printing the result: {source}")]
     Print {
@@ -109,6 +124,17 @@ pub enum Error {
 }
 
 impl Error {
+    pub(crate) fn doing(
+        operation: &'static str,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        Self::ControlPlane { operation, source: Box::new(source) }
+    }
+
+    pub(crate) const fn control_plane(message: String) -> Self {
+        Self::Stopped { message }
+    }
+
     pub(crate) fn map(operation: &'static str, map: &'static str) -> impl FnOnce(MapError) -> Self {
         move |source| Self::Map { operation, map, source: Box::new(source) }
     }

@@ -1,7 +1,8 @@
-//! Benchmarks of the datapath and of policies.
+//! Benchmarks of the datapath, of policies and of the control plane.
 //!
 //! [`datapath`] measures what a packet costs in the programs of a node, beside the same programs with another
-//! layout of policies. [`policy`] measures what it costs to resolve and compile policies. [`cli`] is their command line.
+//! layout of policies. [`policy`] measures what it costs to resolve and compile policies.
+//! [`control_plane`] measures an agent in a large cluster. [`cli`] is their command line.
 //!
 //! ```no_run
 //! use netloom_benches::datapath::{Options, run};
@@ -14,6 +15,7 @@
 //! What this crate does not do: measure throughput, latency or anything else that needs links and hosts.
 
 pub mod cli;
+pub mod control_plane;
 pub mod datapath;
 mod error;
 pub mod policy;

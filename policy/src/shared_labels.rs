@@ -38,7 +38,9 @@ impl SharedLabels {
                 Arc::clone(label)
             }
         };
-        LabelSet(set.0.iter().map(share).collect())
+        let shared: Vec<Arc<Label>> = set.0.iter().map(share).collect();
+        let is_shared = shared.iter().zip(set.0.iter()).all(|(one, other)| Arc::ptr_eq(one, other));
+        if is_shared { set.clone() } else { LabelSet(shared.into()) }
     }
 
     /// How many labels are kept.

@@ -1,9 +1,12 @@
 //! How the agent is started.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use anyhow::{Context, Result};
 use clap::{ArgAction, Parser};
+use daemon::listen::{BadListen, Listen};
+use daemon::logs::LogArgs;
 use kubernetes::client;
 use policy::{Enforcement, LabelFilter, Settings};
 
@@ -19,6 +22,9 @@ pub struct Args {
     /// Name of this node
     #[arg(long, alias = "k8s-node-name", env = "K8S_NODE_NAME")]
     pub node: String,
+    /// Directory with a file for each of these keys, as a ConfigMap is mounted
+    #[arg(long, value_name = "DIR")]
+    pub config_dir: Option<PathBuf>,
     /// Directory of manifests to take the cluster's objects from, in place of the Kubernetes API
     #[arg(long, value_name = "DIR")]
     pub manifests: Option<PathBuf>,
@@ -55,6 +61,15 @@ pub struct Args {
     /// Room for established connections in the datapath, in entries
     #[arg(long, value_name = "N", default_value_t = abi::maps::capacity::CT_ESTABLISHED as u32)]
     pub connection_capacity: u32,
+    /// Port of the health endpoints on the loopback addresses; 0 for none
+    #[arg(long, value_name = "PORT", default_value_t = 9879)]
+    pub agent_health_port: u16,
+    /// Where metrics are served: ADDRESS:PORT or :PORT; off for nowhere
+    #[arg(long, value_name = "ADDRESS", default_value = ":9962")]
+    pub prometheus_serve_addr: Serve,
+    /// Logging.
+    #[command(flatten)]
+    pub logs: LogArgs,
     /// What holds for all policies.
     #[command(flatten)]
     pub policy: PolicyArgs,
@@ -137,7 +152,7 @@ impl Args {
                 socket: unusual(&self.socket, api::DEFAULT_SOCKET),
                 queue: unusual(&self.cni_queue, api::DEFAULT_QUEUE),
                 log: self.cni.cni_log_file.clone(),
-                debug: false,
+                debug: self.logs.debug,
             },
         })
     }
@@ -155,6 +170,22 @@ impl Args {
                 .with_file_name("netloom-cni"),
         };
         Ok(Some((plugin, directory)))
+    }
+}
+
+/// An address to serve on, or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Serve(pub Option<Listen>);
+
+impl FromStr for Serve {
+    type Err = BadListen;
+
+    fn from_str(text: &str) -> Result<Self, BadListen> {
+        if text.is_empty() || text == "off" {
+            Ok(Self(None))
+        } else {
+            text.parse().map(|listen| Self(Some(listen)))
+        }
     }
 }
 

@@ -19,17 +19,23 @@ pub mod engine;
 pub mod flows;
 pub mod limits;
 mod memory;
+pub mod metrics;
 mod readable;
 pub mod server;
 pub mod source;
 mod state_file;
 pub mod tables;
 
+use std::cell::Cell;
 use std::fmt;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use axum::Router;
+use daemon::health::{Health, KUBERNETES};
+use daemon::listen::{self, Listen};
 use kubernetes::client::Connector;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -38,6 +44,7 @@ use args::Args;
 use cluster::Numbering;
 use engine::Engine;
 use flows::FlowLog;
+use metrics::{Counts, Requests};
 use server::{Enforced, Server};
 use source::{Change, Kubernetes, KubernetesOptions, Manifests, Report};
 
@@ -57,7 +64,9 @@ pub async fn run(args: Args) -> Result<()> {
     if let Some((plugin, directory)) = args.plugin()? {
         cni::install(&plugin, &directory)?;
     }
-    let source = Source::new(&args).await?;
+    let (health, counts) = (Health::new(), Counts::default());
+    health.expect(NODE);
+    let source = Source::new(&args, &health, &counts).await?;
     let flows = FlowLog::default();
     let (publish, enforced) = Enforced::channel();
     let (changes, changed) = mpsc::channel(1024);
@@ -67,16 +76,27 @@ pub async fn run(args: Args) -> Result<()> {
 
     let engine = Engine::new(args.clone(), source.numbering(), flows.clone(), publish, reports).await?;
     let listener = Server::listen(&args.socket)?;
+    let health_at = (args.agent_health_port != 0).then(|| Listen::loopback(args.agent_health_port));
+    let _probes = serve_at(health_at.as_ref(), health.router()).await?;
+    let _metrics =
+        serve_at(args.prometheus_serve_addr.0.as_ref(), metrics::router(&counts, calls.clone())).await?;
     let server = Server::new(calls, enforced, flows);
     let answers = server.answers();
     tracing::info!(node = args.node, socket = %args.socket.display(), source = %source, "started");
+    let begun = Cell::new(false);
+    let is_ready = |ready: bool| {
+        health.set(NODE, if ready { Ok(()) } else { Err("pods cannot be connected") });
+        if ready && !begun.replace(true) {
+            counts.begun();
+        }
+    };
     let mut serving = pin!(server.run(listener));
     let mut engine = pin!(engine.run(changed, called));
     tokio::select! {
         ended = &mut engine => return ended,
         ended = &mut serving => return ended,
         ended = source.run(changes, to_publish) => return ended,
-        () = cni::keep(args.conflist(), reported, publishable) => return Ok(()),
+        () = cni::keep(args.conflist(), reported, publishable, is_ready) => return Ok(()),
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
@@ -90,6 +110,17 @@ pub async fn run(args: Args) -> Result<()> {
     }
 }
 
+/// The part of the agent's health that stands for the node: whether pods can be connected.
+const NODE: &str = "node";
+
+/// Serves something over HTTP, if it is to be served.
+async fn serve_at(listen: Option<&Listen>, router: Router) -> Result<Option<listen::Server>> {
+    match listen {
+        Some(listen) => Ok(Some(listen::serve(listen, router).await?)),
+        None => Ok(None),
+    }
+}
+
 /// Where objects come from.
 enum Source {
     Manifests(Manifests),
@@ -97,18 +128,22 @@ enum Source {
 }
 
 impl Source {
-    async fn new(args: &Args) -> Result<Self> {
+    async fn new(args: &Args, health: &Health, counts: &Counts) -> Result<Self> {
         let last_valid = args.state_dir.join("policies");
         if let Some(directory) = &args.manifests {
             return Ok(Self::Manifests(Manifests::new(directory, last_valid)));
         }
-        let connector = Connector::new(args.kubernetes.client()).await?;
+        health.expect(KUBERNETES);
+        let mut settings = args.kubernetes.client();
+        settings.observer = Some(Arc::new(Requests { counts: counts.clone(), health: health.clone() }));
+        let connector = Connector::new(settings).await?;
         let options = KubernetesOptions {
             node: args.node.clone(),
             ipam: args.kubernetes.ipam,
             identities: args.kubernetes.identity_management_mode,
             slices: args.kubernetes.enable_cilium_endpoint_slice,
             last_valid,
+            counts: counts.clone(),
         };
         let server = connector.url().to_string();
         Ok(Self::Kubernetes(Box::new(Kubernetes::new(connector.client()?, options)?), server))

@@ -1,18 +1,15 @@
 //! Netloom's node agent.
 
-use std::io::IsTerminal;
-
-use clap::Parser;
+use daemon::config::{self, Sources};
 use netloom_agent::args::Args;
-use tracing_subscriber::EnvFilter;
 
 fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    let filter = EnvFilter::try_from_env("NETLOOM_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(netloom_agent::run(args))
+    let parsed = match config::parse::<Args>(&Sources::of_process()) {
+        Ok(parsed) => parsed,
+        Err(error) => error.exit("netloom-agent"),
+    };
+    parsed.arguments.logs.init()?;
+    parsed.report();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(netloom_agent::run(parsed.arguments))
 }

@@ -1,5 +1,6 @@
 //! What all requests share: objects, kinds, and what follows from a write.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use crate::audit::Audit;
 use crate::collect::Chore;
 use crate::error::ApiError;
-use crate::meta;
 use crate::resource::{self, CRDS, NAMESPACES, Registry, Resource, custom};
 use crate::store::{CommitError, Expect, Key, Store, Stored, TableId};
 
@@ -95,9 +95,7 @@ impl Api {
                 if !object.owners.is_empty() {
                     self.chore(Chore::Owned { table: table.clone(), key: key.clone() });
                 }
-                // Cheap to look for before the object is parsed.
-                let begun = object.json.windows(19).any(|part| part == b"\"deletionTimestamp\"");
-                if begun {
+                if object.terminating {
                     self.chore(match &*table.resource {
                         NAMESPACES => Chore::Namespace(name),
                         CRDS => Chore::Definition(name),
@@ -163,7 +161,7 @@ impl Api {
                 None => ApiError::no_such_path(),
             });
         };
-        if !meta::is_terminating(&found.value()) {
+        if !found.terminating {
             return Ok(());
         }
         let mut details = crate::error::details(resource, name);
@@ -184,23 +182,17 @@ impl Api {
         })
     }
 
-    /// An address for a service that no other service has.
-    pub(crate) fn service_address(&self) -> IpAddr {
-        let table = TableId::new("", "services");
-        let taken: Vec<String> = self
-            .store
-            .list(&table, None)
-            .objects
-            .iter()
-            .filter_map(|service| Some(meta::text(&service.value(), &["spec", "clusterIP"])?.to_owned()))
-            .collect();
-        loop {
-            let number = self.next_address.fetch_add(1, Ordering::Relaxed);
-            let address = Ipv4Addr::from(SERVICES | (number & 0xffff));
-            if number & 0xff != 0 && number & 0xff != 0xff && !taken.contains(&address.to_string()) {
-                return address.into();
-            }
-        }
+    /// An address for a service that no other service has, if there is one left.
+    pub(crate) fn service_address(&self) -> Option<IpAddr> {
+        let services = self.store.list(&TableId::new("", "services"), None).objects;
+        // The first field that services are selected by.
+        let taken: BTreeSet<&str> = services.iter().map(|service| service.field(0)).collect();
+        (0..=u16::MAX)
+            .map(|_| self.next_address.fetch_add(1, Ordering::Relaxed))
+            .filter(|number| !matches!(number & 0xff, 0 | 0xff))
+            .map(|number| Ipv4Addr::from(SERVICES | (number & 0xffff)))
+            .find(|address| !taken.contains(address.to_string().as_str()))
+            .map(IpAddr::V4)
     }
 }
 

@@ -141,12 +141,12 @@ fn drop_finalizer(value: &mut Value, name: &str) {
 /// Our own finalizers: dependents first, or dependents let go.
 fn terminating(api: &Api, table: &TableId, key: &Key) {
     let (Some(resource), Some(object)) = (api.storage_of(table), api.store.get(table, key)) else { return };
+    if !object.terminating {
+        return;
+    }
     let value = object.value();
     let finalizers = meta::at(&value, &["metadata", "finalizers"]).and_then(Value::as_array);
     let has = |name: &str| finalizers.is_some_and(|list| list.iter().any(|finalizer| finalizer == name));
-    if !meta::is_terminating(&value) {
-        return;
-    }
     if has(FOREGROUND) {
         let mut blocked = false;
         for (table, key) in api.store.dependents(&object.uid) {
@@ -154,7 +154,7 @@ fn terminating(api: &Api, table: &TableId, key: &Key) {
                 continue;
             };
             let dependent_value = dependent.value();
-            if !meta::is_terminating(&dependent_value) {
+            if !dependent.terminating {
                 remove(api, &kind, &dependent, Some("Foreground"));
             }
             let owners =
@@ -186,12 +186,11 @@ fn terminating(api: &Api, table: &TableId, key: &Key) {
 /// Empties a namespace that is to go, and lets it go when it is empty.
 fn namespace(api: &Api, name: &str) {
     let (table, key) = (TableId::new("", NAMESPACES), Key::new("", name));
-    let Some(object) = api.store.get(&table, &key) else { return };
-    if !meta::is_terminating(&object.value()) {
+    if !api.store.get(&table, &key).is_some_and(|object| object.terminating) {
         return;
     }
     for (table, object) in api.store.in_namespace(name) {
-        if meta::is_terminating(&object.value()) {
+        if object.terminating {
             continue;
         }
         if let Some(resource) = api.storage_of(&table) {
@@ -212,12 +211,11 @@ fn namespace(api: &Api, name: &str) {
 fn definition(api: &Api, name: &str) {
     let (table, key) = (api::crds(), Key::new("", name));
     let Some(object) = api.store.get(&table, &key) else { return };
-    let value = object.value();
-    let (true, Some(resource)) = (meta::is_terminating(&value), api.storage_of(&table)) else { return };
-    let id = custom::table(&value);
+    let (true, Some(resource)) = (object.terminating, api.storage_of(&table)) else { return };
+    let id = custom::table(&object.value());
     if let Some(kind) = api.storage_of(&id) {
         for object in api.store.list(&id, None).objects {
-            if !meta::is_terminating(&object.value()) {
+            if !object.terminating {
                 remove(api, &kind, &object, None);
             }
         }

@@ -27,6 +27,7 @@ mod error;
 mod http;
 mod meta;
 mod patch;
+pub mod reference;
 mod resource;
 mod schema;
 mod selector;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -140,6 +141,7 @@ impl Builder {
             let stopped = stop.clone().cancelled_owned();
             match &acceptor {
                 None => {
+                    let socket = socket.tap_io(|stream| drop(stream.set_nodelay(true)));
                     tasks.spawn(
                         async move { axum::serve(socket, router).with_graceful_shutdown(stopped).await },
                     );

@@ -56,6 +56,8 @@ impl Listener {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 };
+                // Events are small, and nobody waits for more of them.
+                let _ = stream.set_nodelay(true);
                 let (acceptor, sender) = (acceptor.clone(), sender.clone());
                 tokio::spawn(async move {
                     match tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await {

@@ -5,10 +5,14 @@
 //! - [`watch`]: one kind of object, followed for ever: what is there, what is gone, and when all of it was told.
 //! - [`lease`]: leader election on a `coordination.k8s.io/v1` Lease.
 //! - [`install`]: custom resource definitions, brought into a cluster.
+//! - [`rbac`]: what agent and operator may do.
+//! - [`render`]: objects as text.
 //!
 //! It knows no object of its own: the custom resources are in `crds`.
 
 pub mod client;
 pub mod install;
 pub mod lease;
+pub mod rbac;
+pub mod render;
 pub mod watch;

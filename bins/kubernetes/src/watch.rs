@@ -4,6 +4,9 @@
 //! server that no longer knows that place (410) is listed again. What was told stays true until the new list is
 //! complete; then what it no longer has is told to be gone. Objects are not kept, only their names.
 //!
+//! A server that comes back without its data counts from the beginning again, and would tell nothing to whoever asks to
+//! go on from where it was. So after failures it is asked where it is, and listed again if that is earlier.
+//!
 //! ```no_run
 //! # async fn example(client: kube::Client) {
 //! use futures_util::StreamExt as _;
@@ -27,7 +30,10 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, Stream, StreamExt as _};
+use kube::api::ListParams;
 use kube::runtime::watcher::{self, Config, Error, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
@@ -152,30 +158,50 @@ where
     K: Resource + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
 {
     let longest = options.longest_pause;
+    let asked = api.clone();
     let start = move || watcher(api.clone(), options.config()).boxed();
-    follow(start, longest).boxed()
+    let ask = move || {
+        let api = asked.clone();
+        async move {
+            let list = api.list_metadata(&ListParams::default().limit(1)).await.ok()?;
+            list.metadata.resource_version?.parse().ok()
+        }
+        .boxed()
+    };
+    follow(start, ask, longest).boxed()
 }
 
 type Source<K> = BoxStream<'static, Result<watcher::Event<K>, Error>>;
 
-struct Follower<K, F> {
+struct Follower<K, F, A> {
     start: F,
+    /// Where the server is now, if it says so.
+    ask: A,
     source: Source<K>,
+    /// The newest version that was heard of.
+    newest: u64,
+    /// Whether the server is to be asked where it is before the watch goes on: after a list, to know it, and after a
+    /// failure, since it may be another.
+    doubt: bool,
     known: Known,
     pauses: Pauses,
     /// Told before the source is asked again, last first.
     waiting: Vec<Event<K>>,
 }
 
-fn follow<K, F>(start: F, longest: Duration) -> impl Stream<Item = Event<K>> + Send
+fn follow<K, F, A>(start: F, ask: A, longest: Duration) -> impl Stream<Item = Event<K>> + Send
 where
     K: Resource + Send + 'static,
     F: Fn() -> Source<K> + Send,
+    A: Fn() -> BoxFuture<'static, Option<u64>> + Send,
 {
     let source = start();
     let follower = Follower {
         start,
+        ask,
         source,
+        newest: 0,
+        doubt: false,
         known: Known::default(),
         pauses: Pauses::new(longest),
         waiting: Vec::new(),
@@ -186,13 +212,19 @@ where
     )
 }
 
-impl<K: Resource, F: Fn() -> Source<K>> Follower<K, F> {
+impl<K, F, A> Follower<K, F, A>
+where
+    K: Resource,
+    F: Fn() -> Source<K>,
+    A: Fn() -> BoxFuture<'static, Option<u64>>,
+{
     async fn next(&mut self) -> Event<K> {
         loop {
             if let Some(event) = self.waiting.pop() {
                 return event;
             }
             self.pauses.wait().await;
+            self.resolve_doubt().await;
             match self.source.next().await {
                 None => self.source = (self.start)(),
                 Some(Ok(event)) => {
@@ -205,18 +237,48 @@ impl<K: Resource, F: Fn() -> Source<K>> Follower<K, F> {
         }
     }
 
+    /// Finds out whether the server still knows what it told.
+    async fn resolve_doubt(&mut self) {
+        if !self.doubt {
+            return;
+        }
+        // Without an answer the watch fails as well, and the doubt comes back.
+        if let Some(now) = (self.ask)().await {
+            if now < self.newest {
+                tracing::warn!(
+                    now,
+                    newest = self.newest,
+                    "the API server is behind what it told: listed again"
+                );
+                self.source = (self.start)();
+                self.newest = 0;
+            } else {
+                self.newest = now;
+            }
+        }
+        self.doubt = false;
+    }
+
+    fn hear(&mut self, object: &K) {
+        let version = object.meta().resource_version.as_ref().and_then(|version| version.parse().ok());
+        self.newest = self.newest.max(version.unwrap_or(0));
+    }
+
     fn take(&mut self, event: watcher::Event<K>) -> Option<Event<K>> {
         match event {
             watcher::Event::Init => self.known.begin(),
             watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
+                self.hear(&object);
                 self.known.set(Key::of(&object));
                 return Some(Event::Set(Box::new(object)));
             }
             watcher::Event::Delete(object) => {
+                self.hear(&object);
                 let key = Key::of(&object);
                 return self.known.remove(&key).then_some(Event::Gone(key));
             }
             watcher::Event::InitDone => {
+                self.doubt = true;
                 self.waiting.push(Event::Synced);
                 self.waiting.extend(self.known.missing().into_iter().map(Event::Gone));
             }
@@ -228,6 +290,8 @@ impl<K: Resource, F: Fn() -> Source<K>> Follower<K, F> {
         let pause = self.pauses.failed(Instant::now(), jitter());
         let kind = std::any::type_name::<K>().rsplit("::").next().unwrap_or_default();
         tracing::debug!(kind, ?pause, %error, "watch failed");
+        // Who has told nothing has nothing to lose.
+        self.doubt |= self.newest > 0;
         // The watcher would ask for the same place for ever.
         if let Error::WatchStartFailed(kube::Error::Api(status)) = &error
             && status.code == 410
@@ -339,12 +403,23 @@ mod tests {
     }
 
     async fn told(sources: Vec<Vec<Result<watcher::Event<ConfigMap>, Error>>>, count: usize) -> String {
+        told_by(sources, Vec::new(), count).await
+    }
+
+    /// What is told by a server that is at these versions whenever it is asked.
+    async fn told_by(
+        sources: Vec<Vec<Result<watcher::Event<ConfigMap>, Error>>>,
+        versions: Vec<u64>,
+        count: usize,
+    ) -> String {
+        let versions = std::sync::Mutex::new(versions.into_iter());
+        let ask = move || std::future::ready(versions.lock().unwrap().next()).boxed();
         let sources = std::sync::Mutex::new(sources.into_iter());
         let start = move || match sources.lock().unwrap().next() {
             Some(events) => stream::iter(events).chain(stream::pending()).boxed(),
             None => stream::pending().boxed(),
         };
-        let events: Vec<_> = follow(start, Duration::from_secs(5)).take(count).collect().await;
+        let events: Vec<_> = follow(start, ask, Duration::from_secs(5)).take(count).collect().await;
         events.iter().map(text).collect::<Vec<_>>().join(" ")
     }
 
@@ -379,6 +454,24 @@ mod tests {
         let first = vec![Ok(Init), Ok(InitApply(object("x"))), Ok(InitDone), Err(gone())];
         let second = vec![Ok(Init), Ok(InitDone)];
         assert_eq!(told(vec![first, second], 5).await, "+x synced failed -a/x synced");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_lost_its_data_is_listed_again() {
+        use watcher::Event::{Apply, Init, InitApply, InitDone};
+        let broken = || Err(Error::NoResourceVersion);
+        let first = vec![
+            Ok(Init),
+            Ok(InitApply(object("x"))),
+            Ok(InitDone),
+            broken(),
+            Ok(Apply(object("y"))),
+            broken(),
+        ];
+        let second = vec![Ok(Init), Ok(InitApply(object("y"))), Ok(InitDone)];
+        // At 7 when it was listed, at 8 after the first failure; after the second it counts anew.
+        let told = told_by(vec![first, second], vec![7, 8, 3], 8).await;
+        assert_eq!(told, "+x synced failed +y failed +y -a/x synced");
     }
 
     #[test]

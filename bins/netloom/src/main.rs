@@ -1,6 +1,7 @@
 //! Netloom's command line.
 
 mod agent;
+mod manifests;
 mod policy;
 
 use std::path::PathBuf;
@@ -56,6 +57,14 @@ enum Command {
     Policy(policy::PolicyCommand),
     /// Run other people's policy cases, and compare who reaches whom.
     Conformance(conformance::cli::ConformanceArgs),
+    /// Print the definitions of the custom resources, for `kubectl apply -f -` or a repository.
+    Crds {
+        /// How to print them.
+        #[arg(long, short, value_enum, default_value_t)]
+        output: manifests::Format,
+    },
+    /// Print what agent and operator may do, as roles and their bindings.
+    Rbac(manifests::RbacArgs),
     /// Run a small Kubernetes API server in memory.
     Apiserver(apiserver::cli::ApiserverArgs),
     /// Measure.
@@ -86,6 +95,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Status { socket, output } => agent::status(&socket, output)?,
         Command::Flows { socket, follow, last, output } => agent::flows(&socket, follow, last, output)?,
         Command::Conformance(args) => return conformance::cli::run_cli(&args),
+        Command::Crds { output } => manifests::crds(output)?,
+        Command::Rbac(args) => manifests::rbac(&args)?,
         Command::Apiserver(args) => apiserver::cli::run(&args)?,
         Command::Bench(args) => benches::cli::run(&args)?,
         Command::LabDaemon { name } => {

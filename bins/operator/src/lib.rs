@@ -20,7 +20,6 @@ mod pod_cidrs;
 mod readiness;
 mod run;
 mod selector;
-pub mod serve;
 mod slices;
 mod store;
 mod validity;
@@ -28,6 +27,6 @@ mod view;
 mod writer;
 
 pub use metrics::Metrics;
-pub use options::{IdentityManagement, IpamMode, Keys, Options};
+pub use options::{Cidrs, IdentityManagement, IpamMode, Keys, Options};
 pub use run::run;
 pub use selector::{InvalidSelector, Selector};

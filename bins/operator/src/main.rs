@@ -1,35 +1,48 @@
 //! `netloom-operator`: reads the configuration, listens, and runs until it is told to stop.
 
-use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use operator::{Keys, Metrics, serve};
-use prometheus_client::registry::Registry;
+use daemon::config::{self, Sources};
+use daemon::health::Health;
+use daemon::listen::serve;
+use daemon::logs::LogArgs;
+use daemon::metrics;
+use operator::{Keys, Metrics};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// Netloom's cluster operator.
 ///
-/// Several may run: one holds the lease and works, the others wait.
+/// Several may run: one holds the lease and works, the others wait. Each key may also be a file in the directory of
+/// `--config-dir`, or a variable of the environment: `ipam` is CILIUM_IPAM.
 #[derive(Parser)]
 #[command(name = "netloom-operator", version)]
 struct Arguments {
+    /// Directory with a file for each key, as a ConfigMap is mounted
+    #[arg(long, value_name = "DIRECTORY")]
+    config_dir: Option<PathBuf>,
     #[command(flatten)]
     keys: Keys,
-    /// Logs more
-    #[arg(long, default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set, value_name = "BOOL")]
-    debug: bool,
+    #[command(flatten)]
+    logs: LogArgs,
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let level = if arguments.debug { "info,operator=debug,kubernetes=debug" } else { "info" };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    log.with_ansi(std::io::stderr().is_terminal()).init();
-    match start(&arguments.keys) {
+    let parsed = match config::parse::<Arguments>(&Sources::of_process()) {
+        Ok(parsed) => parsed,
+        Err(error) => error.exit("netloom-operator"),
+    };
+    if let Err(error) = parsed.arguments.logs.init() {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
+    if let Some(directory) = &parsed.arguments.config_dir {
+        tracing::debug!(directory = %directory.display(), "configuration");
+    }
+    parsed.report();
+    match start(&parsed.arguments.keys) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -40,16 +53,14 @@ fn main() -> ExitCode {
 
 fn start(keys: &Keys) -> Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let mut registry = Registry::default();
-        let metrics = Metrics::register(&mut registry);
-        let (address, health) = serve::health(&keys.operator_api_serve_addr).await?;
-        tracing::info!(%address, "health");
-        tokio::spawn(health);
-        if !keys.operator_prometheus_serve_addr.is_empty() {
-            let (address, answers) = serve::metrics(&keys.operator_prometheus_serve_addr, registry).await?;
-            tracing::info!(%address, "metrics");
-            tokio::spawn(answers);
-        }
+        let mut registry = metrics::Metrics::new("netloom-operator", env!("CARGO_PKG_VERSION"));
+        let counted = Metrics::register(registry.registry());
+        let health = Health::new();
+        let _health_server = serve(&keys.operator_api_serve_addr, health.router()).await?;
+        let _metrics_server = match keys.enable_metrics {
+            true => Some(serve(&keys.operator_prometheus_serve_addr, registry.router()).await?),
+            false => None,
+        };
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let shutdown = async move {
@@ -59,7 +70,7 @@ fn start(keys: &Keys) -> Result<()> {
             }
             tracing::info!("stopping");
         };
-        operator::run(keys, identity()?, &metrics, shutdown).await
+        operator::run(keys, identity()?, &counted, &health, shutdown).await
     })
 }
 

@@ -1,6 +1,5 @@
 //! What the operator counts. Names are the reference's where the meaning is the same.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use kubernetes::client::{Call, Observer};
@@ -138,11 +137,6 @@ impl Metrics {
         );
         theirs.register("unmanaged_pods", "Pods that no agent has connected", metrics.unmanaged_pods.clone());
         metrics
-    }
-
-    /// Who counts the calls of a client.
-    pub fn observer(&self) -> Arc<dyn Observer> {
-        Arc::new(self.clone())
     }
 }
 

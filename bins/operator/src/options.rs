@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
+use daemon::listen::Listen;
 use ipam::ClusterPool;
-use ipnetwork::IpNetwork;
+use ipnetwork::{IpNetwork, IpNetworkError};
 use kubernetes::client::Rate;
 use kubernetes::lease::Timing;
 use policy::LabelFilter;
@@ -35,6 +37,19 @@ pub enum IdentityManagement {
     Both,
 }
 
+/// CIDRs, apart by commas or spaces.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cidrs(pub Vec<IpNetwork>);
+
+impl FromStr for Cidrs {
+    type Err = IpNetworkError;
+
+    fn from_str(text: &str) -> Result<Self, IpNetworkError> {
+        let parts = text.split([',', ' ']).filter(|part| !part.is_empty());
+        parts.map(str::parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
 /// Keys and their defaults.
 #[derive(Args, Clone, Debug)]
 pub struct Keys {
@@ -51,7 +66,7 @@ pub struct Keys {
     #[arg(long, default_value_t = 200, value_name = "NUMBER")]
     pub k8s_client_burst: u32,
     /// Namespace of the Lease
-    #[arg(long, env = "CILIUM_K8S_NAMESPACE", default_value = "kube-system", value_name = "NAMESPACE")]
+    #[arg(long, default_value = "default", value_name = "NAMESPACE")]
     pub k8s_namespace: String,
     /// How long others leave the leader's lease alone
     #[arg(long, default_value = "15s", value_parser = duration, value_name = "DURATION")]
@@ -72,14 +87,14 @@ pub struct Keys {
     #[arg(long, default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub enable_ipv6: bool,
     /// IPv4 ranges that pod CIDRs are cut from; may be appended to, with a restart
-    #[arg(long, value_delimiter = ',', value_name = "CIDR,…")]
-    pub cluster_pool_ipv4_cidr: Vec<IpNetwork>,
+    #[arg(long, default_value = "", value_name = "CIDR,…")]
+    pub cluster_pool_ipv4_cidr: Cidrs,
     /// Prefix length of a node's IPv4 pod CIDR
     #[arg(long, default_value_t = 24, value_name = "BITS")]
     pub cluster_pool_ipv4_mask_size: u8,
     /// IPv6 ranges that pod CIDRs are cut from; may be appended to, with a restart
-    #[arg(long, value_delimiter = ',', value_name = "CIDR,…")]
-    pub cluster_pool_ipv6_cidr: Vec<IpNetwork>,
+    #[arg(long, default_value = "", value_name = "CIDR,…")]
+    pub cluster_pool_ipv6_cidr: Cidrs,
     /// Prefix length of a node's IPv6 pod CIDR
     #[arg(long, default_value_t = 112, value_name = "BITS")]
     pub cluster_pool_ipv6_mask_size: u8,
@@ -136,10 +151,13 @@ pub struct Keys {
     pub skip_crd_creation: bool,
     /// Address of the health endpoint
     #[arg(long, default_value = "localhost:9234", value_name = "HOST:PORT")]
-    pub operator_api_serve_addr: String,
-    /// Address of the metrics endpoint; none where it is empty
+    pub operator_api_serve_addr: Listen,
+    /// Address of the metrics endpoint
     #[arg(long, default_value = ":9963", value_name = "[HOST]:PORT")]
-    pub operator_prometheus_serve_addr: String,
+    pub operator_prometheus_serve_addr: Listen,
+    /// Whether there is a metrics endpoint
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub enable_metrics: bool,
 }
 
 /// What was configured, checked.
@@ -179,8 +197,8 @@ impl Keys {
                 (self.enable_ipv6, "ipv6", &self.cluster_pool_ipv6_cidr, self.cluster_pool_ipv6_mask_size),
             ];
             for (_, family, cidrs, size) in families.into_iter().filter(|(enabled, ..)| *enabled) {
-                let pool =
-                    ClusterPool::new(cidrs, size).with_context(|| format!("cluster-pool-{family}-cidr"))?;
+                let pool = ClusterPool::new(&cidrs.0, size)
+                    .with_context(|| format!("cluster-pool-{family}-cidr"))?;
                 if pool.family().to_string().to_lowercase() != family {
                     bail!("cluster-pool-{family}-cidr: {} ranges", pool.family());
                 }

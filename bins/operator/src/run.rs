@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use daemon::health::{Health, KUBERNETES};
 use jiff::Timestamp;
-use kubernetes::client::{Connector, Settings as ClientSettings};
+use kubernetes::client::{Call, Connector, Observer, Settings as ClientSettings};
 use kubernetes::install::{Installed, install};
 use kubernetes::lease::{Election, Leadership, Settings as LeaseSettings};
 use tokio::sync::watch;
@@ -18,6 +19,23 @@ use crate::options::{Keys, Options};
 /// The reference's name: while its operator leads, this one does not.
 const LEASE: &str = "cilium-operator-resource-lock";
 
+/// The part of the program's health that stands for the custom resources.
+const DEFINITIONS: &str = "custom-resources";
+
+/// Counts calls, and notes whether the API server answers.
+struct Calls {
+    metrics: Metrics,
+    health: Health,
+}
+
+impl Observer for Calls {
+    fn called(&self, call: &Call<'_>) {
+        self.metrics.called(call);
+        let answered = if call.status.is_some() { Ok(()) } else { Err("the API server does not answer") };
+        self.health.set(KUBERNETES, answered);
+    }
+}
+
 /// Runs until `shutdown` resolves; then gives the lease back.
 ///
 /// # Errors
@@ -27,6 +45,7 @@ pub async fn run(
     keys: &Keys,
     identity: String,
     metrics: &Metrics,
+    health: &Health,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
     let options = Arc::new(keys.options()?);
@@ -35,16 +54,19 @@ pub async fn run(
         kubeconfig: keys.k8s_kubeconfig_path.clone(),
         server: keys.k8s_api_server.clone(),
         rate: keys.rate(),
-        observer: Some(metrics.observer()),
+        observer: Some(Arc::new(Calls { metrics: metrics.clone(), health: health.clone() })),
         ..ClientSettings::new("netloom-operator")
     })
     .await?;
     tokio::pin!(shutdown);
+    health.expect(KUBERNETES);
     if !keys.skip_crd_creation {
+        health.expect(DEFINITIONS);
         tokio::select! {
             () = &mut shutdown => return Ok(()),
             installed = define(&connector) => installed?,
         }
+        health.set(DEFINITIONS, Ok::<(), String>(()));
     }
     let settings =
         LeaseSettings { namespace: keys.k8s_namespace.clone(), name: LEASE.to_owned(), identity, timing };
@@ -90,7 +112,7 @@ async fn define(connector: &Connector) -> Result<()> {
                 return Ok(());
             }
             Err(error) => {
-                tracing::warn!(error = %anyhow::Error::from(error), "custom resources: tried again")
+                tracing::warn!(error = %anyhow::Error::from(error), "custom resources: tried again");
             }
         }
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -85,7 +85,7 @@ impl PolicyView {
 mod tests {
     use super::*;
 
-    fn view(spec: Value, conditions: Value) -> PolicyView {
+    fn view(spec: &Value, conditions: &Value) -> PolicyView {
         let object: DynamicObject = serde_json::from_value(json!({
             "apiVersion": "cilium.io/v2",
             "kind": "CiliumNetworkPolicy",
@@ -108,19 +108,19 @@ mod tests {
     #[test]
     fn valid_is_said_once() {
         let spec = json!({"endpointSelector": {}, "ingress": [{"fromEndpoints": [{}]}]});
-        let fresh = view(spec.clone(), json!([{"type": "Other", "status": "True"}]));
+        let fresh = view(&spec, &json!([{"type": "Other", "status": "True"}]));
         assert_eq!(fresh.error, None);
         let conditions = fresh.conditions(at(60)).unwrap();
         assert_eq!(conditions.len(), 2);
         assert_eq!(conditions[1]["status"], "True");
         assert_eq!(conditions[1]["lastTransitionTime"], "1970-01-01T00:01:00Z");
-        assert_eq!(view(spec, Value::Array(conditions)).conditions(at(90)), None);
+        assert_eq!(view(&spec, &Value::Array(conditions)).conditions(at(90)), None);
     }
 
     #[test]
     fn fields_that_nobody_knows_are_named() {
         let spec = json!({"endpointSelector": {}, "ingress": [{"fromEndpoints": [{}], "fromMoon": []}]});
-        let invalid = view(spec.clone(), json!([]));
+        let invalid = view(&spec, &json!([]));
         let error = invalid.error.as_deref().unwrap();
         assert!(error.starts_with("spec.ingress[0]: unknown field \"fromMoon\""), "{error}");
         let conditions = invalid.conditions(at(60)).unwrap();
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(conditions[0]["reason"], "InvalidPolicy");
         // Another mistake is told; the time stays.
         let other = json!({"endpointSelector": {}, "ingress": [{"fromEndpoints": [{}], "fromMars": []}]});
-        let again = view(other, Value::Array(conditions)).conditions(at(90)).unwrap();
+        let again = view(&other, &Value::Array(conditions)).conditions(at(90)).unwrap();
         assert_eq!(again[0]["lastTransitionTime"], "1970-01-01T00:01:00Z");
         assert!(again[0]["message"].as_str().unwrap().contains("fromMars"));
     }

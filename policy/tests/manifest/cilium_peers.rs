@@ -65,7 +65,7 @@ fn refused() {
             ),
             (
                 "{fromEntities: [moon]}",
-                "21: fromEntities[0]: \"moon\" is not an entity (all, world, world-ipv4, world-ipv6, cluster, host, init, ingress, unmanaged, remote-node, health, none, kube-apiserver)",
+                "21: fromEntities[0]: \"moon\" is not an entity (all, world, world-ipv4, world-ipv6, cluster, cluster-mesh, host, init, ingress, unmanaged, remote-node, health, none, kube-apiserver)",
             ),
             (
                 "{fromCIDR: [10.0.0.0/33, 10.0.0.1, a]}",

@@ -20,13 +20,13 @@ impl Versions {
 
     /// All of them in order.
     pub(super) fn list(&self) -> Vec<KnownObject> {
-        let known = |(key, version): (&ObjectKey, &Box<str>)| KnownObject {
+        let known = |key: &ObjectKey, version: &str| KnownObject {
             kind: key.kind.clone(),
             namespace: key.namespace.clone(),
             name: key.name.clone(),
-            version: (**version).to_owned(),
+            version: version.to_owned(),
         };
-        let mut all: Vec<KnownObject> = self.0.iter().map(known).collect();
+        let mut all: Vec<KnownObject> = self.0.iter().map(|(key, version)| known(key, version)).collect();
         all.sort();
         all
     }

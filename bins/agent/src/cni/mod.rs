@@ -26,9 +26,13 @@ pub async fn keep(
     conflist: Option<Conflist>,
     mut reports: UnboundedReceiver<Report>,
     passed_on: UnboundedSender<Report>,
+    is_ready: impl Fn(bool),
 ) {
     let Some(conflist) = conflist else {
         while let Some(report) = reports.recv().await {
+            if let Report::Ready(now) = report {
+                is_ready(now);
+            }
             // A source that publishes nothing does not listen.
             let _ = passed_on.send(report);
         }
@@ -45,6 +49,7 @@ pub async fn keep(
                     ready = now;
                     wanted |= now;
                     if !now || in_place {
+                        is_ready(now);
                         let _ = passed_on.send(Report::Ready(now));
                         continue;
                     }
@@ -63,6 +68,7 @@ pub async fn keep(
         match conflist.tend() {
             Ok(()) => {
                 if !in_place && ready {
+                    is_ready(true);
                     let _ = passed_on.send(Report::Ready(true));
                 }
                 in_place = true;

@@ -16,7 +16,7 @@ use abi::{
     PolicySlot,
 };
 use anyhow::{Context, Result};
-use policy::Compiled;
+use policy::{Compiled, reserved_labels};
 
 use super::Engine;
 use crate::cluster::Changed;
@@ -100,12 +100,15 @@ impl Engine {
         // What every endpoint wants, and has.
         let mut wanted: HashMap<(IfIndex, Direction), Arc<Compiled>> = HashMap::new();
         for endpoint in self.endpoints.iter() {
-            let Some(labels) = endpoint.pod.as_ref().and_then(|pod| self.cluster.labels(pod)) else {
-                continue;
-            };
+            let known = endpoint.pod.as_ref().and_then(|pod| self.cluster.labels(pod));
+            let is_known = known.is_some();
+            let labels = known.unwrap_or_else(|| reserved_labels(Identity::INIT));
             for direction in [Direction::Ingress, Direction::Egress] {
                 let compiled = self.cluster.repository.compile(&labels, direction);
-                wanted.insert((endpoint.link(), direction), compiled);
+                // Who has no identity yet is closed, unless a policy about such pods says otherwise.
+                if is_known || !compiled.tables.allow_all {
+                    wanted.insert((endpoint.link(), direction), compiled);
+                }
             }
         }
         let moves = self.moves(due);

@@ -51,6 +51,8 @@ pub struct Call {
 const TICK: Duration = Duration::from_secs(1);
 /// How often large things are looked after.
 const SWEEP: Duration = Duration::from_secs(30);
+/// How often the node's plumbing is compared with what the kernel has, in case somebody else touched it.
+const REPAIR: Duration = Duration::from_secs(300);
 
 /// The engine of a node.
 pub struct Engine {
@@ -71,6 +73,8 @@ pub struct Engine {
     uplink: Uplink,
     /// What was plumbed last; none where the kernel has to be asked.
     plumbed: Option<Plumbed>,
+    /// When it is to be asked next, in any case.
+    repair: Instant,
     masquerade: Option<netcore::masquerade::Masquerade>,
     reports: Reporter,
     waiting: Vec<Waiting>,
@@ -146,6 +150,7 @@ impl Engine {
             netns,
             uplink,
             plumbed: None,
+            repair: Instant::now() + REPAIR,
             masquerade: None,
             reports: Reporter::new(reports),
             waiting: Vec::new(),
@@ -245,6 +250,11 @@ impl Engine {
             return;
         }
         self.collect_gone().await;
+        if Instant::now() >= self.repair {
+            self.repair = Instant::now() + REPAIR;
+            self.plumbed = None;
+            self.catch_up().await;
+        }
         let known: Vec<abi::EndpointId> =
             self.endpoints.iter().map(crate::endpoint::Endpoint::number).collect();
         match self.datapath.connections.collect(|key| !known.contains(&key.endpoint)) {

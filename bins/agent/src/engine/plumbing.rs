@@ -58,7 +58,7 @@ impl Engine {
             Some(before) if before.own == own => {
                 let plan = netcore::plan(&Owned::default(), &routes, &before.routes);
                 tell(&plan);
-                self.net.apply(&plan).await.map_err(failed)?;
+                self.net.apply(&plan).await.map_err(|errors| failed(&errors))?;
             }
             _ => self.plumb_anew(&own, &routes).await?,
         }
@@ -79,7 +79,7 @@ impl Engine {
             desired.routes.extend(state.routes);
             desired.neighbours.extend(state.neighbours);
         }
-        let plan = self.net.reconcile(&Owned::default(), &desired).await.map_err(failed)?;
+        let plan = self.net.reconcile(&Owned::default(), &desired).await.map_err(|errors| failed(&errors))?;
         tell(&plan);
         Ok(())
     }
@@ -137,7 +137,7 @@ fn tell(plan: &Plan) {
     }
 }
 
-fn failed(errors: Vec<netcore::Error>) -> anyhow::Error {
+fn failed(errors: &[netcore::Error]) -> anyhow::Error {
     let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
     anyhow!("bringing the node's plumbing up to date: {}", all.join("; "))
 }

@@ -135,7 +135,7 @@ pub(super) fn prepare(api: &Api, resource: &Resource, object: &mut Value) -> Res
     }
     finish(resource, None, object)?;
     if resource.is("", "services") {
-        give_address(api, object);
+        give_address(api, object)?;
     }
     if resource.is("apiextensions.k8s.io", CRDS) {
         refuse_taken(api, resource, object)?;
@@ -145,14 +145,17 @@ pub(super) fn prepare(api: &Api, resource: &Resource, object: &mut Value) -> Res
 }
 
 /// Gives a service its address, unless it has one or wants none.
-pub(super) fn give_address(api: &Api, service: &mut Value) {
+pub(super) fn give_address(api: &Api, service: &mut Value) -> Result<(), ApiError> {
     if meta::text(service, &["spec", "type"]) == Some("ExternalName") {
-        return;
+        return Ok(());
     }
     let spec = meta::object_at(service, "spec");
     let given = spec.get("clusterIP").and_then(Value::as_str).unwrap_or_default();
     if given.is_empty() {
-        spec.insert("clusterIP".into(), api.service_address().to_string().into());
+        let address = api
+            .service_address()
+            .ok_or_else(|| ApiError::internal("failed to allocate a serviceIP: range is full"))?;
+        spec.insert("clusterIP".into(), address.to_string().into());
     }
     let address = spec.get("clusterIP").cloned().unwrap_or_default();
     let family = if address.as_str().is_some_and(|address| address.contains(':')) { "IPv6" } else { "IPv4" };
@@ -160,6 +163,7 @@ pub(super) fn give_address(api: &Api, service: &mut Value) {
     spec.entry("ipFamilies").or_insert_with(|| json!([family]));
     spec.entry("ipFamilyPolicy").or_insert("SingleStack".into());
     meta::object_at(service, "status").entry("loadBalancer").or_insert_with(|| json!({}));
+    Ok(())
 }
 
 /// A built-in kind can't be defined anew.

@@ -26,12 +26,12 @@ pub(crate) fn check_identity(resource: &Resource, object: &mut Value) -> Result<
     }
     let (wanted_version, wanted_kind) = (resource.api_version(), resource.kind.clone());
     let (version, kind) = kind_of(object);
-    if version != wanted_version && !(version.is_empty() && !resource.custom) {
+    if version != wanted_version && (resource.custom || !version.is_empty()) {
         return Err(ApiError::bad_request(format!(
             "the API version in the data ({version}) does not match the expected API version ({wanted_version})"
         )));
     }
-    if kind != wanted_kind && !(kind.is_empty() && !resource.custom) {
+    if kind != wanted_kind && (resource.custom || !kind.is_empty()) {
         return Err(ApiError::bad_request(format!(
             "the kind in the data ({kind}) does not match the expected kind ({wanted_kind})"
         )));

@@ -245,20 +245,20 @@ fn drop_ignored(resource: &Resource, write: &Write, wanted: &mut Value) {
 
 fn refuse(conflicts: &[Conflict]) -> ApiError {
     let mut causes = Vec::new();
-    let mut lines = Vec::new();
-    for conflict in conflicts {
-        for field in &conflict.fields {
-            causes.push(json!({
-                "reason": "FieldManagerConflict",
-                "message": format!("conflict with {}", conflict.owner),
-                "field": field,
-            }));
-            lines.push(format!("conflict with {}: {field}", conflict.owner));
+    let mut texts = Vec::new();
+    for Conflict { owner, fields } in conflicts {
+        for field in fields {
+            let message = format!("conflict with {owner}");
+            causes.push(json!({"reason": "FieldManagerConflict", "message": message, "field": field}));
         }
+        texts.push(match fields.as_slice() {
+            [one] => format!("conflict with {owner}: {one}"),
+            many => format!("conflicts with {owner}:\n- {}", many.join("\n- ")),
+        });
     }
-    let (count, noun) = (lines.len(), if lines.len() == 1 { "conflict" } else { "conflicts" });
+    let (count, noun) = (causes.len(), if causes.len() == 1 { "conflict" } else { "conflicts" });
     ApiError {
         details: Some(json!({"causes": causes})),
-        ..ApiError::new(409, "Conflict", format!("Apply failed with {count} {noun}: {}", lines.join("\n")))
+        ..ApiError::new(409, "Conflict", format!("Apply failed with {count} {noun}: {}", texts.join("\n")))
     }
 }

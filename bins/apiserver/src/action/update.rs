@@ -145,7 +145,7 @@ pub(super) fn replace(
     let fixed = if write.subresource == "binding" { None } else { Some(&old) };
     finish(resource, fixed, &mut object)?;
     if resource.is("", "services") {
-        give_address(api, &mut object);
+        give_address(api, &mut object)?;
     }
     if resource.is("apiextensions.k8s.io", CRDS) {
         custom::accept(&mut object, &meta::now());

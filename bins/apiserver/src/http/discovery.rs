@@ -66,7 +66,7 @@ fn parts(resource: &Resource) -> Vec<Part> {
 /// `/api`
 pub(super) fn core(api: &Api, accept: &Accept) -> Response {
     if let Some(version) = accept.aggregated {
-        return aggregated(api, version, |group| group.is_empty());
+        return aggregated(api, version, str::is_empty);
     }
     reply::json(
         200,

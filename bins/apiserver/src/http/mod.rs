@@ -95,7 +95,10 @@ fn audit_line(method: &Method, path: &Path, query: &Query, headers: &HeaderMap, 
         line.resource.clone_from(&place.resource);
         line.subresource.clone_from(&place.subresource);
         line.namespace = place.namespace.clone().unwrap_or_default();
-        line.name = place.name.clone().unwrap_or_default();
+        // A selection of one name is a request for that name, as roles see it.
+        let selected = query.get("fieldSelector").and_then(|fields| fields.strip_prefix("metadata.name="));
+        let selected = selected.filter(|name| !name.contains(',')).map(str::to_owned);
+        line.name = place.name.clone().or(selected).unwrap_or_default();
     }
     line
 }
@@ -145,25 +148,25 @@ async fn answer(
     }
     let warning = resource.deprecated.clone();
     let call = Call { api: api.clone(), resource, place, query, accept, agent, content_type, body };
-    let mut response = dispatch(call, method)?;
+    let mut response = dispatch(&call, method)?;
     reply::warn(&mut response, warning.as_slice());
     Ok(response)
 }
 
-fn dispatch(call: Call, method: &Method) -> Result<Response, ApiError> {
+fn dispatch(call: &Call, method: &Method) -> Result<Response, ApiError> {
     let one = call.place.name.is_some();
     if !call.place.subresource.is_empty() {
-        return subresource::answer(&call, method);
+        return subresource::answer(call, method);
     }
     match *method {
-        Method::GET | Method::HEAD if call.query.flag("watch") => watch::watch(&call),
-        Method::GET | Method::HEAD if one => read::get(&call),
-        Method::GET | Method::HEAD => read::list(&call),
-        Method::POST if !one => write::create(&call),
-        Method::PUT if one => write::update(&call),
-        Method::PATCH if one => write::patch(&call),
-        Method::DELETE if one => write::delete(&call),
-        Method::DELETE => write::delete_collection(&call),
+        Method::GET | Method::HEAD if call.query.flag("watch") => watch::watch(call),
+        Method::GET | Method::HEAD if one => read::get(call),
+        Method::GET | Method::HEAD => read::list(call),
+        Method::POST if !one => write::create(call),
+        Method::PUT if one => write::update(call),
+        Method::PATCH if one => write::patch(call),
+        Method::DELETE if one => write::delete(call),
+        Method::DELETE => write::delete_collection(call),
         _ => Err(ApiError::not_allowed()),
     }
 }

@@ -117,7 +117,7 @@ fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
 
 /// `/openapi/v2`, the older document. In protobuf, it says only which kinds take which parameters.
 pub(super) fn second(api: &Api, accept: &str) -> Result<Response, ApiError> {
-    const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
     let kinds = api.registry.kinds();
     if accept.contains("proto-openapi.spec.v2") {
         let list: Vec<(String, Value)> = kinds

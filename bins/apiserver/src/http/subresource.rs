@@ -120,7 +120,7 @@ fn scale(call: &Call, scale: &Scale, method: &Method) -> Result<Response, ApiErr
         _ => return Err(ApiError::not_allowed()),
     };
     let replicas = wanted.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into());
-    if !replicas.as_i64().is_some_and(|replicas| replicas >= 0) {
+    if replicas.as_i64().is_none_or(|replicas| replicas < 0) {
         return Err(ApiError::new(
             422,
             "Invalid",

@@ -199,7 +199,10 @@ mod path {
         let found = find(item, path.trim().trim_start_matches('@'));
         let equal = found.first().is_some_and(|value| match value {
             Value::String(text) => text == wanted,
-            other => other.to_string() == wanted,
+            other => {
+                let text = other.to_string();
+                text == wanted
+            }
         });
         equal == operator
     }

@@ -192,7 +192,7 @@ impl Watcher {
             (false, true) => self.line("ADDED", &event.object, chunk),
             (true, true) => self.line("MODIFIED", &event.object, chunk),
             (true, false) if event.happened == Happened::Deleted => {
-                self.line("DELETED", &event.object, chunk)
+                self.line("DELETED", &event.object, chunk);
             }
             (true, false) => {
                 // It left the selection: its last state in it, at the version at which it left.

@@ -171,11 +171,16 @@ mod tests {
     }
 
     impl Live {
-        fn apply(&mut self, manager: &str, wanted: Value, force: bool) -> Result<(), Vec<Conflict>> {
+        fn apply(
+            &mut self,
+            manager: &str,
+            wanted: impl Into<Value>,
+            force: bool,
+        ) -> Result<(), Vec<Conflict>> {
             let author = Author { manager, operation: Operation::Apply, api_version: "v1", subresource: "" };
             let schema = builtin::named("Pod");
             let asked = Apply { schema, author: &author, force, ignored: &FieldSet::default(), now: "now" };
-            self.object = apply(&asked, &self.object, &wanted, &mut self.managers)?;
+            self.object = apply(&asked, &self.object, &wanted.into(), &mut self.managers)?;
             Ok(())
         }
     }

@@ -202,7 +202,7 @@ pub(crate) fn difference(schema: &Schema, old: &Value, new: &Value) -> Differenc
     let mut difference = Difference::default();
     match (old, new) {
         _ if old == new => {}
-        (Value::Object(old), Value::Object(new)) if !schema.atomic && !(old.is_empty() && new.is_empty()) => {
+        (Value::Object(old), Value::Object(new)) if !(schema.atomic || old.is_empty() && new.is_empty()) => {
             for (key, value) in new {
                 let part = schema.field(key);
                 let below = match old.get(key) {

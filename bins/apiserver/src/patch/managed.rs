@@ -179,8 +179,7 @@ impl Managers {
         self.entries.retain(|entry| {
             !entry.fields.is_empty() || entry.is(author) && author.operation == Operation::Apply
         });
-        self.entries
-            .sort_by(|a, b| (a.operation != Operation::Apply).cmp(&(b.operation != Operation::Apply)));
+        self.entries.sort_by_key(|entry| entry.operation != Operation::Apply);
     }
 
     /// Takes fields from everybody but the author.

@@ -74,6 +74,7 @@ fn part(schema: &Schema, schemas: &mut BTreeMap<String, Value>) -> Value {
     if let Some(text) = &schema.description {
         json["description"] = text.as_str().into();
     }
+    strategy(schema, &mut |key, value| json[key] = value);
     json
 }
 
@@ -124,13 +125,7 @@ fn body(schema: &Schema, schemas: &mut BTreeMap<String, Value>) -> Value {
             put("x-kubernetes-list-map-keys", json!(keys));
         }
     }
-    if schema.strategy.merge {
-        let retain = if schema.strategy.retain_keys { "merge,retainKeys" } else { "merge" };
-        put("x-kubernetes-patch-strategy", retain.into());
-    }
-    if let Some(key) = &schema.strategy.key {
-        put("x-kubernetes-patch-merge-key", key.as_str().into());
-    }
+    strategy(schema, &mut put);
     rules(schema, &mut put);
     let mut nested = Map::new();
     if !schema.properties.is_empty() {
@@ -146,6 +141,18 @@ fn body(schema: &Schema, schemas: &mut BTreeMap<String, Value>) -> Value {
     }
     json.append(&mut nested);
     Value::Object(json)
+}
+
+fn strategy(schema: &Schema, put: &mut impl FnMut(&str, Value)) {
+    match (schema.strategy.merge, schema.strategy.retain_keys) {
+        (false, false) => {}
+        (true, false) => put("x-kubernetes-patch-strategy", "merge".into()),
+        (false, true) => put("x-kubernetes-patch-strategy", "retainKeys".into()),
+        (true, true) => put("x-kubernetes-patch-strategy", "merge,retainKeys".into()),
+    }
+    if let Some(key) = &schema.strategy.key {
+        put("x-kubernetes-patch-merge-key", key.as_str().into());
+    }
 }
 
 fn rules(schema: &Schema, put: &mut impl FnMut(&str, Value)) {

@@ -1,15 +1,18 @@
 //! Every change as one line of JSON, so that a server that was killed comes back with its objects.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Key, Stored, TableId};
+use super::{Stored, TableId};
+
+/// A journal is not written anew for less than this.
+const LEAST: usize = 64 * 1024 * 1024;
 
 /// Why a journal can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -97,34 +100,27 @@ pub(super) fn read(path: &Path) -> Result<Vec<Line<Value>>, JournalError> {
 pub(super) struct Journal {
     file: BufWriter<File>,
     path: PathBuf,
+    /// Bytes that were appended, and how many may be before the file is written anew.
+    appended: usize,
+    most: usize,
 }
 
 impl Journal {
     /// Replaces the file by one that holds what there is now, and leaves it open for more.
-    pub(super) fn rewrite(
+    pub(super) fn rewrite<'a>(
         path: &Path,
         version: u64,
-        objects: &BTreeMap<(TableId, Key), (u64, Value)>,
+        objects: impl Iterator<Item = (&'a TableId, &'a Arc<Stored>)>,
     ) -> Result<Journal, JournalError> {
         let fresh = path.with_added_extension("new");
-        let file = File::create(&fresh).map_err(|source| JournalError::Io {
-            what: "write",
-            path: fresh.clone(),
-            source,
-        })?;
-        let mut journal = Journal { file: BufWriter::new(file), path: path.to_owned() };
-        for ((id, key), (at, value)) in objects {
-            journal.put(&Line {
-                version: *at,
-                group: id.group.to_string(),
-                resource: id.resource.to_string(),
-                namespace: key.namespace.to_string(),
-                name: key.name.to_string(),
-                object: Some(value),
-            })?;
+        let io = |source| JournalError::Io { what: "write", path: fresh.clone(), source };
+        let file = BufWriter::new(File::create(&fresh).map_err(io)?);
+        let mut journal = Journal { file, path: path.to_owned(), appended: 0, most: 0 };
+        for (id, object) in objects {
+            journal.put(&Line::raw(id, object, false))?;
         }
         // The latest change may have been a deletion: its version must not come back.
-        let last = Line::<Value> {
+        let last = Line::<Box<RawValue>> {
             version,
             group: String::new(),
             resource: String::new(),
@@ -135,25 +131,42 @@ impl Journal {
         journal.put(&last)?;
         journal.flush()?;
         std::fs::rename(&fresh, path).map_err(|source| journal.io("replace", source))?;
+        journal.most = LEAST.max(journal.appended.saturating_mul(2));
+        journal.appended = 0;
         Ok(journal)
+    }
+
+    /// Whether most of it is about the past.
+    pub(super) fn is_long(&self) -> bool {
+        self.appended > self.most
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     fn io(&self, what: &'static str, source: std::io::Error) -> JournalError {
         JournalError::Io { what, path: self.path.clone(), source }
     }
 
-    fn put<T: Serialize>(&mut self, line: &Line<T>) -> Result<(), JournalError> {
-        let written = serde_json::to_writer(&mut self.file, line).map_err(std::io::Error::from);
-        written.and_then(|()| self.file.write_all(b"\n")).map_err(|source| self.io("write", source))
+    fn put(&mut self, line: &Line<Box<RawValue>>) -> Result<(), JournalError> {
+        let text = serde_json::to_vec(line).map_err(std::io::Error::from);
+        let written = text.and_then(|mut text| {
+            text.push(b'\n');
+            self.appended += text.len();
+            self.file.write_all(&text)
+        });
+        written.map_err(|source| self.io("write", source))
     }
 
     /// Writes a change, so that the kernel has it.
-    pub(super) fn append<T: Serialize>(&mut self, line: &Line<T>) -> Result<(), JournalError> {
+    pub(super) fn append(&mut self, line: &Line<Box<RawValue>>) -> Result<(), JournalError> {
         self.put(line)?;
         self.flush()
     }
 
-    pub(super) fn flush(&mut self) -> Result<(), JournalError> {
+    fn flush(&mut self) -> Result<(), JournalError> {
         self.file.flush().map_err(|source| self.io("write", source))
     }
 }

@@ -122,8 +122,6 @@ impl Store {
                 None => objects.remove(&place),
             };
         }
-        let mut journal = Journal::rewrite(path, version, &objects)?;
-        journal.flush()?;
         let count = objects.len();
         for ((id, key), (at, value)) in objects {
             let table = inner.tables.entry(id.clone()).or_insert_with(|| Table::new(Arc::default(), version));
@@ -141,7 +139,7 @@ impl Store {
         for table in inner.tables.values_mut() {
             table.forget(version);
         }
-        inner.journal = Some(journal);
+        inner.journal = Some(Journal::rewrite(path, version, inner.objects())?);
         Ok(count)
     }
 
@@ -273,6 +271,13 @@ impl Store {
         inner.version = version;
         inner.owners.note(id, before.as_deref(), (!gone).then_some(&*object));
         table.record(Event { happened, object: object.clone(), before }, self.keep);
+        if let Some(journal) = inner.journal.as_ref().filter(|journal| journal.is_long()) {
+            match Journal::rewrite(journal.path(), version, inner.objects()) {
+                Ok(journal) => inner.journal = Some(journal),
+                // The old one still holds everything.
+                Err(error) => tracing::warn!(%error, "the journal grows"),
+            }
+        }
         Ok(object)
     }
 
@@ -287,6 +292,10 @@ impl Store {
 }
 
 impl Inner {
+    fn objects(&self) -> impl Iterator<Item = (&TableId, &Arc<Stored>)> {
+        self.tables.iter().flat_map(|(id, table)| table.objects.values().map(move |object| (id, object)))
+    }
+
     /// The table, if its history reaches back to a version.
     fn reach(&self, id: &TableId, version: u64) -> Result<&Table, PastError> {
         let table = self.tables.get(id).ok_or(PastError::NoTable)?;

@@ -50,6 +50,8 @@ pub(crate) struct Stored {
     pub(crate) json: Bytes,
     /// Its uid.
     pub(crate) uid: Box<str>,
+    /// Whether its deletion has begun.
+    pub(crate) terminating: bool,
     /// The uids of its owners.
     pub(crate) owners: Box<[Box<str>]>,
     labels: Box<[(Box<str>, Box<str>)]>,
@@ -84,7 +86,8 @@ impl Stored {
         let owners =
             owners.into_iter().flatten().filter_map(|owner| Some(owner.get("uid")?.as_str()?.into()));
         let owners = owners.collect();
-        Stored { key, version, json: value.to_string().into(), uid, owners, labels, fields }
+        let terminating = meta::is_terminating(value);
+        Stored { key, version, json: value.to_string().into(), uid, terminating, owners, labels, fields }
     }
 
     /// The object. (Parsed anew at each call.)

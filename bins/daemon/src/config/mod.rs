@@ -23,7 +23,7 @@ use clap::Parser;
 
 pub use arguments::{Arguments, arguments};
 pub use error::ConfigError;
-pub use table::table;
+pub use table::{table, with_table};
 
 /// The variables of the environment that keys are read from begin so.
 pub const PREFIX: &str = "CILIUM_";

@@ -30,6 +30,23 @@ pub fn table(command: &Command) -> String {
     text
 }
 
+/// `page` with the table of `command` in the section of this heading: in the place of the one there, or at its end.
+/// None where there is no such section. A page that is up to date stays as it is.
+#[must_use]
+pub fn with_table(page: &str, heading: &str, command: &Command) -> Option<String> {
+    let heading = format!("\n## {heading}\n");
+    let begin = page.find(&heading)? + heading.len();
+    let end = page[begin..].find("\n## ").map_or(page.len(), |next| begin + next);
+    let text: String = page[begin..end]
+        .lines()
+        .filter(|line| !line.starts_with('|'))
+        .fold(String::new(), |text, line| text + line + "\n");
+    let text = text.trim();
+    let (before, after) = (&page[..begin], &page[end..]);
+    let gap = if text.is_empty() { "" } else { "\n\n" };
+    Some(format!("{before}\n{text}{gap}{}{after}", table(command)))
+}
+
 fn is_key(arg: &Arg) -> bool {
     let meta = matches!(
         arg.get_action(),
@@ -94,5 +111,18 @@ mod tests {
 | `which` | none | Which (`a`, `b`) |
 ";
         assert_eq!(table(&Args::command()), expected);
+
+        let page = |old: &str| format!("# Page\n\n## First\n\nWords.\n\n{old}\n## Second\n\n| a |\n");
+        let command = Args::command();
+        let written =
+            with_table(&page("| key |\n|---|\n| old | table |\n"), "First", &command).expect("a section");
+        assert_eq!(written, page(expected));
+        assert_eq!(with_table(&written, "First", &command).as_deref(), Some(&*written), "it stays");
+        assert!(
+            with_table(&written, "Second", &command)
+                .expect("a section")
+                .ends_with(&format!("\n## Second\n\n{expected}"))
+        );
+        assert_eq!(with_table(&written, "Third", &command), None);
     }
 }

@@ -170,8 +170,10 @@ impl World {
 fn every_schedule_has_one_leader_at_most() {
     let mut turns = vec![Turn::Tick];
     for index in 0..2 {
-        turns.extend([Turn::Act(index), Turn::Serve(index), Turn::Hear(index), Turn::GiveUp(index)]);
+        turns.extend([Turn::Act(index), Turn::Serve(index), Turn::Hear(index)]);
     }
+    // One whose replies are lost is enough: the two are alike.
+    turns.push(Turn::GiveUp(0));
     let mut seen = HashSet::new();
     let mut layer = vec![World::new(2, 2, 1, 1)];
     let mut led = [false; 2];

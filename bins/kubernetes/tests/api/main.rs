@@ -2,3 +2,5 @@
 
 mod definitions;
 mod install;
+mod rbac;
+mod render;

@@ -11,6 +11,7 @@ mod packets;
 mod policy;
 mod restart;
 mod runtime;
+mod scale;
 mod settings;
 mod stale;
 mod support;

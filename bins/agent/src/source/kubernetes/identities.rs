@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use abi::Identity;
 use crds::{CiliumIdentity, types::HEARTBEAT_ANNOTATION};
-use policy::{Label, LabelSet, Source};
+use policy::{Label, LabelSet, SharedLabels, Source};
 
 use crate::source::Change;
 
@@ -15,6 +15,8 @@ pub(super) struct Identities {
     numbers: HashMap<Identity, Entry>,
     /// For each label set its numbers, the one to be used first.
     by_labels: HashMap<LabelSet, BTreeSet<Rank>>,
+    /// Labels that several label sets have.
+    shared: SharedLabels,
 }
 
 /// Older ones come first, then smaller ones: when it was made, in seconds since 1970.
@@ -58,8 +60,11 @@ impl Identities {
             Some(_) => self.remove(identity, changes),
             None => {}
         }
-        // One piece of memory for all who have the same labels.
-        let labels = self.by_labels.get_key_value(&labels).map_or(labels, |(known, _)| known.clone());
+        // One piece of memory for all who have the same labels, and for each label.
+        let labels = match self.by_labels.get_key_value(&labels) {
+            Some((known, _)) => known.clone(),
+            None => self.shared.share(&labels),
+        };
         let of_labels = self.by_labels.entry(labels.clone()).or_default();
         of_labels.insert((created, identity));
         changes.push(Change::Identity(identity, labels.clone()));
@@ -93,6 +98,11 @@ impl Identities {
     /// The version of a number's object where the operator has marked it as unused.
     pub(super) fn marked(&self, identity: Identity) -> Option<&str> {
         self.numbers.get(&identity)?.marked.as_deref()
+    }
+
+    /// How many numbers stand for something.
+    pub(super) fn len(&self) -> usize {
+        self.numbers.len()
     }
 
     /// Whether a number stands for nothing.

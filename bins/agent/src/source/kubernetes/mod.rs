@@ -31,6 +31,7 @@ use kube::Client;
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
 
 use super::{Change, Report};
+use crate::metrics::Counts;
 use kind::Kind;
 use picture::Picture;
 use publish::{Call, Publisher, Subject, Terms};
@@ -80,6 +81,8 @@ pub struct Options {
     pub slices: bool,
     /// Directory for what policies were when they were valid last.
     pub last_valid: PathBuf,
+    /// Where what the API tells is counted.
+    pub counts: Counts,
 }
 
 /// The Kubernetes API.
@@ -89,6 +92,7 @@ pub struct Kubernetes {
     watches: SelectAll<BoxStream<'static, Told>>,
     /// The kind that tells of pods elsewhere, until it is watched.
     endpoints: Option<Kind>,
+    counts: Counts,
     picture: Picture,
     publisher: Publisher,
     calls: FuturesUnordered<future::BoxFuture<'static, (Subject, Call, kube::Result<()>)>>,
@@ -130,6 +134,7 @@ impl Kubernetes {
             stirred: true,
             wake: None,
             node: options.node,
+            counts: options.counts,
             client,
         })
     }
@@ -149,13 +154,14 @@ impl Kubernetes {
         let mut patience = tokio::time::interval(PATIENCE);
         patience.tick().await;
         let mut reporting = true;
+        let at_once = changes.max_capacity().min(AT_ONCE);
         loop {
             if std::mem::take(&mut self.stirred) {
                 self.publish();
             }
             tokio::select! {
                 biased;
-                permit = changes.reserve_many(self.outbox.len().min(AT_ONCE)), if !self.outbox.is_empty() => {
+                permit = changes.reserve_many(self.outbox.len().min(at_once)), if !self.outbox.is_empty() => {
                     let Ok(permits) = permit else { return Ok(()) };
                     for (permit, change) in permits.zip(iter::from_fn(|| self.outbox.pop_front())) {
                         permit.send(change);
@@ -171,10 +177,7 @@ impl Kubernetes {
                 }
                 Some(told) = self.watches.next(), if self.outbox.len() < WAITING => self.take(told),
                 () = sleep_until(self.wake) => self.stirred = true,
-                _ = patience.tick(), if !self.picture.is_complete() => {
-                    let missing: Vec<&str> = self.picture.missing().map(Kind::name).collect();
-                    tracing::warn!(kinds = missing.join(", "), "waiting for the API to tell of these");
-                }
+                _ = patience.tick(), if !self.picture.is_complete() => self.complain(),
                 () = changes.closed() => return Ok(()),
             }
         }
@@ -196,12 +199,14 @@ impl Kubernetes {
         let mut next = Some(first);
         for _ in 0..TOGETHER {
             let Some(told) = next else { break };
+            self.counts.told(told.kind().name(), told.action());
             is_news |= self.picture.take(told, &mut changes);
             self.watch_endpoints();
             next = self.watches.next().now_or_never().flatten();
         }
         // The last one was taken from the watches already.
         is_news |= next.is_some_and(|told| self.picture.take(told, &mut changes));
+        self.counts.known(self.picture.identities.len(), self.picture.nodes.count());
         self.stirred |= self.picture.take_stirred();
         self.outbox.extend(changes);
         if is_news {
@@ -211,6 +216,15 @@ impl Kubernetes {
             }
             self.outbox.push_back(Change::Observed(self.observed));
         }
+    }
+
+    /// Says what the start waits for.
+    fn complain(&self) {
+        if self.picture.nodes.own.is_none() {
+            tracing::warn!(node = self.node, "waiting for the API to have this Node");
+        }
+        let missing: Vec<&str> = self.picture.missing().map(Kind::name).collect();
+        tracing::warn!(kinds = missing.join(", "), "waiting for the API to tell of these");
     }
 
     /// Which endpoints are this node's is told by its addresses: those come first.

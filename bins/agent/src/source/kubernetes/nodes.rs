@@ -22,6 +22,8 @@ pub(super) struct Nodes {
     pub(super) own: Option<OwnNode>,
     /// This node's CiliumNode.
     pub(super) published: Option<CiliumNode>,
+    /// The other nodes that were told of.
+    others: BTreeSet<String>,
     /// The ranges of pod addresses that this node had last: they are still its own when the API has lost them.
     pub(super) last_ranges: Vec<String>,
 }
@@ -87,7 +89,14 @@ impl Nodes {
         changes.push(Change::Version(key(Kind::CiliumNode, &name), version));
         if name == self.name {
             self.published = Some(object);
+        } else {
+            self.others.insert(name);
         }
+    }
+
+    /// How many nodes there are.
+    pub(super) fn count(&self) -> usize {
+        self.others.len() + usize::from(self.published.is_some())
     }
 
     /// A CiliumNode is gone. This node is there all the same, with what it has.
@@ -95,6 +104,7 @@ impl Nodes {
         if name == self.name {
             self.published = None;
         } else {
+            self.others.remove(name);
             changes.push(Change::Removed(key(Kind::Node, name)));
         }
         // Its version.

@@ -172,7 +172,7 @@ mod tests {
         let mut stored = Stored::new(directory.path().join("policies"));
         let mut changes = Vec::new();
         let kind = Kind::CiliumNetworkPolicy;
-        let valid = json!({"endpointSelector": {}, "ingress": []});
+        let valid = json!({"endpointSelector": {}, "ingress": [{}]});
         stored.set(kind, policy(&valid, "1"), &mut changes);
         assert_eq!(told(&mut changes), [format!("set {NAME}"), format!("{NAME} is 1")]);
         stored.set(kind, policy(&valid, "2"), &mut changes);
@@ -188,7 +188,7 @@ mod tests {
         let kind = Kind::CiliumNetworkPolicy;
         let mut changes = Vec::new();
         let mut first = stored();
-        first.set(kind, policy(&json!({"endpointSelector": {}, "ingress": []}), "1"), &mut changes);
+        first.set(kind, policy(&json!({"endpointSelector": {}, "ingress": [{}]}), "1"), &mut changes);
         told(&mut changes);
 
         let invalid = policy(&json!({"endpointSelector": {}, "ingres": []}), "2");

@@ -24,6 +24,40 @@ pub(super) enum Told {
     Slice(Event<CiliumEndpointSlice>),
 }
 
+impl Told {
+    /// What kind it is about.
+    pub(super) const fn kind(&self) -> Kind {
+        match self {
+            Self::Stored(kind, _) => *kind,
+            Self::Node(_) => Kind::Node,
+            Self::CiliumNode(_) => Kind::CiliumNode,
+            Self::Identity(_) => Kind::CiliumIdentity,
+            Self::Endpoint(_) => Kind::CiliumEndpoint,
+            Self::Slice(_) => Kind::CiliumEndpointSlice,
+        }
+    }
+
+    /// What happened, in a word.
+    pub(super) const fn action(&self) -> &'static str {
+        const fn of<K>(event: &Event<K>) -> &'static str {
+            match event {
+                Event::Set(_) => "set",
+                Event::Gone(_) => "gone",
+                Event::Synced => "synced",
+                Event::Failed(_) => "failed",
+            }
+        }
+        match self {
+            Self::Stored(_, event) => of(event),
+            Self::Node(event) => of(event),
+            Self::CiliumNode(event) => of(event),
+            Self::Identity(event) => of(event),
+            Self::Endpoint(event) => of(event),
+            Self::Slice(event) => of(event),
+        }
+    }
+}
+
 /// Follows the objects of a kind.
 pub(super) fn open(client: Client, kind: Kind, node: &str) -> BoxStream<'static, Told> {
     let (labels, fields) = kind.selectors(node);

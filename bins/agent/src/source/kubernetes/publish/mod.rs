@@ -7,6 +7,8 @@
 mod call;
 mod endpoint;
 mod node;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

@@ -1,0 +1,19 @@
+//! Every key is in the book.
+
+use clap::{Args, Command};
+use daemon::config::with_table;
+use daemon::logs::LogArgs;
+use operator::Keys;
+
+#[test]
+fn every_key_is_documented() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+    let page = std::fs::read_to_string(file).expect("the page");
+    let command = LogArgs::augment_args(Keys::augment_args(Command::new("netloom-operator")));
+    let wanted = with_table(&page, "Operator", &command).expect("the section");
+    if std::env::var_os("NETLOOM_WRITE_DOCS").is_some() {
+        std::fs::write(file, &wanted).expect("the page is written");
+    } else {
+        assert!(page == wanted, "{file} is out of date: run this test with NETLOOM_WRITE_DOCS=1");
+    }
+}
