@@ -84,9 +84,8 @@ async fn empty(context: &Context, namespace: &str) -> Result<bool> {
                     match api.delete(&object.name_any(), &DeleteParams::background()).await {
                         Err(error) if is_missing(&error) => {}
                         deleted => {
-                            drop(deleted.with_context(|| {
-                                format!("deleting {} {}", resource.kind, object.name_any())
-                            })?)
+                            let what = || format!("deleting {} {}", resource.kind, object.name_any());
+                            deleted.with_context(what)?;
                         }
                     }
                 }

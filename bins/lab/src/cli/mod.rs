@@ -1,5 +1,7 @@
 //! `netloom lab …`.
 
+mod flags;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
+use self::flags::{ControlFlags, How, Patience, PolicyFlags, Which};
 use crate::attempt::Outcome;
 use crate::batch::Batch;
 use crate::console::{Colours, Progress};
@@ -16,7 +19,7 @@ use crate::name::LabName;
 use crate::place::{Family, Place};
 use crate::probe::{Probe, Target};
 use crate::process::PidFile;
-use crate::state::{Ipam, Server, State, labs};
+use crate::state::{State, labs};
 use crate::up::{Up, resume};
 use crate::{change, demo, down, exec, flows, paths, status};
 
@@ -37,138 +40,6 @@ pub enum Output {
 pub struct LabArgs {
     #[command(subcommand)]
     command: Command,
-}
-
-/// Which lab.
-#[derive(Debug, Args)]
-struct Which {
-    /// The lab's name.
-    #[arg(long, default_value = "default")]
-    name: LabName,
-}
-
-/// How to print.
-#[derive(Debug, Args)]
-struct How {
-    /// How to print the result.
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Output,
-}
-
-/// Whether and how long to wait.
-#[derive(Debug, Args)]
-struct Patience {
-    /// Whether to wait until the change is enforced.
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
-    wait: bool,
-    /// As `--wait false`.
-    #[arg(long)]
-    no_wait: bool,
-    /// How long to wait, in seconds.
-    #[arg(long, default_value_t = 30)]
-    timeout: u64,
-}
-
-impl Patience {
-    fn duration(&self) -> Option<Duration> {
-        (self.wait && !self.no_wait).then(|| Duration::from_secs(self.timeout))
-    }
-}
-
-/// What all agents are told of policy, in the words of their own options.
-#[derive(Debug, Args)]
-struct PolicyFlags {
-    /// When pods are closed to what no policy allows: default, always or never.
-    #[arg(long, value_name = "MODE")]
-    policy_enforcement_mode: Option<policy::Enforcement>,
-    /// Let through what policies would drop, and report it.
-    #[arg(long)]
-    policy_audit_mode: bool,
-    /// What CIDR rules of Cilium's policies match beside what lies outside the cluster: nodes.
-    #[arg(long, value_name = "WHAT", value_parser = ["nodes"])]
-    policy_cidr_match_mode: Option<String>,
-    /// Which labels make identities, beside the usual ones: [SOURCE:][!]EXPRESSION, apart by spaces.
-    #[arg(long, value_name = "PATTERNS")]
-    labels: Option<String>,
-}
-
-impl PolicyFlags {
-    /// The agents' arguments. The labels are checked here: an agent that refuses them would not start.
-    fn arguments(&self) -> Result<Vec<String>> {
-        if let Some(labels) = &self.labels {
-            labels.parse::<policy::LabelFilter>().context("--labels")?;
-        }
-        let mode = self.policy_enforcement_mode.map(|mode| format!("--policy-enforcement-mode={mode}"));
-        let audit = self.policy_audit_mode.then(|| "--policy-audit-mode".to_owned());
-        let cidrs =
-            self.policy_cidr_match_mode.as_ref().map(|mode| format!("--policy-cidr-match-mode={mode}"));
-        let labels = self.labels.as_ref().map(|labels| format!("--labels={labels}"));
-        Ok([mode, audit, cidrs, labels].into_iter().flatten().collect())
-    }
-}
-
-/// What the control plane is made of.
-#[derive(Debug, Args)]
-struct ControlFlags {
-    /// What serves the API: netloom's own small server, or kube-apiserver and etcd.
-    #[arg(long, value_enum, default_value_t)]
-    api: ApiKind,
-    /// The program kube-apiserver, for `--api reference`; else it is looked for in KUBEBUILDER_ASSETS and PATH.
-    #[arg(long, value_name = "FILE")]
-    kube_apiserver: Option<PathBuf>,
-    /// The program etcd, likewise.
-    #[arg(long, value_name = "FILE")]
-    etcd: Option<PathBuf>,
-    /// The port of 127.0.0.1 that leads to the API; by default a free one.
-    #[arg(long, value_name = "PORT")]
-    api_port: Option<u16>,
-    /// How many operators run, one of which leads.
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    operators: u8,
-    /// How nodes get their ranges of pod addresses.
-    #[arg(long, value_enum, default_value_t)]
-    ipam: Ipam,
-}
-
-/// What serves the API.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum ApiKind {
-    /// Netloom's own small API server.
-    #[default]
-    Embedded,
-    /// The real kube-apiserver and etcd.
-    Reference,
-}
-
-impl ControlFlags {
-    fn server(&self) -> Result<Server> {
-        if self.api == ApiKind::Embedded && self.kube_apiserver.is_none() && self.etcd.is_none() {
-            return Ok(Server::Embedded);
-        }
-        let find = |given: &Option<PathBuf>, name: &str| match given {
-            Some(path) => {
-                ensure!(path.is_file(), "there is no {}", path.display());
-                std::fs::canonicalize(path).with_context(|| format!("{}", path.display()))
-            }
-            None => found(name),
-        };
-        Ok(Server::Reference {
-            kube_apiserver: find(&self.kube_apiserver, "kube-apiserver")?,
-            etcd: find(&self.etcd, "etcd")?,
-        })
-    }
-}
-
-/// A program in KUBEBUILDER_ASSETS or PATH.
-fn found(name: &str) -> Result<PathBuf> {
-    let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    assets
-        .into_iter()
-        .chain(std::env::split_paths(&path))
-        .map(|directory| directory.join(name))
-        .find(|file| file.is_file())
-        .with_context(|| format!("there is no {name} in KUBEBUILDER_ASSETS or PATH: name it by --{name}"))
 }
 
 #[derive(Debug, Subcommand)]
