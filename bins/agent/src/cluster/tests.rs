@@ -425,7 +425,7 @@ fn who_has_no_number_yet_is_asked_for_once_and_stays_closed() {
     assert!(cluster.take_wanted().is_empty());
     cluster.apply(Change::Set(Box::new(Object::Pod(pod))));
     cluster.apply(Change::Set(Box::new(Object::Pod(pod_object(1, 0, 0, &[], false)))));
-    assert_eq!(cluster.take_wanted(), [labels.clone()]);
+    assert_eq!(cluster.take_wanted(), std::slice::from_ref(&labels));
     assert_eq!((cluster.identity(address(1)), cluster.labels(&name(0))), (Identity::INIT, None));
     assert!(!cluster.is_identified(&name(0)));
 

@@ -164,18 +164,21 @@ fn columns(server: &Server) {
 }
 
 /// A policy with one rule, in which `part` stands.
+#[expect(clippy::needless_pass_by_value, reason = "callers write literals")]
 fn rule(part: Value) -> Value {
     let mut spec = json!({"endpointSelector": {}, "ingress": [{}]});
     spec.as_object_mut().expect("an object").extend(part.as_object().expect("an object").clone());
     policy(json!({"spec": spec}))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write literals")]
 fn policy(body: Value) -> Value {
     let mut object = json!({"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy", "metadata": {"name": "x", "namespace": "default"}});
     object.as_object_mut().expect("an object").extend(body.as_object().expect("an object").clone());
     object
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write literals")]
 fn to_ports(rule_: Value) -> Value {
     rule(json!({"ingress": [{"toPorts": [rule_]}]}))
 }

@@ -1,10 +1,6 @@
 //! A real kubectl against a lab.
 
-use std::net::SocketAddr;
-
-use lab::attempt::{Outcome, Protocol};
-
-use crate::support::{FAMILIES, Lab, eventually, has};
+use crate::support::{Lab, eventually, has};
 
 const POLICY: &str = "
 apiVersion: networking.k8s.io/v1
