@@ -2,7 +2,7 @@
 //! API server, and an agent, which cannot tell, follows them.
 //!
 //! The agent is the real program, in a network namespace of its own, with real pods of its own. It reaches the API
-//! server through a [`proxy`] that counts. What a policy's change takes is measured where it counts: from before the
+//! server through a `proxy` that counts. What a policy's change takes is measured where it counts: from before the
 //! request that writes it until the datapath's map has it.
 
 mod agent;
