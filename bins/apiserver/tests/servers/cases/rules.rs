@@ -87,3 +87,133 @@ pub(crate) async fn addresses_of_services(target: &Target) {
         "{answer}"
     );
 }
+
+/// What a creation is refused for: the fields, in order.
+async fn refused(target: &Target, path: &str, object: &Value) -> Vec<String> {
+    let (status, answer) = target.json("POST", path, object).await;
+    assert_eq!(status, 422, "{object}: {answer}");
+    let causes = answer["details"]["causes"].as_array().expect("causes").iter();
+    causes.map(|cause| cause["field"].as_str().expect("field").to_owned()).collect()
+}
+
+pub(crate) async fn network_policies(target: &Target) {
+    // Before, they are custom objects to the reference.
+    if target.name == "named" || !target.is_at_least(1, 22) {
+        return;
+    }
+    let namespace = target.namespace().await;
+    let path = format!("/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies");
+    let policy = |name: &str, spec: &Value| json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": name}, "spec": spec});
+    let ports = |ports: Value| json!({"podSelector": {}, "ingress": [{"ports": [ports]}]});
+    let selects = |expression: Value| json!({"podSelector": {"matchExpressions": [expression]}});
+    let from = |peer: Value| json!({"podSelector": {}, "ingress": [{"from": [peer]}]});
+    let port = "spec.ingress[0].ports[0].port";
+    let end = "spec.ingress[0].ports[0].endPort";
+    let expression = "spec.podSelector.matchExpressions[0]";
+    let (key, operator, values) =
+        (format!("{expression}.key"), format!("{expression}.operator"), format!("{expression}.values"));
+    for (spec, fields) in [
+        (json!({"podSelector": {}, "policyTypes": ["Sideways"]}), vec!["spec.policyTypes[0]"]),
+        (
+            json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress", "Ingress"]}),
+            vec!["spec.policyTypes"],
+        ),
+        (
+            json!({"podSelector": {}, "policyTypes": ["Ingress", "ingress"],
+                "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0"}}]}]}),
+            vec!["spec.egress[0].to[0].ipBlock.cidr", "spec.policyTypes[1]"],
+        ),
+        (ports(json!({"port": 70000})), vec![port]),
+        (ports(json!({"port": 0})), vec![port]),
+        (ports(json!({"port": "Bad_Name"})), vec![port]),
+        (ports(json!({"port": "80"})), vec![port]),
+        (ports(json!({"port": 80, "endPort": 79})), vec![end]),
+        (ports(json!({"port": 80, "endPort": 70000})), vec![end]),
+        (ports(json!({"endPort": 80})), vec![end]),
+        (ports(json!({"port": "http", "endPort": 80})), vec![end]),
+        (json!({"podSelector": {"matchLabels": {"a": "-b-"}}}), vec!["spec.podSelector.matchLabels"]),
+        (json!({"podSelector": {"matchLabels": {"-a": "b"}}}), vec!["spec.podSelector.matchLabels"]),
+        (selects(json!({"key": "a", "operator": "Foo"})), vec![&operator]),
+        (selects(json!({"key": "a", "operator": "In"})), vec![&values]),
+        (selects(json!({"key": "a", "operator": "NotIn", "values": []})), vec![&values]),
+        (selects(json!({"key": "a", "operator": "Exists", "values": ["b"]})), vec![&values]),
+        (selects(json!({"key": "a b", "operator": "Exists"})), vec![&key]),
+        (
+            selects(json!({"key": "a", "operator": "In", "values": ["b", "-"]})),
+            vec!["spec.podSelector.matchExpressions[0].values[1]"],
+        ),
+        (from(json!({})), vec!["spec.ingress[0].from[0]"]),
+        (
+            from(json!({"podSelector": {}, "ipBlock": {"cidr": "10.0.0.0/8"}})),
+            vec!["spec.ingress[0].from[0]"],
+        ),
+        (
+            from(json!({"namespaceSelector": {"matchLabels": {"a": "b c"}}})),
+            vec!["spec.ingress[0].from[0].namespaceSelector.matchLabels"],
+        ),
+    ] {
+        assert_eq!(refused(target, &path, &policy("bad", &spec)).await, fields, "{spec}");
+    }
+    for (n, spec) in [
+        ports(json!({"port": 80, "endPort": 80})),
+        ports(json!({"port": "http-2", "protocol": "SCTP"})),
+        selects(json!({"key": "k8s.io/a", "operator": "In", "values": ["b", ""]})),
+        selects(json!({"key": "a", "operator": "DoesNotExist"})),
+        json!({"podSelector": {}, "policyTypes": ["Egress", "Ingress"], "egress": [{}]}),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let (status, answer) = target.json("POST", &path, &policy(&format!("good-{n}"), spec)).await;
+        assert_eq!(status, 200, "{spec}: {answer}");
+    }
+}
+
+pub(crate) async fn fields(target: &Target) {
+    if target.name == "named" {
+        return;
+    }
+    let namespace = target.namespace().await;
+    let (core, roles) = ("/api/v1/namespaces", "/apis/rbac.authorization.k8s.io/v1/namespaces");
+    for (group, plural, mut object, field) in [
+        (roles, "rolebindings", json!({"roleRef": {"kind": "Role"}}), "roleRef.name"),
+        (roles, "rolebindings", json!({"roleRef": {"kind": "Pod", "name": "a"}}), "roleRef.kind"),
+        (core, "configmaps", json!({"data": {"a b": "c"}}), "data[a b]"),
+        (core, "configmaps", json!({"metadata": {"finalizers": ["a b/c"]}}), "metadata.finalizers"),
+        (core, "services", json!({"spec": {"type": "ExternalName"}}), "spec.externalName"),
+        (
+            core,
+            "services",
+            json!({"spec": {"clusterIP": "nope", "ports": [{"port": 80}]}}),
+            "spec.clusterIPs[0]",
+        ),
+        (
+            core,
+            "services",
+            json!({"spec": {"ports": [{"port": 80, "targetPort": "a-name-that-is-too-long"}]}}),
+            "spec.ports[0].targetPort",
+        ),
+    ] {
+        object["metadata"]["name"] = "a".into();
+        let found = refused(target, &format!("{group}/{namespace}/{plural}"), &object).await;
+        assert!(found.contains(&field.to_owned()), "{object}: {found:?}");
+    }
+}
+
+pub(crate) async fn who_asks(target: &Target) {
+    if target.name == "named" || !target.is_at_least(1, 28) {
+        return;
+    }
+    let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+    let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
+    let (status, answer) = target.json("POST", path, &review).await;
+    assert_eq!(status, 200, "{answer}");
+    assert!(answer["status"]["userInfo"]["username"].is_string(), "{answer}");
+    // The same in protobuf: an envelope with version and kind, and an object with no fields set but its empty parts.
+    let mut envelope = String::from("k8s\0\n-\n\u{18}authentication.k8s.io/v1\u{12}\u{11}SelfSubjectReview");
+    envelope.push_str("\u{12}\u{6}\n\0\u{12}\u{2}\n\0");
+    let kind = "application/vnd.kubernetes.protobuf";
+    let (status, answer) = target.raw("POST", path, kind, "application/json", &envelope).await;
+    assert_eq!(status, 200, "{answer}");
+    assert!(answer["status"]["userInfo"]["groups"].is_array(), "{answer}");
+}
