@@ -57,14 +57,17 @@ fn peer(peer: &Value, at: &str, errors: &mut Vec<FieldError>) {
     for (key, found) in selectors {
         selector(found, &format!("{at}.{key}"), errors);
     }
+    let block = peer.get("ipBlock");
+    if let Some(block) = block {
+        ip_block(block, at, errors);
+    }
     let selects = selectors.iter().any(|(_, found)| found.is_some());
-    match (peer.get("ipBlock"), selects) {
+    match (block, selects) {
         (None, false) => errors.push(FieldError::required(at, "must specify a peer")),
         (Some(_), true) => {
             errors.push(FieldError::forbidden(at, "may not specify both ipBlock and another peer"));
         }
-        (Some(block), false) => ip_block(block, at, errors),
-        (None, true) => {}
+        _ => {}
     }
 }
 
