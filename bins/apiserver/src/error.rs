@@ -114,6 +114,18 @@ impl ApiError {
         ApiError::new(500, "InternalError", message)
     }
 
+    /// 403 for something that nobody may do to an object.
+    pub(crate) fn forbidden(resource: &Resource, name: &str, why: &str) -> ApiError {
+        ApiError {
+            details: Some(details(resource, name)),
+            ..ApiError::new(
+                403,
+                "Forbidden",
+                format!("{} \"{name}\" is forbidden: {why}", resource.qualified()),
+            )
+        }
+    }
+
     /// 404 for a path that is none.
     pub(crate) fn no_such_path() -> ApiError {
         ApiError {

@@ -39,10 +39,12 @@ pub(crate) fn create(
         subresource: &write.subresource,
     };
     Managers::take(&mut object);
+    let prefix = meta::meta(&object, "generateName").to_owned();
+    let generated = meta::name(&object).is_empty() && !prefix.is_empty();
     for attempt in 0.. {
         let mut fresh = object.clone();
-        if meta::name(&fresh).is_empty() {
-            let name = names::generated(meta::meta(&fresh, "generateName"));
+        if generated {
+            let name = names::generated(&prefix);
             meta::set_meta(&mut fresh, "name", name);
         }
         prepare(api, resource, &mut fresh)?;
@@ -51,8 +53,7 @@ pub(crate) fn create(
         managers.updated(&author, fieldset::difference(&resource.schema, &bare, &fresh), &meta::now());
         managers.put(&mut fresh);
         match put_new(api, resource, write, fresh) {
-            Err(error)
-                if error.reason == "AlreadyExists" && meta::name(&object).is_empty() && attempt < 8 => {}
+            Err(error) if error.reason == "AlreadyExists" && generated && attempt < 8 => {}
             other => return other,
         }
     }

@@ -19,6 +19,9 @@ pub(crate) const ORPHAN: &str = "orphan";
 /// Finalizer of a definition whose objects go first.
 pub(crate) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
+/// Namespaces that nobody may delete.
+const STAYING: &[&str] = &["default", "kube-public", "kube-system"];
+
 /// How a client wants a deletion.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -53,6 +56,9 @@ pub(crate) fn delete(
     key: &Key,
     options: &DeleteOptions,
 ) -> Result<Deleted, ApiError> {
+    if resource.is("", NAMESPACES) && STAYING.contains(&&*key.name) {
+        return Err(ApiError::forbidden(resource, &key.name, "this namespace may not be deleted"));
+    }
     loop {
         let Some(current) = api.store.get(&resource.table, key) else {
             return Err(ApiError::not_found(resource, &key.name));

@@ -86,6 +86,16 @@ pub(crate) fn take_in(
     Ok(())
 }
 
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 /// Fills in defaults and checks an object as it would be stored.
 pub(super) fn finish(resource: &Resource, old: Option<&Value>, object: &mut Value) -> Result<(), ApiError> {
     let mut errors: Vec<FieldError> = Vec::new();
@@ -95,6 +105,8 @@ pub(super) fn finish(resource: &Resource, old: Option<&Value>, object: &mut Valu
     } else {
         defaults::fill(resource, object);
     }
+    // As in Go, where an empty field of the metadata is none.
+    meta::metadata_mut(object).retain(|_, value| !is_empty(value));
     rules::metadata(resource, object, &mut errors);
     if resource.custom {
         schema::validate(&resource.schema, object, "", &mut errors);

@@ -141,6 +141,9 @@ pub(super) fn replace(
     }
     keep_identity(&old, &mut object);
     keep_other_parts(resource, write, &old, &mut object);
+    if resource.is("", "services") {
+        keep_address(&old, &mut object);
+    }
     // A binding sets what nobody may change afterwards.
     let fixed = if write.subresource == "binding" { None } else { Some(&old) };
     finish(resource, fixed, &mut object)?;
@@ -213,6 +216,19 @@ fn keep_identity(old: &Value, object: &mut Value) {
             Some(value) => metadata.insert(key.to_owned(), value.clone()),
             None => metadata.remove(key),
         };
+    }
+}
+
+/// A service whose address is left out keeps the one that it has.
+fn keep_address(old: &Value, service: &mut Value) {
+    let addressed = |service: &Value| meta::text(service, &["spec", "type"]) != Some("ExternalName");
+    let given = meta::text(service, &["spec", "clusterIP"]).unwrap_or_default();
+    if given.is_empty()
+        && addressed(old)
+        && addressed(service)
+        && let Some(address) = meta::at(old, &["spec", "clusterIP"])
+    {
+        meta::object_at(service, "spec").insert("clusterIP".into(), address.clone());
     }
 }
 

@@ -74,6 +74,9 @@ pub(crate) fn fill(resource: &Resource, object: &mut Value) {
             }
         }
         ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => {
+            if let Some(role) = object.get_mut("roleRef").filter(|role| role.is_object()) {
+                set(as_object(role), "apiGroup", "rbac.authorization.k8s.io");
+            }
             for subject in object.get_mut("subjects").and_then(Value::as_array_mut).into_iter().flatten() {
                 if subject["kind"] != "ServiceAccount" {
                     set(as_object(subject), "apiGroup", "rbac.authorization.k8s.io");
@@ -220,6 +223,9 @@ fn service(spec: &mut Map<String, Value>) {
     protocols(spec.get_mut("ports"));
     for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
         let port = as_object(port);
+        if port.get("targetPort").is_some_and(|target| *target == 0 || *target == "") {
+            port.remove("targetPort");
+        }
         if let Some(number) = port.get("port").cloned() {
             set(port, "targetPort", number);
         }

@@ -4,6 +4,7 @@ mod builtin;
 pub(crate) mod custom;
 pub(crate) mod defaults;
 pub(crate) mod names;
+mod network_policy;
 pub(crate) mod rules;
 
 use std::collections::BTreeMap;

@@ -71,6 +71,31 @@ pub(crate) fn label_value(value: &str) -> Option<&'static str> {
     (!value.is_empty() && !is_word(value)).then_some(VALUE)
 }
 
+/// What is wrong with the name of a port.
+pub(crate) fn port(name: &str) -> Option<&'static str> {
+    let lower = |c: char| c.is_ascii_lowercase();
+    if name.len() > 15 {
+        Some("must be no more than 15 characters")
+    } else if name.is_empty() || !name.chars().all(|c| lower(c) || c.is_ascii_digit() || c == '-') {
+        Some("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
+    } else if !name.contains(lower) {
+        Some("must contain at least one letter (a-z)")
+    } else if name.contains("--") {
+        Some("must not contain consecutive hyphens")
+    } else if name.starts_with('-') || name.ends_with('-') {
+        Some("must not begin or end with a hyphen")
+    } else {
+        None
+    }
+}
+
+/// What is wrong with a key of a config map or secret: it may become the name of a file.
+pub(crate) fn key(key: &str) -> Option<&'static str> {
+    let spelled = key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let good = spelled && !key.is_empty() && key.len() <= 253 && key != "." && !key.starts_with("..");
+    (!good).then_some("a valid config key must consist of alphanumeric characters, '-', '_' or '.'")
+}
+
 /// A name that begins as wanted and ends in five random characters.
 pub(crate) fn generated(prefix: &str) -> String {
     // No vowels, so that no words come out.
@@ -100,6 +125,14 @@ mod tests {
         }
         assert!(label_value("").is_none());
         assert!(label_value("-").is_some());
+        assert!(port("http-2").is_none());
+        for bad in ["", "Http", "80", "a--b", "-a", "a-", "a_b", "sixteen-letters-"] {
+            assert!(port(bad).is_some(), "{bad}");
+        }
+        assert!(key("tls.crt").is_none() && key(".hidden").is_none());
+        for bad in ["", ".", "..", "..a", "a b", "a/b"] {
+            assert!(key(bad).is_some(), "{bad}");
+        }
         let name = generated("web-");
         assert!(name.starts_with("web-") && name.len() == 9 && subdomain(&name).is_none());
         assert_ne!(name, generated("web-"));

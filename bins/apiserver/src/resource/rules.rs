@@ -1,5 +1,7 @@
 //! The few rules that built-in objects are held to.
 
+use std::net::IpAddr;
+
 use serde_json::Value;
 
 use super::{Resource, names};
@@ -19,6 +21,11 @@ pub(crate) fn metadata(resource: &Resource, object: &Value, errors: &mut Vec<Fie
     for (key, _) in object.pointer("/metadata/annotations").and_then(Value::as_object).into_iter().flatten() {
         if let Some(why) = names::qualified_name(&key.to_lowercase()) {
             errors.push(FieldError::invalid("metadata.annotations", &key.as_str().into(), why));
+        }
+    }
+    for finalizer in items(object.get("metadata"), "finalizers") {
+        if let Some(why) = finalizer.as_str().and_then(names::qualified_name) {
+            errors.push(FieldError::invalid("metadata.finalizers", finalizer, why));
         }
     }
     let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
@@ -54,7 +61,7 @@ pub(crate) fn object(resource: &Resource, object: &Value, errors: &mut Vec<Field
         ("", "pods") => pod_spec(object.pointer("/spec"), "spec", errors),
         ("", "services") => service(object, errors),
         ("apps", _) => workload(object, errors),
-        ("networking.k8s.io", "networkpolicies") => network_policy(object, errors),
+        ("networking.k8s.io", "networkpolicies") => super::network_policy::check(object, errors),
         ("discovery.k8s.io", "endpointslices") => {
             let known = ["FQDN", "IPv4", "IPv6"].map(Value::from);
             match object.get("addressType").filter(|of| **of != "") {
@@ -63,14 +70,84 @@ pub(crate) fn object(resource: &Resource, object: &Value, errors: &mut Vec<Field
                 Some(of) => errors.push(FieldError::unsupported("addressType", of, &known)),
             }
         }
+        ("", "configmaps" | "secrets") => keys(object, errors),
+        ("rbac.authorization.k8s.io", "rolebindings") => role(object, &["ClusterRole", "Role"], errors),
+        ("rbac.authorization.k8s.io", "clusterrolebindings") => role(object, &["ClusterRole"], errors),
         ("coordination.k8s.io", "leases") => lease(object, errors),
         ("apiextensions.k8s.io", super::CRDS) => errors.extend(super::custom::check(object)),
         _ => {}
     }
 }
 
-fn items<'a>(value: Option<&'a Value>, key: &str) -> &'a [Value] {
+pub(super) fn items<'a>(value: Option<&'a Value>, key: &str) -> &'a [Value] {
     value.and_then(|value| value.get(key)).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// What is wrong with a selector of labels.
+pub(super) fn selector(selector: Option<&Value>, path: &str, errors: &mut Vec<FieldError>) {
+    labels(selector.and_then(|selector| selector.get("matchLabels")), &format!("{path}.matchLabels"), errors);
+    for (n, expression) in items(selector, "matchExpressions").iter().enumerate() {
+        let at = format!("{path}.matchExpressions[{n}]");
+        let values = items(Some(expression), "values");
+        let operator = expression.get("operator").cloned().unwrap_or_else(|| "".into());
+        match operator.as_str() {
+            Some("In" | "NotIn") if values.is_empty() => {
+                let why = "must be specified when `operator` is 'In' or 'NotIn'";
+                errors.push(FieldError::required(format!("{at}.values"), why));
+            }
+            Some("Exists" | "DoesNotExist") if !values.is_empty() => {
+                let why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+                errors.push(FieldError::forbidden(format!("{at}.values"), why));
+            }
+            Some("In" | "NotIn" | "Exists" | "DoesNotExist") => {}
+            _ => {
+                let why = "not a valid selector operator";
+                errors.push(FieldError::invalid(format!("{at}.operator"), &operator, why));
+            }
+        }
+        let key = meta::text(expression, &["key"]).unwrap_or_default();
+        if let Some(why) = names::qualified_name(key) {
+            errors.push(FieldError::invalid(format!("{at}.key"), &key.into(), why));
+        }
+        for (m, value) in values.iter().enumerate() {
+            if let Some(why) = value.as_str().and_then(names::label_value) {
+                errors.push(FieldError::invalid(format!("{at}.values[{m}]"), value, why));
+            }
+        }
+    }
+}
+
+/// What is wrong with a port that is a number or a name.
+pub(super) fn port(port: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    let why = match (port.as_str(), port.as_i64()) {
+        (Some(name), _) => names::port(name),
+        (None, Some(1..=65535)) => None,
+        (None, _) => Some("must be between 1 and 65535, inclusive"),
+    };
+    errors.extend(why.map(|why| FieldError::invalid(path, port, why)));
+}
+
+fn keys(object: &Value, errors: &mut Vec<FieldError>) {
+    for part in ["data", "binaryData"] {
+        for (key, _) in object.get(part).and_then(Value::as_object).into_iter().flatten() {
+            if let Some(why) = names::key(key) {
+                errors.push(FieldError::invalid(format!("{part}[{key}]"), &key.as_str().into(), why));
+            }
+        }
+    }
+}
+
+fn role(binding: &Value, kinds: &[&str], errors: &mut Vec<FieldError>) {
+    let text = |key: &str| Value::from(meta::text(binding, &["roleRef", key]).unwrap_or_default());
+    for (key, among) in [("apiGroup", &["rbac.authorization.k8s.io"][..]), ("kind", kinds)] {
+        let (found, among) = (text(key), among.iter().map(|of| Value::from(*of)).collect::<Vec<_>>());
+        if !among.contains(&found) {
+            errors.push(FieldError::unsupported(format!("roleRef.{key}"), &found, &among));
+        }
+    }
+    if text("name") == "" {
+        errors.push(FieldError::required("roleRef.name", ""));
+    }
 }
 
 fn pod_spec(spec: Option<&Value>, path: &str, errors: &mut Vec<FieldError>) {
@@ -119,9 +196,21 @@ fn service(object: &Value, errors: &mut Vec<FieldError>) {
     if ports.is_empty() && kind != "ExternalName" && !headless {
         errors.push(FieldError::required("spec.ports", ""));
     }
-    for (n, port) in ports.iter().enumerate() {
-        number(port.get("port"), &format!("spec.ports[{n}].port"), errors);
-        if ports.len() > 1 && meta::text(port, &["name"]).unwrap_or_default().is_empty() {
+    let address = meta::text(object, &["spec", "clusterIP"]).unwrap_or_default();
+    if !matches!(address, "" | "None") && address.parse::<IpAddr>().is_err() {
+        let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+        errors.push(FieldError::invalid("spec.clusterIPs[0]", &address.into(), why));
+    }
+    if kind == "ExternalName" && meta::text(object, &["spec", "externalName"]).unwrap_or_default().is_empty()
+    {
+        errors.push(FieldError::required("spec.externalName", ""));
+    }
+    for (n, one) in ports.iter().enumerate() {
+        number(one.get("port"), &format!("spec.ports[{n}].port"), errors);
+        if let Some(target) = one.get("targetPort") {
+            port(target, &format!("spec.ports[{n}].targetPort"), errors);
+        }
+        if ports.len() > 1 && meta::text(one, &["name"]).unwrap_or_default().is_empty() {
             errors.push(FieldError::required(format!("spec.ports[{n}].name"), ""));
         }
     }
@@ -144,53 +233,6 @@ fn workload(object: &Value, errors: &mut Vec<FieldError>) {
                 let why = "`selector` does not match template `labels`";
                 errors.push(FieldError::invalid("spec.template.metadata.labels", &labels, why));
             }
-        }
-    }
-}
-
-fn network_policy(object: &Value, errors: &mut Vec<FieldError>) {
-    let spec = object.get("spec");
-    for (direction, peers) in [("ingress", "from"), ("egress", "to")] {
-        for (n, rule) in items(spec, direction).iter().enumerate() {
-            for (m, peer) in items(Some(rule), peers).iter().enumerate() {
-                let at = format!("spec.{direction}[{n}].{peers}[{m}]");
-                let block = peer.get("ipBlock");
-                let selects = peer.get("podSelector").is_some() || peer.get("namespaceSelector").is_some();
-                match (block, selects) {
-                    (None, false) => errors.push(FieldError::required(at, "must specify a peer")),
-                    (Some(_), true) => {
-                        errors
-                            .push(FieldError::forbidden(at, "may not specify both ipBlock and another peer"));
-                    }
-                    (Some(block), false) => ip_block(block, &at, errors),
-                    (None, true) => {}
-                }
-            }
-        }
-    }
-}
-
-fn ip_block(block: &Value, at: &str, errors: &mut Vec<FieldError>) {
-    let network = |value: &Value| {
-        value.as_str().filter(|text| text.contains('/'))?.parse::<ipnetwork::IpNetwork>().ok()
-    };
-    let why = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
-    let Some(cidr) = block.get("cidr").filter(|cidr| **cidr != "") else {
-        errors.push(FieldError::required(format!("{at}.ipBlock.cidr"), ""));
-        return;
-    };
-    let Some(outer) = network(cidr) else {
-        errors.push(FieldError::invalid(format!("{at}.ipBlock.cidr"), cidr, why));
-        return;
-    };
-    for (n, except) in items(Some(block), "except").iter().enumerate() {
-        let path = format!("{at}.ipBlock.except[{n}]");
-        match network(except) {
-            None => errors.push(FieldError::invalid(path, except, why)),
-            Some(inner) if !outer.contains(inner.network()) || inner.prefix() <= outer.prefix() => {
-                errors.push(FieldError::invalid(path, except, "must be a strict subset of `cidr`"));
-            }
-            Some(_) => {}
         }
     }
 }

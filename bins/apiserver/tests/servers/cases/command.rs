@@ -55,6 +55,9 @@ pub(crate) async fn create_apply_delete(target: &Target) {
     run(&["create", "service", "clusterip", "s", "--tcp=80:80"], "").await;
     assert!(run(&["get", "services"], "").await.contains("10.96."));
     assert!(run(&["auth", "can-i", "create", "pods"], "").await.contains("yes"));
+    if target.is_at_least(1, 28) {
+        assert!(run(&["auth", "whoami"], "").await.contains("system:authenticated"));
+    }
     assert!(run(&["explain", "pod.spec.nodeName"], "").await.contains("nodeName"));
     assert!(run(&["delete", "pod", "p"], "").await.contains("deleted"));
     let (good, text) = target.kubectl(&["-n", ns, "get", "pod", "p"], "").await;

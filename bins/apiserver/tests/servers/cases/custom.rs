@@ -56,6 +56,7 @@ fn schema() -> Value {
                     "color": {"type": "string", "enum": ["red", "green"], "default": "red"},
                     "port": {"x-kubernetes-int-or-string": true},
                     "cidr": {"type": "string", "format": "cidr"},
+                    "word": {"type": "string", "pattern": r"^\d\PC*$"},
                     "any": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
                     "items": {
                         "type": "array",
@@ -96,6 +97,7 @@ pub(crate) async fn life(target: &Target) {
         (json!({"size": "1"}), "must be of type integer: \"string\""),
         (json!({"size": 1, "color": "blue"}), "spec.color: Unsupported value: \"blue\": supported values:"),
         (json!({"size": 1, "cidr": "10.0.0.0"}), "spec.cidr"),
+        (json!({"size": 1, "word": "a"}), "spec.word"),
         (json!({"size": 1, "port": 80}), "must validate one and only one schema (oneOf)"),
         (json!({"size": 1, "items": [{"name": "a"}, {"name": "a"}]}), "Duplicate value"),
         (json!({"size": 1, "items": [{"value": "a"}]}), "name: Required value"),
@@ -106,11 +108,11 @@ pub(crate) async fn life(target: &Target) {
         assert_eq!(status.code, 422, "{spec}");
         assert!(status.message.contains(why), "{spec}: {}", status.message);
     }
-    let sent = thing(&resource, "a", json!({"size": 1, "unknown": 1, "any": {"x": [1]}}));
+    let sent = thing(&resource, "a", json!({"size": 1, "unknown": 1, "word": "1-\u{fc}", "any": {"x": [1]}}));
     let mut made = api.create(&post, &sent).await.expect("create");
     assert_eq!(
         made.data["spec"],
-        json!({"size": 1, "color": "red", "any": {"x": [1]}}),
+        json!({"size": 1, "word": "1-\u{fc}", "color": "red", "any": {"x": [1]}}),
         "pruned and defaulted"
     );
     assert_eq!(made.metadata.generation, Some(1));

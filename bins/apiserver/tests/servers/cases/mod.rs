@@ -5,6 +5,7 @@ mod command;
 mod custom;
 mod objects;
 mod pods;
+mod rules;
 mod watching;
 
 use futures_util::future::LocalBoxFuture;
@@ -42,6 +43,13 @@ cases! {
     pods::finalizers_hold,
     pods::strategic_patches,
     pods::scale,
+    rules::names,
+    rules::namespaces_that_stay,
+    rules::empty_metadata,
+    rules::addresses_of_services,
+    rules::network_policies,
+    rules::fields,
+    rules::who_asks,
     apply::owners,
     apply::pods,
     apply::what_an_update_owns,
