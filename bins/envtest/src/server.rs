@@ -45,7 +45,7 @@ pub async fn servers(test: &str) -> Result<Vec<Server>> {
         servers.push(Server { name, kubeconfig, process: None, etcd: None, dir: None });
     }
     if servers.is_empty() {
-        eprintln!("{test}: skipped: no kube-apiserver and etcd in KUBEBUILDER_ASSETS or PATH");
+        eprintln!("skipped: no kube-apiserver and etcd in KUBEBUILDER_ASSETS or PATH ({test})");
     }
     Ok(servers)
 }

@@ -21,7 +21,7 @@ async fn everywhere<F: Future<Output = ()>>(test: &str, body: impl Fn(Client) ->
         }
         let client = server.client().await.unwrap();
         if client.list_api_group_resources("discovery.k8s.io/v1").await.is_err() {
-            eprintln!("{test}: skipped: {} has no discovery.k8s.io/v1", server.name());
+            eprintln!("skipped: {} has no discovery.k8s.io/v1 ({test})", server.name());
             continue;
         }
         body(client).await;

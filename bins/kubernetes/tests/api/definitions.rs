@@ -146,7 +146,7 @@ fn columns(server: &Server) {
     ];
     for (args, heads, cells) in cases {
         let Some(text) = server.kubectl(args).expect("kubectl") else {
-            eprintln!("definitions: skipped: kubectl is not in PATH");
+            eprintln!("skipped: kubectl is not in PATH");
             return;
         };
         let (head, rows) = text.split_once('\n').expect("a table");

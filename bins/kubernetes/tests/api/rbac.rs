@@ -17,7 +17,7 @@ const NAMESPACE: &str = "kube-system";
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_may_do_what_they_need_and_nothing_else() {
     let Some(server) = Server::start().await.expect("a server") else {
-        eprintln!("rbac: skipped: no kube-apiserver and etcd in KUBEBUILDER_ASSETS or PATH");
+        eprintln!("skipped: no kube-apiserver and etcd in KUBEBUILDER_ASSETS or PATH");
         return;
     };
     let client = server.client().await.expect("a client");

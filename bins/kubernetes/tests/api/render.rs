@@ -25,7 +25,7 @@ async fn kubectl_applies_what_is_printed() {
             let old = server.minor_version().await.expect("a version") < 27;
             let check = if old { "--validate=false" } else { "--validate=strict" };
             let Some(said) = server.kubectl(&["apply", check, "-f", file]).expect("it is applied") else {
-                eprintln!("render: skipped: kubectl is not in PATH");
+                eprintln!("skipped: kubectl is not in PATH");
                 return;
             };
             assert!(said.lines().count() >= 8, "{said}");
@@ -49,7 +49,7 @@ async fn servers_understand_the_installation() {
         let check = if old { "--validate=false" } else { "--validate=strict" };
         let args = ["apply", "--server-side", "--dry-run=server", check, "-f", file];
         let Some(said) = server.kubectl(&args).expect("it is understood") else {
-            eprintln!("installation: skipped: kubectl is not in PATH");
+            eprintln!("skipped: kubectl is not in PATH");
             return;
         };
         assert_eq!(said.lines().count(), 3, "{}: {said}", server.name());
