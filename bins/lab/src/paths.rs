@@ -44,6 +44,12 @@ impl Paths {
         self.root.join("api")
     }
 
+    /// What was asked of the API server, a line each, where the lab keeps that.
+    #[must_use]
+    pub fn audit(&self) -> PathBuf {
+        self.root.join("audit.log")
+    }
+
     /// What a program of the cluster says.
     #[must_use]
     pub fn log(&self, program: &str) -> PathBuf {

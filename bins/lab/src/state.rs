@@ -36,6 +36,9 @@ pub struct State {
     pub ipam: Ipam,
     /// What serves the API.
     pub server: Server,
+    /// Whether what is asked of the API server is written down.
+    #[serde(default)]
+    pub audit: bool,
     /// The port of the machine's loopback that leads to the API.
     pub port: u16,
 }

@@ -42,6 +42,8 @@ pub struct Up {
     pub ipam: Ipam,
     /// What serves the API.
     pub server: Server,
+    /// Whether what is asked of it is written down; netloom's own server does that.
+    pub audit: bool,
     /// The port of this machine's loopback that leads to the API; a free one where none is given.
     pub port: Option<u16>,
     /// Manifests to begin with.
@@ -62,6 +64,7 @@ impl Up {
             operators: 1,
             ipam: Ipam::default(),
             server: Server::default(),
+            audit: false,
             port: None,
             manifests: Batch::default(),
             patience: Duration::from_secs(30),
@@ -127,6 +130,7 @@ impl Up {
             operators: self.operators,
             ipam: self.ipam,
             server: self.server.clone(),
+            audit: self.audit,
             port: port::free(&self.name, self.port)?,
         };
         write_json(&paths.state(), &state)?;

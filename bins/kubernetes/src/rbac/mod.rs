@@ -1,8 +1,10 @@
 //! What agent and operator may do: as little as they need.
 //!
 //! The rules are data, each with its reason. [`manifests`] makes Kubernetes objects of them: a ServiceAccount, a
-//! ClusterRole and its binding, and for what happens in one namespace a Role and its binding.
+//! ClusterRole and its binding, and for what happens in one namespace a Role and its binding. [`Program::may`] judges a
+//! request by the same rules, so that what programs ask for can be held against them.
 
+mod call;
 mod rules;
 
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -12,6 +14,7 @@ use k8s_openapi::api::rbac::v1::{
 use kube::core::ObjectMeta;
 use serde::Serialize;
 
+pub use call::Call;
 pub use rules::{Rule, Verb};
 
 /// Whose rights.
@@ -134,5 +137,50 @@ fn policy_rule(rule: &Rule) -> PolicyRule {
         resource_names: (!rule.names.is_empty()).then(|| owned(rule.names)),
         verbs: rule.verbs.iter().map(|verb| verb.name().to_owned()).collect(),
         non_resource_urls: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Verb, group and resource.
+    type Right = (String, String, String);
+
+    #[derive(serde::Deserialize)]
+    struct Documented {
+        rules: Vec<PolicyRule>,
+    }
+
+    /// What these rules grant; each once, whatever rule grants it.
+    fn rights(rules: impl IntoIterator<Item = PolicyRule>) -> BTreeSet<Right> {
+        let mut rights = BTreeSet::new();
+        for rule in rules {
+            for group in rule.api_groups.unwrap_or_default() {
+                for resource in rule.resources.iter().flatten() {
+                    rights.extend(
+                        rule.verbs.iter().map(|verb| (verb.clone(), group.clone(), resource.clone())),
+                    );
+                }
+            }
+        }
+        rights
+    }
+
+    #[test]
+    fn the_documentation_lists_the_rules() {
+        let pages = [
+            (Program::Agent, include_str!("../../../../docs/kubernetes.md")),
+            (Program::Operator, include_str!("../../../../docs/operator.md")),
+        ];
+        for (program, page) in pages {
+            let permissions = page.split("\n## Permissions\n").nth(1).expect("a section");
+            let block = permissions.split("```yaml\n").nth(1).expect("a block").split("```").next().unwrap();
+            let documented: Documented = serde_saphyr::from_str(block).expect("rules");
+            let rules = program.cluster_rules().iter().chain(program.own_rules());
+            assert_eq!(rights(documented.rules), rights(rules.map(policy_rule)), "{}", program.name());
+        }
     }
 }

@@ -66,7 +66,7 @@ const fn rule(
 
 const CORE: &str = "";
 const CILIUM: &str = "cilium.io";
-const READ: &[Verb] = &[Get, List, Watch];
+/// What a watch needs. `Get` is for those alone that are looked up one by one.
 const FOLLOW: &[Verb] = &[List, Watch];
 
 /// The agent reads what policy depends on, and writes what its node publishes: no pod, no node, no secret.
@@ -74,7 +74,7 @@ pub(super) const AGENT: &[Rule] = &[
     rule(
         CORE,
         &["pods", "nodes", "namespaces", "services"],
-        READ,
+        FOLLOW,
         "the pods of its node, and what policies select",
     ),
     rule("discovery.k8s.io", &["endpointslices"], FOLLOW, "policies for services"),
@@ -87,11 +87,11 @@ pub(super) const AGENT: &[Rule] = &[
         "policies, and the groups that they name",
     ),
     rule(CILIUM, &["ciliumendpointslices"], FOLLOW, "pods of other nodes, many in one object"),
-    rule(CILIUM, &["ciliumnodes"], &[Get, List, Watch, Create, Patch], "the other nodes; to publish its own"),
+    rule(CILIUM, &["ciliumnodes"], &[List, Watch, Create, Patch], "the other nodes; to publish its own"),
     rule(
         CILIUM,
         &["ciliumidentities"],
-        &[Get, List, Watch, Create, Patch],
+        &[List, Watch, Create, Patch],
         "numbers of labels; to make and keep them",
     ),
     rule(
@@ -107,19 +107,19 @@ pub(super) const OPERATOR: &[Rule] = &[
     rule(CORE, &["nodes"], &[Get, List, Watch, Patch], "to remove the taint of a node that is ready"),
     rule(CORE, &["nodes/status"], &[Patch], "to say that a node's network is there"),
     rule(CORE, &["pods"], &[Get, List, Watch, Delete], "to restart pods that came before the agent"),
-    rule(CORE, &["namespaces"], READ, "labels of namespaces are labels of pods"),
-    rule(CORE, &["events"], &[Create, Patch], "to tell people what is wrong"),
-    rule(CILIUM, &["ciliumnodes"], &[Get, List, Watch, Patch, Delete], "pod CIDRs; nodes that are gone"),
+    rule(CORE, &["namespaces"], FOLLOW, "labels of namespaces are labels of pods"),
+    rule(CORE, &["events"], &[Create], "to tell people what is wrong"),
+    rule(CILIUM, &["ciliumnodes"], &[List, Watch, Patch, Delete], "pod CIDRs; nodes that are gone"),
     rule(CILIUM, &["ciliumnodes/status"], &[Patch], "to say why a node has no pod CIDR"),
     rule(
         CILIUM,
         &["ciliumidentities"],
-        &[Get, List, Watch, Create, Patch, Delete],
+        &[List, Watch, Create, Patch, Delete],
         "numbers of labels; to collect those that nothing uses",
     ),
     rule(CILIUM, &["ciliumendpoints"], &[Get, List, Watch, Delete], "to collect what agents left behind"),
-    rule(CILIUM, &["ciliumendpointslices"], &[Get, List, Watch, Create, Update, Delete], "to pack endpoints"),
-    rule(CILIUM, &["ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies"], READ, "to check policies"),
+    rule(CILIUM, &["ciliumendpointslices"], &[List, Create, Update, Delete], "to pack endpoints"),
+    rule(CILIUM, &["ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies"], FOLLOW, "to check policies"),
     rule(
         CILIUM,
         &["ciliumnetworkpolicies/status", "ciliumclusterwidenetworkpolicies/status"],
@@ -182,7 +182,7 @@ mod tests {
             assert!(!rule.resources.contains(&"secrets"), "{rule:?}");
             assert!(!rule.why.is_empty(), "{rule:?}");
         }
-        let writes = |rule: &&Rule| rule.verbs.iter().any(|verb| !READ.contains(verb));
+        let writes = |rule: &&Rule| rule.verbs.iter().any(|verb| ![Get, List, Watch].contains(verb));
         assert!(
             AGENT.iter().filter(writes).all(|rule| rule.group == CILIUM),
             "the agent writes our own kinds alone"

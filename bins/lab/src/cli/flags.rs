@@ -90,6 +90,9 @@ pub(super) struct ControlFlags {
     /// The program etcd, likewise.
     #[arg(long, value_name = "FILE")]
     etcd: Option<PathBuf>,
+    /// Write a line about each request to the embedded API server into the lab's directory.
+    #[arg(long)]
+    pub(super) audit: bool,
     /// The port of 127.0.0.1 that leads to the API; by default a free one.
     #[arg(long, value_name = "PORT")]
     pub(super) api_port: Option<u16>,
@@ -116,6 +119,7 @@ impl ControlFlags {
         if self.api == ApiKind::Embedded && self.kube_apiserver.is_none() && self.etcd.is_none() {
             return Ok(Server::Embedded);
         }
+        ensure!(!self.audit, "--audit is for the embedded API server: kube-apiserver has a log of its own");
         let find = |given: &Option<PathBuf>, name: &str| match given {
             Some(path) => {
                 ensure!(path.is_file(), "there is no {}", path.display());

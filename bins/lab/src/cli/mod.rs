@@ -200,6 +200,7 @@ pub fn run(args: LabArgs) -> Result<ExitCode> {
                 operators: control.operators,
                 ipam: control.ipam,
                 server: control.server()?,
+                audit: control.audit,
                 port: control.api_port,
                 manifests: Batch::read(&apply)?,
                 patience: Duration::from_secs(timeout),

@@ -35,6 +35,9 @@ pub(super) fn api(state: &State, paths: &Paths, files: &Files) -> Result<Vec<Pro
                 arguments.push(format!("--listen={}", SocketAddr::new(address.ip(), plan::API_PORT)));
             }
             arguments.push(format!("--journal={}", paths.api().join("journal").display()));
+            if state.audit {
+                arguments.push(format!("--audit-log={}", paths.audit().display()));
+            }
             arguments.push(format!("--tls-cert={}", files.certificate().display()));
             arguments.push(format!("--tls-key={}", files.key().display()));
             Ok(vec![program("apiserver", state.programs.join("netloom"), arguments)])

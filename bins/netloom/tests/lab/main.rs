@@ -10,6 +10,7 @@ mod language;
 mod packets;
 mod policy;
 mod restart;
+mod rights;
 mod runtime;
 mod scale;
 mod settings;
