@@ -16,7 +16,7 @@ use crate::selector_cache::OUTSIDE;
 /// told and lies outside (the API server of a managed cluster) may have been learned as well.
 #[derive(Clone, Debug)]
 pub(super) struct Holders {
-    told: BTreeMap<IpAddr, Identity>,
+    told: HashMap<IpAddr, Identity>,
     /// The labels of those who were told, once for each identity.
     labels: HashMap<Identity, Told>,
     names: BTreeMap<IpAddr, BTreeSet<String>>,
@@ -45,7 +45,7 @@ fn is_outside(labels: &LabelSet) -> bool {
 impl Holders {
     pub(super) fn new(identities: LocalIdentities) -> Self {
         Self {
-            told: BTreeMap::new(),
+            told: HashMap::new(),
             labels: HashMap::new(),
             names: BTreeMap::new(),
             entered: BTreeMap::new(),

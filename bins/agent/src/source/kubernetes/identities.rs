@@ -1,6 +1,6 @@
 //! Which number stands for which labels.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use abi::Identity;
 use crds::{CiliumIdentity, types::HEARTBEAT_ANNOTATION};
@@ -13,8 +13,8 @@ use crate::source::Change;
 #[derive(Debug, Default)]
 pub(super) struct Identities {
     numbers: HashMap<Identity, Entry>,
-    /// For each label set its numbers, the one to be used first.
-    by_labels: HashMap<LabelSet, BTreeSet<Rank>>,
+    /// For each label set its numbers in order, the one to be used first. Nearly all have one alone.
+    by_labels: HashMap<LabelSet, Vec<Rank>>,
     /// Labels that several label sets have.
     shared: SharedLabels,
 }
@@ -65,8 +65,11 @@ impl Identities {
             Some((known, _)) => known.clone(),
             None => self.shared.share(&labels),
         };
-        let of_labels = self.by_labels.entry(labels.clone()).or_default();
-        of_labels.insert((created, identity));
+        let rank = (created, identity);
+        let of_labels = self.by_labels.entry(labels.clone()).or_insert_with(|| Vec::with_capacity(1));
+        if let Err(place) = of_labels.binary_search(&rank) {
+            of_labels.insert(place, rank);
+        }
         changes.push(Change::Identity(identity, labels.clone()));
         if let Some((_, first)) = of_labels.first()
             && *first != identity
@@ -82,7 +85,7 @@ impl Identities {
         changes.push(Change::IdentityGone(identity));
         let Some(of_labels) = self.by_labels.get_mut(&labels) else { return };
         let was_first = of_labels.first() == Some(&(created, identity));
-        of_labels.remove(&(created, identity));
+        of_labels.retain(|rank| *rank != (created, identity));
         match of_labels.first() {
             Some((_, next)) if was_first => changes.push(Change::Identity(*next, labels)),
             Some(_) => {}
