@@ -89,7 +89,7 @@ fn everyday(lab: &Lab) {
     does(lab, "wait --for=condition=Ready pod/stranger --timeout=30s");
     let closes = |open: bool| {
         eventually("a policy is enforced", || {
-            (lab.reaches("stranger", "web", 80, open) == open).then_some(())
+            (lab.reached("stranger", "web", 80, open) == [open; 2]).then_some(())
         });
     };
     closes(false);

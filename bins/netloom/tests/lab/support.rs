@@ -222,12 +222,17 @@ impl Lab {
         Attempt { from: self.netns(from), source, to, protocol, timeout }.run().unwrap()
     }
 
-    /// Whether a TCP port can be reached, in both families alike.
-    pub(crate) fn reaches(&self, from: &str, to: &str, port: u16, expected: bool) -> bool {
-        let reached = FAMILIES.map(|family| {
+    /// Whether a TCP port can be reached, by family: while a change is under way they may differ.
+    pub(crate) fn reached(&self, from: &str, to: &str, port: u16, expected: bool) -> [bool; 2] {
+        FAMILIES.map(|family| {
             let to = SocketAddr::new(self.address(to, family), port);
             self.attempt(from, to, Protocol::Tcp, expected).outcome == Outcome::Connected
-        });
+        })
+    }
+
+    /// Whether a TCP port can be reached, in both families alike.
+    pub(crate) fn reaches(&self, from: &str, to: &str, port: u16, expected: bool) -> bool {
+        let reached = self.reached(from, to, port, expected);
         assert_eq!(reached[0], reached[1], "{from} to {to}:{port}: IPv4 {}, IPv6 {}", reached[0], reached[1]);
         reached[0]
     }
