@@ -5,6 +5,7 @@
 //! - [`watch`]: one kind of object, followed for ever: what is there, what is gone, and when all of it was told.
 //! - [`lease`]: leader election on a `coordination.k8s.io/v1` Lease.
 //! - [`install`]: custom resource definitions, brought into a cluster.
+//! - [`refusal`]: what it means that the server refused a request.
 //! - [`rbac`]: what agent and operator may do.
 //! - [`render`]: objects as text.
 //!
@@ -14,5 +15,6 @@ pub mod client;
 pub mod install;
 pub mod lease;
 pub mod rbac;
+pub mod refusal;
 pub mod render;
 pub mod watch;

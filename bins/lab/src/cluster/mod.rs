@@ -13,6 +13,7 @@ use kube::api::{
 };
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use kubernetes::refusal::{is_conflict, is_missing};
 use policy::manifest::ObjectKey;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -224,16 +225,6 @@ pub fn resource(kind: &Kind) -> ApiResource {
 fn gvk(api_version: &str, kind: &str) -> GroupVersionKind {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     GroupVersionKind::gvk(group, version, kind)
-}
-
-/// Whether the API has no such object, or no such kind.
-pub(crate) fn is_missing(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 404)
-}
-
-/// Whether the object is another than the one that was to be changed, or there already.
-pub(crate) fn is_conflict(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 409)
 }
 
 /// The error in the API server's own words, without what surrounds them.

@@ -1,7 +1,6 @@
 //! The lab's daemon: it keeps the API server, the operators and the agents running, and is to the cluster what its
 //! kubelets, its container runtimes, its scheduler and its controllers would be.
 
-mod certificates;
 mod definitions;
 mod endpoints;
 mod events;
@@ -12,7 +11,6 @@ mod kubelet;
 mod namespaces;
 mod nodes;
 mod programs;
-mod reference;
 mod routes;
 mod scheduler;
 mod stores;
@@ -26,12 +24,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use netcore::Netns;
+use reference::Files;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 pub use kubelet::{Answering, Responder};
 
-use self::certificates::Files;
 use self::forward::Forward;
 use self::keeper::Keeper;
 use self::stores::Stores;
@@ -41,6 +39,7 @@ use crate::paths::Paths;
 use crate::plan::{self, WORLD_PORTS, world};
 use crate::pod::Port;
 use crate::process::PidFile;
+use crate::random;
 use crate::state::State;
 
 /// How long a request to the API may take.
@@ -88,8 +87,9 @@ async fn serve(state: State, paths: Paths) -> Result<()> {
 
 /// Starts all programs and controllers; ends only with an error.
 async fn work(state: State, paths: Paths, keeper: &mut Keeper) -> Result<()> {
-    let files = Files::of(&paths);
-    files.make()?;
+    let files = Files::of(paths.api());
+    let token = random::hex(&random::bytes::<16>()?);
+    files.make(&plan::api().map(|address| address.ip()), &token)?;
     kubeconfig::write_all(&state, &paths, &files)?;
     for program in programs::api(&state, &paths, &files)? {
         keeper.keep(program);
