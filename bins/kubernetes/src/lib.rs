@@ -2,6 +2,7 @@
 //!
 //! - [`client`]: how to reach the API server. Every request is bounded in time, counted, limited in rate and tried
 //!   again where that is safe; a leader's writes are checked against its lease the moment they are sent.
+//! - [`backoff`]: how long to wait after a failure.
 //! - [`watch`]: one kind of object, followed for ever: what is there, what is gone, and when all of it was told.
 //! - [`lease`]: leader election on a `coordination.k8s.io/v1` Lease.
 //! - [`install`]: custom resource definitions, brought into a cluster.
@@ -11,6 +12,7 @@
 //!
 //! It knows no object of its own: the custom resources are in `crds`.
 
+pub mod backoff;
 pub mod client;
 pub mod install;
 pub mod lease;

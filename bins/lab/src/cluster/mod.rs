@@ -50,7 +50,7 @@ impl Cluster {
     /// When its kubeconfig cannot be read.
     pub fn of(name: &LabName) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let client = runtime.block_on(client(&Paths::new(name).kubeconfig(), Some(PATIENCE)))?;
+        let client = runtime.block_on(client(&Paths::new(name).kubeconfig()))?;
         Ok(Self { runtime, client })
     }
 
@@ -194,17 +194,15 @@ async fn patiently<T>(mut ask: impl AsyncFnMut() -> kube::Result<T>) -> kube::Re
     }
 }
 
-/// A client for the API that a kubeconfig names. With `patience`, requests end after it; watches need one without.
-pub(crate) async fn client(kubeconfig: &Path, patience: Option<Duration>) -> Result<Client> {
+/// A client for the API that a kubeconfig names. Its requests end in time.
+async fn client(kubeconfig: &Path) -> Result<Client> {
     let failed = || format!("cannot use {}", kubeconfig.display());
     let file = Kubeconfig::read_from(kubeconfig).with_context(failed)?;
     let mut config =
         Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.with_context(failed)?;
-    if let Some(patience) = patience {
-        config.connect_timeout = Some(patience);
-        config.read_timeout = Some(patience);
-        config.write_timeout = Some(patience);
-    }
+    config.connect_timeout = Some(PATIENCE);
+    config.read_timeout = Some(PATIENCE);
+    config.write_timeout = Some(PATIENCE);
     Client::try_from(config).with_context(failed)
 }
 

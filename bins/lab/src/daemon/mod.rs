@@ -23,6 +23,7 @@ use anyhow::{Context as _, Result};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
+use kubernetes::client::{Connector, Settings};
 use netcore::Netns;
 use reference::Files;
 use tokio::signal::unix::{SignalKind, signal};
@@ -33,7 +34,7 @@ pub use kubelet::{Answering, Responder};
 use self::forward::Forward;
 use self::keeper::Keeper;
 use self::stores::Stores;
-use crate::cluster::{client, is_ready};
+use crate::cluster::is_ready;
 use crate::name::LabName;
 use crate::paths::Paths;
 use crate::plan::{self, WORLD_PORTS, world};
@@ -94,9 +95,9 @@ async fn work(state: State, paths: Paths, keeper: &mut Keeper) -> Result<()> {
     for program in programs::api(&state, &paths, &files)? {
         keeper.keep(program);
     }
-    let (client, watching) = connect(&paths).await?;
+    let client = connect(&paths).await?;
+    let (stores, _watches) = Stores::watch(&client)?;
     let context = Arc::new(Context { state, paths, client });
-    let (stores, _watches) = Stores::watch(&watching)?;
     namespaces::make(&context).await?;
     definitions::install(&context).await?;
     stores.ready().await?;
@@ -116,13 +117,16 @@ async fn work(state: State, paths: Paths, keeper: &mut Keeper) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the API is ready. Says a client for requests and one for watches.
-async fn connect(paths: &Paths) -> Result<(Client, Client)> {
-    let first = client(&paths.kubeconfig(), Some(PATIENCE)).await?;
-    while !is_ready(&first).await {
+/// Waits until the API is ready. Its client's requests are answered in time or fail; watches go on.
+async fn connect(paths: &Paths) -> Result<Client> {
+    let settings =
+        Settings { kubeconfig: Some(paths.kubeconfig()), timeout: PATIENCE, ..Settings::new("netloom-lab") };
+    let connector = Connector::new(settings).await?;
+    let impatient = connector.prompt(PATIENCE)?;
+    while !is_ready(&impatient).await {
         sleep(LOOK).await;
     }
-    Ok((first, client(&paths.kubeconfig(), None).await?))
+    Ok(connector.client()?)
 }
 
 /// The present, as objects say it.

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use abi::Identity;
 use api::{Attachment, PodRef};
-use kubernetes::refusal::{is_conflict, is_missing, retry_after};
+use kubernetes::refusal::{is_conflict, is_missing};
 use policy::LabelSet;
 
 use super::picture::Picture;
@@ -213,7 +213,7 @@ impl Publisher {
             }
             _ => {
                 tracing::warn!(subject = %describe(subject), %error, "not written yet, tried again");
-                work.failed(now, retry_after(error), jitter);
+                work.failed(now, error.into(), jitter);
             }
         }
     }
