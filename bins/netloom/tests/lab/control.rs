@@ -71,6 +71,10 @@ fn every_process_is_killed_under_traffic() {
     kill(stopped, "STOP");
     std::thread::sleep(std::time::Duration::from_secs(3));
     assert!(lab.reaches("near", "server", 80, true) && !lab.reaches("near", "server", 81, false));
+    let status = lab.json("status", &[]);
+    assert!(status["apiProblem"].is_string(), "{status}");
+    let agents = status["nodes"].as_array().unwrap();
+    assert!(agents.iter().all(|node| node["agent"]["ready"] == true), "{status}");
     kill(stopped, "CONT");
     lab.applied(&policy(81));
     assert!(lab.reaches("near", "server", 81, true) && !lab.reaches("near", "server", 80, false));
