@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use api::PodRef;
 use kube::api::DynamicObject;
 use kube::runtime::watcher;
+use kubernetes::refusal;
 use kubernetes::watch::{Event, Key};
 
 use super::endpoints::Endpoints;
@@ -176,8 +177,9 @@ fn pod_ref(key: &Key) -> PodRef {
 /// Whether the API does not have a kind.
 fn is_missing(error: &watcher::Error) -> bool {
     match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 404,
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
+            refusal::is_missing(error)
+        }
         _ => false,
     }
 }
