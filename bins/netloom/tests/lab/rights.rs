@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::{Lab, eventually, kill};
 
 /// The namespace of the lab's Lease.
-const HOME: &str = "default";
+const HOME: &str = "kube-system";
 
 /// Rights that this test's lab has no use for, and who has: program, verb, group and resource, when.
 const ELSEWHERE: &[(Program, &str, &str, &str)] = &[
