@@ -279,15 +279,13 @@ impl Cluster {
     /// What a person should know of the cluster's objects.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let services = self.services.with_cluster_ips().map(|key| {
-            format!("Service {key}: cluster IPs are not translated yet; under an egress policy they are judged as addresses outside")
-        });
+        let services = limits::untranslated(self.services.with_cluster_ips());
         let closing = self
             .closing
             .iter()
             .map(|key| format!("{key} is invalid: the pods that it selects are in default deny"));
         let limits = self.repository.policies().flat_map(limits::sentences);
-        services.chain(closing).chain(limits).collect()
+        services.into_iter().chain(closing).chain(limits).collect()
     }
 
     fn set(&mut self, object: Object) {
