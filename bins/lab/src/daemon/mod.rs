@@ -97,10 +97,11 @@ async fn work(state: State, paths: Paths, keeper: &mut Keeper) -> Result<()> {
     let (client, watching) = connect(&paths).await?;
     let context = Arc::new(Context { state, paths, client });
     let (stores, _watches) = Stores::watch(&watching)?;
-    namespaces::make(&context).await?;
-    definitions::install(&context).await?;
-    stores.ready().await?;
-    nodes::sync(&context, &stores).await?;
+    // The API server that answered may be an earlier daemon's, about to make room for this one's.
+    while let Err(error) = prepare(&context, &stores).await {
+        eprintln!("the cluster cannot be prepared yet: {error:#}");
+        sleep(LOOK).await;
+    }
     for program in programs::operators(&context).into_iter().chain(programs::agents(&context)?) {
         keeper.keep(program);
     }
@@ -114,6 +115,14 @@ async fn work(state: State, paths: Paths, keeper: &mut Keeper) -> Result<()> {
         namespaces::control(Arc::clone(&context), stores.clone()),
     );
     Ok(())
+}
+
+/// Makes what the cluster has from the beginning, as far as it is not there.
+async fn prepare(context: &Context, stores: &Stores) -> Result<()> {
+    namespaces::make(context).await?;
+    definitions::install(context).await?;
+    stores.ready().await?;
+    nodes::sync(context, stores).await
 }
 
 /// Waits until the API is ready. Says a client for requests and one for watches.

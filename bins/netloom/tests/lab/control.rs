@@ -142,7 +142,8 @@ fn every_process_is_killed_under_traffic() {
     let daemon = lab.json("status", &[])["daemon"].as_i64().unwrap();
     kill(u32::try_from(daemon).unwrap(), "KILL");
     traffic.iter().for_each(Traffic::flows);
-    assert!(lab.run("resume", &[]).status.success());
+    let resumed = lab.run("resume", &[]);
+    assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
     all_is_well("the lab's daemon");
     traffic.into_iter().for_each(Traffic::finish);
     denied.into_iter().for_each(Denied::finish);
