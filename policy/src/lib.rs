@@ -74,6 +74,7 @@
 
 pub mod cidr;
 pub mod cluster;
+mod cluster_name;
 mod compile;
 pub mod convert;
 mod diagnostic;
@@ -105,6 +106,7 @@ mod tables;
 mod verdict;
 
 pub use cidr::CidrRegistry;
+pub use cluster_name::{ClusterName, InvalidClusterName};
 pub use compile::Compiled;
 pub use diagnostic::{Diagnostic, Renderer};
 pub use facts::{ServiceFacts, ServiceKey};
@@ -116,7 +118,7 @@ pub use node::{host_labels, node_labels};
 pub use peer_selector::{
     CidrGroupSelector, CidrScope, CidrSelector, Named, PeerSelector, Peers, ServiceSelector,
 };
-pub use pod::{pod_labels, pod_labels_with};
+pub use pod::{PodLabelling, pod_labels};
 pub use policy_key::{PolicyKey, PolicyKind, RuleRef};
 pub use port::{PortMatch, PortSelector, Ports, Protocol};
 pub use repository::{Numbers, Repository};

@@ -13,6 +13,7 @@ use crate::connections::Connections;
 use crate::counters::Counters;
 use crate::error::Error;
 use crate::events::Events;
+use crate::fill::{Fill, Room};
 use crate::object::OBJECT;
 use crate::pins::Pins;
 use crate::policies::{Policies, PolicyMaps};
@@ -86,6 +87,7 @@ pub struct Datapath {
     pub connections: Connections,
     /// What became of packets.
     pub counters: Counters,
+    room: Room,
     events: Option<Events>,
 }
 
@@ -116,6 +118,7 @@ impl Datapath {
         for program in Program::ALL {
             program::load(&mut ebpf, program.name())?;
         }
+        let room = Room::of(&ebpf)?;
         let tail_calls = set_tail_calls(&mut ebpf)?;
 
         let mut config =
@@ -149,10 +152,24 @@ impl Datapath {
                 take(&mut ebpf, maps::CT_UNCONFIRMED)?,
             )?,
             counters: Counters::open(take(&mut ebpf, maps::COUNTERS)?)?,
+            room,
             events: Some(Events::open(take(&mut ebpf, maps::EVENTS)?)?),
             attach: options.attach.unwrap_or_else(AttachMode::of_this_kernel),
             pins,
             ebpf,
+        })
+    }
+
+    /// How full the maps are whose entries come and go. Connections are counted by their caller, who has the lists.
+    #[must_use]
+    pub fn fill(&self, [established, unconfirmed]: [usize; 2]) -> Vec<Fill> {
+        self.room.with(|map| match map {
+            maps::ENDPOINTS => self.endpoints.entries().len(),
+            maps::ADDRESSES => self.addresses.entries().len(),
+            maps::CIDRS => self.cidrs.entries().len(),
+            maps::CT_ESTABLISHED => established,
+            maps::CT_UNCONFIRMED => unconfirmed,
+            map => self.policies.entries(map),
         })
     }
 

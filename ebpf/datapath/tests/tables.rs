@@ -52,6 +52,14 @@ fn only_differences_are_written() {
     assert_eq!(table.replace(&desired).unwrap(), Changes::default());
     assert_eq!(table.entries(), &desired);
 
+    let fill = datapath.fill([7, 0]);
+    let of = |map| fill.iter().find(|fill| fill.map == map).unwrap();
+    assert_eq!(of(abi::maps::ADDRESSES).entries, 3);
+    assert_eq!(of(abi::maps::ADDRESSES).capacity, u64::from(support::options().capacities.addresses));
+    assert_eq!(of(abi::maps::CT_ESTABLISHED).entries, 7);
+    assert!(fill.iter().all(|fill| fill.entries <= fill.capacity), "{fill:?}");
+
+    let table = &mut datapath.addresses;
     assert!(table.remove(&addr(3)).unwrap());
     assert!(!table.remove(&addr(3)).unwrap());
     assert_eq!(table.remove_where(|key| *key != addr(4)).unwrap(), 1);

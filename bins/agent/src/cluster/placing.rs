@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use abi::Identity;
 use api::PodRef;
 use policy::manifest::Pod;
-use policy::pod::pod_labels_with;
 use policy::{LabelSet, reserved_labels};
 
 use super::Cluster;
@@ -272,7 +271,7 @@ impl Cluster {
     /// The labels that a pod's identity is made of.
     fn labels_of(&self, pod: &Pod) -> LabelSet {
         let of_namespace = self.namespaces.get(pod.meta.namespace());
-        pod_labels_with(pod, of_namespace.unwrap_or(&BTreeMap::new()), &self.filter)
+        self.labelling.labels(pod, of_namespace.unwrap_or(&BTreeMap::new()))
     }
 
     /// The pods that are connected here, as far as their objects are known.
