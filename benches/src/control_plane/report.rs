@@ -82,8 +82,7 @@ pub struct Resident {
 
 impl fmt::Display for Resident {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [total, anonymous, file] =
-            [self.total_bytes, self.anonymous_bytes, self.file_bytes].map(mib);
+        let [total, anonymous, file] = [self.total_bytes, self.anonymous_bytes, self.file_bytes].map(mib);
         write!(f, "{total} (anonymous {anonymous}, of files {file})")
     }
 }
@@ -209,12 +208,7 @@ impl fmt::Display for Report {
             self.policy_changes,
             self.policy_changes_missed
         )?;
-        writeln!(
-            f,
-            "resident after churn     {}, peak {}",
-            self.rss_steady,
-            mib(self.peak_bytes)
-        )?;
+        writeln!(f, "resident after churn     {}, peak {}", self.rss_steady, mib(self.peak_bytes))?;
         for (when, requests) in [
             ("first list", &self.requests_of_list),
             ("connecting", &self.requests_of_connecting),

@@ -2,7 +2,8 @@
 //!
 //! [`watch`] lists, then watches, and goes on whatever happens: a connection that breaks is resumed where it was; a
 //! server that no longer knows that place (410) is listed again. What was told stays true until the new list is
-//! complete; then what it no longer has is told to be gone. Objects are not kept, only their names.
+//! complete; then what it no longer has is told to be gone. Objects are not kept, only their names; and not even those
+//! where whoever listens has them anyway ([`Options::keeps_names`]).
 //!
 //! A server that comes back without its data counts from the beginning again, and would tell nothing to whoever asks to
 //! go on from where it was. So after failures it is asked where it is, and listed again if that is earlier.
@@ -18,6 +19,7 @@
 //!     match event {
 //!         Event::Set(namespace) => println!("{:?}", namespace.metadata.labels),
 //!         Event::Gone(key) => println!("{} is gone", key.name()),
+//!         Event::Listing => {}
 //!         Event::Synced => println!("that is all for now"),
 //!         Event::Failed(error) => println!("tried again by itself: {error}"),
 //!     }
@@ -25,8 +27,10 @@
 //! # }
 //! ```
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+mod key;
+mod known;
+mod pauses;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -40,6 +44,9 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::client::jitter;
+pub use key::Key;
+use known::Known;
+use pauses::Pauses;
 
 /// What a watch tells.
 #[derive(Debug)]
@@ -48,50 +55,14 @@ pub enum Event<K> {
     Set(Box<K>),
     /// An object is gone.
     Gone(Key),
+    /// A list begins. It is told only where names are not kept: what was told before and is not told again until
+    /// [`Event::Synced`] is gone then. A list that breaks off begins anew.
+    Listing,
     /// All objects of a list have been told, and all that it no longer has: what was told is what there is. It comes
     /// after each list, the first one and later ones.
     Synced,
     /// Something failed, and is tried again by itself after a pause. What was told stays in force.
     Failed(Error),
-}
-
-/// An object's namespace and name, in one piece of memory.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(Box<str>);
-
-impl Key {
-    /// The key of an object; the namespace is empty for those that have none.
-    pub fn new(namespace: &str, name: &str) -> Self {
-        Self(format!("{namespace}/{name}").into())
-    }
-
-    /// The key of an object that came from a server.
-    pub fn of<K: Resource>(object: &K) -> Self {
-        let meta = object.meta();
-        Self::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
-    }
-
-    /// Empty for objects without one.
-    pub fn namespace(&self) -> &str {
-        self.0.split_once('/').map_or("", |(namespace, _)| namespace)
-    }
-
-    /// The object's name.
-    pub fn name(&self) -> &str {
-        self.0.split_once('/').map_or("", |(_, name)| name)
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.strip_prefix('/').unwrap_or(&self.0))
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
 }
 
 /// How to watch.
@@ -101,6 +72,9 @@ pub struct Options {
     pub fields: Option<String>,
     /// Only objects with such labels.
     pub labels: Option<String>,
+    /// Whether the names of all objects are kept, so that a new list tells what it lacks. Who listens can do that as
+    /// well where it knows the objects by name: those of a large cluster take megabytes. See [`Event::Listing`].
+    pub keeps_names: bool,
     /// How many objects a list asks for at once: memory against requests.
     pub page_size: u32,
     /// The list comes as the beginning of the watch, where the server knows how (Kubernetes 1.32 and later).
@@ -116,6 +90,7 @@ impl Default for Options {
         Self {
             fields: None,
             labels: None,
+            keeps_names: true,
             page_size: 500,
             streaming_list: false,
             duration: Duration::from_secs(240),
@@ -139,6 +114,13 @@ impl Options {
         self
     }
 
+    /// Leaves it to the listener to know what there was before a list.
+    #[must_use]
+    pub const fn without_names(mut self) -> Self {
+        self.keeps_names = false;
+        self
+    }
+
     fn config(&self) -> Config {
         let jittered = self.duration.mul_f64(1.0 + jitter() / 5.0).as_secs();
         let mut config =
@@ -157,7 +139,7 @@ pub fn watch<K>(api: Api<K>, options: Options) -> BoxStream<'static, Event<K>>
 where
     K: Resource + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
 {
-    let longest = options.longest_pause;
+    let (longest, known) = (options.longest_pause, options.keeps_names.then(Known::default));
     let asked = api.clone();
     let start = move || watcher(api.clone(), options.config()).boxed();
     let ask = move || {
@@ -168,7 +150,7 @@ where
         }
         .boxed()
     };
-    follow(start, ask, longest).boxed()
+    follow(start, ask, longest, known).boxed()
 }
 
 type Source<K> = BoxStream<'static, Result<watcher::Event<K>, Error>>;
@@ -183,13 +165,19 @@ struct Follower<K, F, A> {
     /// Whether the server is to be asked where it is before the watch goes on: after a list, to know it, and after a
     /// failure, since it may be another.
     doubt: bool,
-    known: Known,
+    /// What was told, where that is kept.
+    known: Option<Known>,
     pauses: Pauses,
     /// Told before the source is asked again, last first.
     waiting: Vec<Event<K>>,
 }
 
-fn follow<K, F, A>(start: F, ask: A, longest: Duration) -> impl Stream<Item = Event<K>> + Send
+fn follow<K, F, A>(
+    start: F,
+    ask: A,
+    longest: Duration,
+    known: Option<Known>,
+) -> impl Stream<Item = Event<K>> + Send
 where
     K: Resource + Send + 'static,
     F: Fn() -> Source<K> + Send,
@@ -202,7 +190,7 @@ where
         source,
         newest: 0,
         doubt: false,
-        known: Known::default(),
+        known,
         pauses: Pauses::new(longest),
         waiting: Vec::new(),
     };
@@ -266,21 +254,28 @@ where
 
     fn take(&mut self, event: watcher::Event<K>) -> Option<Event<K>> {
         match event {
-            watcher::Event::Init => self.known.begin(),
+            watcher::Event::Init => match &mut self.known {
+                Some(known) => known.begin(),
+                None => return Some(Event::Listing),
+            },
             watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
                 self.hear(&object);
-                self.known.set(Key::of(&object));
+                if let Some(known) = &mut self.known {
+                    known.set(Key::of(&object));
+                }
                 return Some(Event::Set(Box::new(object)));
             }
             watcher::Event::Delete(object) => {
                 self.hear(&object);
                 let key = Key::of(&object);
-                return self.known.remove(&key).then_some(Event::Gone(key));
+                let was_told = self.known.as_mut().is_none_or(|known| known.remove(&key));
+                return was_told.then_some(Event::Gone(key));
             }
             watcher::Event::InitDone => {
                 self.doubt = true;
                 self.waiting.push(Event::Synced);
-                self.waiting.extend(self.known.missing().into_iter().map(Event::Gone));
+                let missing = self.known.as_mut().map(Known::missing).unwrap_or_default();
+                self.waiting.extend(missing.into_iter().map(Event::Gone));
             }
         }
         None
@@ -299,76 +294,6 @@ where
             self.source = (self.start)();
         }
         Event::Failed(error)
-    }
-}
-
-/// The names of what was told, each with the number of the list that last had it.
-#[derive(Default)]
-struct Known {
-    list: u32,
-    names: HashMap<Key, u32>,
-}
-
-impl Known {
-    fn begin(&mut self) {
-        self.list = self.list.wrapping_add(1);
-    }
-
-    fn set(&mut self, key: Key) {
-        match self.names.entry(key) {
-            Entry::Occupied(mut entry) => _ = entry.insert(self.list),
-            Entry::Vacant(entry) => _ = entry.insert(self.list),
-        }
-    }
-
-    fn remove(&mut self, key: &Key) -> bool {
-        self.names.remove(key).is_some()
-    }
-
-    /// Takes out what the list that just ended did not have.
-    fn missing(&mut self) -> Vec<Key> {
-        let list = self.list;
-        let missing = self.names.extract_if(|_, last| *last != list).map(|(key, _)| key).collect();
-        if self.names.capacity() > 4 * self.names.len() {
-            self.names.shrink_to_fit();
-        }
-        missing
-    }
-}
-
-/// Pauses that grow while failures follow one another.
-struct Pauses {
-    longest: Duration,
-    next: Duration,
-    last: Option<Instant>,
-    until: Option<Instant>,
-}
-
-impl Pauses {
-    const FIRST: Duration = Duration::from_millis(200);
-
-    fn new(longest: Duration) -> Self {
-        Self { longest, next: Self::FIRST, last: None, until: None }
-    }
-
-    /// Notes a failure; tells how long the pause is.
-    fn failed(&mut self, now: Instant, jitter: f64) -> Duration {
-        // A time without failures, and the next one is the first again.
-        if self.last.is_some_and(|last| now - last > 2 * self.longest) {
-            self.next = Self::FIRST;
-        }
-        let pause = self.next.mul_f64(0.5 + jitter / 2.0);
-        self.next = (2 * self.next).min(self.longest);
-        self.until = Some(now + pause);
-        self.last = self.until;
-        pause
-    }
-
-    async fn wait(&mut self) {
-        if let Some(until) = self.until {
-            tokio::time::sleep_until(until).await;
-            self.until = None;
-        }
     }
 }
 
@@ -391,6 +316,7 @@ mod tests {
         match event {
             Event::Set(object) => format!("+{}", object.metadata.name.as_deref().unwrap()),
             Event::Gone(key) => format!("-{key}"),
+            Event::Listing => "listing".to_owned(),
             Event::Synced => "synced".to_owned(),
             Event::Failed(_) => "failed".to_owned(),
         }
@@ -403,7 +329,7 @@ mod tests {
     }
 
     async fn told(sources: Vec<Vec<Result<watcher::Event<ConfigMap>, Error>>>, count: usize) -> String {
-        told_by(sources, Vec::new(), count).await
+        told_by(sources, Vec::new(), count, Some(Known::default())).await
     }
 
     /// What is told by a server that is at these versions whenever it is asked.
@@ -411,6 +337,7 @@ mod tests {
         sources: Vec<Vec<Result<watcher::Event<ConfigMap>, Error>>>,
         versions: Vec<u64>,
         count: usize,
+        known: Option<Known>,
     ) -> String {
         let versions = std::sync::Mutex::new(versions.into_iter());
         let ask = move || std::future::ready(versions.lock().unwrap().next()).boxed();
@@ -419,7 +346,7 @@ mod tests {
             Some(events) => stream::iter(events).chain(stream::pending()).boxed(),
             None => stream::pending().boxed(),
         };
-        let events: Vec<_> = follow(start, ask, Duration::from_secs(5)).take(count).collect().await;
+        let events: Vec<_> = follow(start, ask, Duration::from_secs(5), known).take(count).collect().await;
         events.iter().map(text).collect::<Vec<_>>().join(" ")
     }
 
@@ -449,6 +376,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn without_names_it_is_told_where_a_list_begins_and_ends() {
+        use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
+        let events = vec![
+            Ok(Init),
+            Ok(InitApply(object("x"))),
+            Err(Error::NoResourceVersion),
+            Ok(Init),
+            Ok(InitApply(object("y"))),
+            Ok(InitDone),
+            Ok(Apply(object("z"))),
+            Ok(Delete(object("never"))),
+            Ok(Init),
+            Ok(InitDone),
+        ];
+        let told = told_by(vec![events], Vec::new(), 10, None).await;
+        assert_eq!(told, "listing +x failed listing +y synced +z -a/never listing synced");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn gone_when_a_watch_starts_is_listed_again() {
         use watcher::Event::{Init, InitApply, InitDone};
         let first = vec![Ok(Init), Ok(InitApply(object("x"))), Ok(InitDone), Err(gone())];
@@ -470,32 +416,7 @@ mod tests {
         ];
         let second = vec![Ok(Init), Ok(InitApply(object("y"))), Ok(InitDone)];
         // At 7 when it was listed, at 8 after the first failure; after the second it counts anew.
-        let told = told_by(vec![first, second], vec![7, 8, 3], 8).await;
+        let told = told_by(vec![first, second], vec![7, 8, 3], 8, Some(Known::default())).await;
         assert_eq!(told, "+x synced failed +y failed +y -a/x synced");
-    }
-
-    #[test]
-    fn pauses_grow_and_begin_again() {
-        let mut pauses = Pauses::new(Duration::from_secs(1));
-        let mut now = Instant::now();
-        let mut millis = Vec::new();
-        for _ in 0..5 {
-            let pause = pauses.failed(now, 1.0);
-            millis.push(pause.as_millis());
-            now += pause;
-        }
-        assert_eq!(millis, [200, 400, 800, 1000, 1000]);
-        assert_eq!(pauses.failed(now + Duration::from_secs(3), 0.0).as_millis(), 100);
-    }
-
-    #[test]
-    fn keys() {
-        let key = Key::new("", "node-1");
-        assert_eq!((key.namespace(), key.name(), key.to_string().as_str()), ("", "node-1", "node-1"));
-        let key = Key::new("default", "web.a-b");
-        assert_eq!(
-            (key.namespace(), key.name(), key.to_string().as_str()),
-            ("default", "web.a-b", "default/web.a-b")
-        );
     }
 }
