@@ -22,6 +22,9 @@ use crate::engine;
 
 type Labels = Vec<(&'static str, String)>;
 
+/// A number of a kind of traffic's.
+type Number = fn(&Traffic) -> u64;
+
 /// The metrics that something counts while it happens.
 #[derive(Clone, Debug)]
 pub struct Counts {
@@ -195,7 +198,7 @@ fn encode(status: &Status, mut encoder: DescriptorEncoder) -> Result<(), fmt::Er
 
 fn encode_traffic(traffic: &[Traffic], mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
     let kind = ConstCounter::new(0_u64).metric_type();
-    let numbers: [(&str, &str, &str, fn(&Traffic) -> u64); 2] = [
+    let numbers: [(&str, &str, &str, Number); 2] = [
         ("count", "Packets let through", "Packets dropped", |traffic| traffic.packets),
         ("bytes", "Bytes let through", "Bytes dropped", |traffic| traffic.bytes),
     ];
