@@ -244,7 +244,7 @@ async fn node_by_node_under_way_and_after_a_failure() -> Result<()> {
         assert!(steps.contains(&Step::Renew { node: "b".into() }));
         for node in ["a", "b"] {
             let node = world.node(node).await?;
-            assert_eq!(node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or_default(), false);
+            assert!(!node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or_default());
             assert!(!node.annotations().contains_key("netloom.io/migration"));
         }
         let survey = Survey::read(&client).await?;
