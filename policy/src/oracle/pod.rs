@@ -9,8 +9,6 @@ use crate::manifest::Pod;
 use crate::pod::{CLUSTER, NAMESPACE, NAMESPACE_LABELS, NAMESPACE_NAME, SERVICE_ACCOUNT};
 
 /// The name of the one cluster that it knows.
-
-/// The name of the one cluster that it knows.
 const CLUSTER_NAME: &str = "default";
 
 /// A pod's labels, as each kind of policy sees them.
