@@ -72,6 +72,7 @@
 //! No files, sockets, clocks, threads or Kubernetes client. Every field of the language is read and compiled into
 //! verdicts; what a proxy has to do about layer 7 is only named, as [`l7::L7`].
 
+mod address_map;
 pub mod cidr;
 pub mod cluster;
 mod cluster_name;
@@ -102,9 +103,11 @@ pub mod selector;
 mod selector_cache;
 mod settings;
 mod shared_labels;
+mod slots;
 mod tables;
 mod verdict;
 
+pub use address_map::AddressMap;
 pub use cidr::CidrRegistry;
 pub use cluster_name::{ClusterName, InvalidClusterName};
 pub use compile::Compiled;

@@ -9,26 +9,25 @@ use api::{Reply, Request, Status, Traffic};
 use axum::Router;
 use axum::extract::State;
 use axum::middleware::{Next, from_fn_with_state};
-use daemon::health::{Health, KUBERNETES};
 use daemon::metrics::{Metrics, Registry};
-use kubernetes::client::{Call, Observer};
+use daemon::requests::Requests;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::engine;
 
 type Labels = Vec<(&'static str, String)>;
 
+/// A number of a kind of traffic's.
+type Number = fn(&Traffic) -> u64;
+
 /// The metrics that something counts while it happens.
 #[derive(Clone, Debug)]
 pub struct Counts {
-    calls: Family<Labels, Counter>,
-    latencies: Family<Labels, Histogram, fn() -> Histogram>,
     events: Family<Labels, Counter>,
     identities: Gauge,
     nodes: Gauge,
@@ -39,8 +38,6 @@ pub struct Counts {
 impl Default for Counts {
     fn default() -> Self {
         Self {
-            calls: Family::default(),
-            latencies: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 16))),
             events: Family::default(),
             identities: Gauge::default(),
             nodes: Gauge::default(),
@@ -69,21 +66,15 @@ impl Counts {
     }
 
     /// All metrics of an agent.
-    fn metrics(&self, latest: &Latest) -> Metrics {
+    fn metrics(&self, requests: &Requests, latest: &Latest) -> Metrics {
         let mut metrics = Metrics::new("netloom-agent", env!("CARGO_PKG_VERSION"), "cilium");
         self.register(metrics.registry());
+        requests.register(metrics.registry(), "cilium", "netloom");
         metrics.registry().register_collector(Box::new(latest.clone()));
         metrics
     }
 
     fn register(&self, registry: &mut Registry) {
-        let (calls, latencies) = (self.calls.clone(), self.latencies.clone());
-        registry.register("cilium_k8s_client_api_calls", "Requests to the API server", calls);
-        registry.register(
-            "cilium_k8s_client_api_latency_time_seconds",
-            "How long the API server took to answer",
-            latencies,
-        );
         registry.register("cilium_kubernetes_events", "What watches told, by kind", self.events.clone());
         registry.register("cilium_identity", "Numbers of label sets that are known", self.identities.clone());
         registry.register("cilium_nodes_all_num", "Nodes that are known", self.nodes.clone());
@@ -103,43 +94,6 @@ impl Counts {
     }
 }
 
-/// Counts requests to the API server, and tells whether it answers.
-#[derive(Clone, Debug)]
-pub struct Requests {
-    /// Where they are counted.
-    pub counts: Counts,
-    /// Who wants to know whether the API server answers.
-    pub health: Health,
-}
-
-impl Observer for Requests {
-    fn called(&self, call: &Call<'_>) {
-        let method = call.method.to_string();
-        let code = call.status.map_or_else(|| "0".to_owned(), |status| status.as_u16().to_string());
-        self.counts.calls.get_or_create(&vec![("method", method.clone()), ("return_code", code)]).inc();
-        let labels = vec![("method", method), ("path", collection(call.path))];
-        self.counts.latencies.get_or_create(&labels).observe(call.latency.as_secs_f64());
-        match call.status {
-            Some(status) if !status.is_server_error() => self.health.set(KUBERNETES, Ok::<(), &str>(())),
-            Some(status) => self.health.set(KUBERNETES, Err(format!("the API server answers {status}"))),
-            None => self.health.set(KUBERNETES, Err("the API server does not answer")),
-        }
-    }
-}
-
-/// A path without the names of namespaces and objects, of which there are too many.
-fn collection(path: &str) -> String {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let root = if parts.first() == Some(&"api") { 2 } else { 3 };
-    let (root, rest) = parts.split_at(root.min(parts.len()));
-    let plural = match rest {
-        ["namespaces", _, plural, ..] => plural,
-        [plural, ..] => plural,
-        [] => "",
-    };
-    format!("/{}/{plural}", root.join("/"))
-}
-
 /// Reads the agent's status whenever somebody reads the metrics.
 #[derive(Clone, Debug)]
 struct Latest {
@@ -148,9 +102,9 @@ struct Latest {
 }
 
 /// Serves the metrics of an agent whose engine takes calls here.
-pub fn router(counts: &Counts, calls: mpsc::Sender<engine::Call>) -> Router {
+pub fn router(counts: &Counts, requests: &Requests, calls: mpsc::Sender<engine::Call>) -> Router {
     let latest = Latest { calls, status: Arc::default() };
-    let metrics = counts.metrics(&latest);
+    let metrics = counts.metrics(requests, &latest);
     let read = async |State(latest): State<Latest>, request, next: Next| {
         latest.read().await;
         next.run(request).await
@@ -269,7 +223,12 @@ fn encode_traffic(traffic: &[Traffic], mut encoder: DescriptorEncoder) -> Result
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use api::{Attachment, ConntrackSummary, EndpointStatus, MapFill, PolicyStatus};
+    use axum::http::{Method, StatusCode};
+    use daemon::health::Health;
+    use kubernetes::client::{Call, Observer as _};
 
     use super::*;
 
@@ -328,12 +287,18 @@ mod tests {
         let counts = Counts::default();
         counts.told("Pod", "set");
         counts.begun();
-        counts.calls.get_or_create(&vec![("method", "GET".into()), ("return_code", "200".into())]).inc();
-        let labels = vec![("method", "GET".into()), ("path", "/api/v1/pods".into())];
-        counts.latencies.get_or_create(&labels).observe(0.1);
+        let requests = Requests::new(&Health::new());
+        requests.called(&Call {
+            method: &Method::GET,
+            path: "/api/v1/pods",
+            watch: false,
+            status: Some(StatusCode::OK),
+            latency: Duration::from_millis(100),
+            queued: Duration::ZERO,
+        });
         let (calls, _) = mpsc::channel(1);
         let status = Arc::new(Mutex::new(Some(status())));
-        counts.metrics(&Latest { calls, status })
+        counts.metrics(&requests, &Latest { calls, status })
     }
 
     #[test]
@@ -364,18 +329,5 @@ mod tests {
             assert!(text.lines().any(|told| told == line), "{line} is not in {text}");
         }
         assert!(text.contains("cilium_process_open_fds ") && text.contains("cilium_version{version="));
-    }
-
-    #[test]
-    fn paths_are_those_of_collections() {
-        for (path, expected) in [
-            ("/api/v1/nodes/n1", "/api/v1/nodes"),
-            ("/api/v1/namespaces/shop/pods/web", "/api/v1/pods"),
-            ("/api/v1/namespaces", "/api/v1/namespaces"),
-            ("/apis/cilium.io/v2/namespaces/shop/ciliumendpoints/web", "/apis/cilium.io/v2/ciliumendpoints"),
-            ("/apis/cilium.io/v2/ciliumnodes/n1", "/apis/cilium.io/v2/ciliumnodes"),
-        ] {
-            assert_eq!(collection(path), expected);
-        }
     }
 }

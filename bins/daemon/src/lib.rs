@@ -4,6 +4,7 @@
 //! - [`health`]: what is well and what is not, for probes.
 //! - [`metrics`]: a registry with the process's own metrics, served to Prometheus.
 //! - [`listen`]: addresses to serve on, as Cilium's keys write them, and the HTTP server.
+//! - [`requests`]: requests to the API server, counted, and what they say about its health.
 //! - [`logs`]: text or JSON on standard error.
 //!
 //! ```
@@ -33,3 +34,4 @@ pub mod health;
 pub mod listen;
 pub mod logs;
 pub mod metrics;
+pub mod requests;

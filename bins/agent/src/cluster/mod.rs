@@ -135,6 +135,8 @@ impl Cluster {
             Change::Version(object, version) => self.versions.set(object, &version),
             Change::Endpoint(endpoint) => self.set_endpoint(&endpoint),
             Change::EndpointGone(pod) => self.remove_endpoint(&pod),
+            Change::EndpointsBegin => self.pods.begin_list(),
+            Change::EndpointsEnd => self.remove_unlisted_endpoints(),
             Change::Identity(number, labels) => self.set_identity(number, &labels),
             Change::IdentityGone(number) => self.remove_identity(number),
             Change::Observed(_) => {}

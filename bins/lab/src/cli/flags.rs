@@ -129,23 +129,13 @@ impl ControlFlags {
                 ensure!(path.is_file(), "there is no {}", path.display());
                 std::fs::canonicalize(path).with_context(|| format!("{}", path.display()))
             }
-            None => found(name),
+            None => reference::find(name).with_context(|| {
+                format!("there is no {name} in KUBEBUILDER_ASSETS or PATH: name it by --{name}")
+            }),
         };
         Ok(Server::Reference {
             kube_apiserver: find(&self.kube_apiserver, "kube-apiserver")?,
             etcd: find(&self.etcd, "etcd")?,
         })
     }
-}
-
-/// A program in KUBEBUILDER_ASSETS or PATH.
-fn found(name: &str) -> Result<PathBuf> {
-    let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    assets
-        .into_iter()
-        .chain(std::env::split_paths(&path))
-        .map(|directory| directory.join(name))
-        .find(|file| file.is_file())
-        .with_context(|| format!("there is no {name} in KUBEBUILDER_ASSETS or PATH: name it by --{name}"))
 }

@@ -1,18 +1,21 @@
 //! The programs of the cluster: API server, operators, agents.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+use reference::{ApiServer, Etcd, Files, Version};
 
-use super::certificates::Files;
+use super::Context;
 use super::keeper::Program;
-use super::{Context, reference};
 use crate::fabric::UPLINK;
 use crate::paths::Paths;
 use crate::plan;
 use crate::state::{Server, State};
+
+/// The real server's etcd: in the fabric's namespace nobody else has these ports.
+const ETCD: Etcd = Etcd { clients: 2379, peers: 2380 };
 
 /// The API server, and what it needs. They serve in the fabric's namespace.
 pub(super) fn api(state: &State, paths: &Paths, files: &Files) -> Result<Vec<Program>> {
@@ -40,9 +43,13 @@ pub(super) fn api(state: &State, paths: &Paths, files: &Files) -> Result<Vec<Pro
             Ok(vec![program("apiserver", state.programs.join("netloom"), arguments)])
         }
         Server::Reference { kube_apiserver, etcd } => {
-            let arguments = reference::kube_apiserver(kube_apiserver, files, state.ipv4_only)?;
+            let any =
+                if state.ipv4_only { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            let server =
+                ApiServer { bind: any, advertise: plan::api()[0].ip(), port: plan::API_PORT, etcd: ETCD };
+            let arguments = server.arguments(Version::of_program(kube_apiserver)?, files);
             Ok(vec![
-                program("etcd", etcd.clone(), reference::etcd(paths)),
+                program("etcd", etcd.clone(), ETCD.arguments(&paths.api().join("etcd"))),
                 program("apiserver", kube_apiserver.clone(), arguments),
             ])
         }

@@ -135,6 +135,10 @@ fn every_process_is_killed_under_traffic() {
     kill(stopped, "STOP");
     std::thread::sleep(Duration::from_secs(3));
     traffic.iter().for_each(Traffic::flows);
+    let status = lab.json("status", &[]);
+    assert!(status["apiProblem"].is_string(), "{status}");
+    let agents = status["nodes"].as_array().unwrap();
+    assert!(agents.iter().all(|node| node["agent"]["ready"] == true), "{status}");
     kill(stopped, "CONT");
     all_is_well("a pause of the API server");
 
