@@ -196,9 +196,6 @@ fn encode(status: &Status, mut encoder: DescriptorEncoder) -> Result<(), fmt::Er
     encode_traffic(&status.traffic, encoder)
 }
 
-/// What is counted of packets.
-type Number = fn(&Traffic) -> u64;
-
 fn encode_traffic(traffic: &[Traffic], mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
     let kind = ConstCounter::new(0_u64).metric_type();
     let units: [(&str, &str, Number); 2] =
