@@ -3,6 +3,7 @@
 //! - [`AddressRange`] and its neighbours count, compare and walk prefixes.
 //! - [`Pool`] decides who gets which address. It knows no clock: callers say what time it is.
 //! - [`ClusterPool`] decides which node has which pod CIDR. It is the operator's, as a [`Pool`] is a node's.
+//! - [`ec2`] says in types what a pod network asks of EC2, and what it answers.
 //! - [`journal`] turns decisions into bytes and back; a write that a crash interrupted is told from damage.
 //! - [`mod@file`] (feature `file`, on by default) keeps the journal on disk. It is all the I/O there is.
 //!
@@ -36,6 +37,8 @@
 //! It plans no cloud interfaces.
 
 mod cluster_pool;
+pub mod ec2;
+pub mod eni;
 #[cfg(feature = "file")]
 pub mod file;
 pub mod journal;
@@ -45,6 +48,6 @@ mod state;
 
 pub use cluster_pool::{ClusterPool, GivenTwice, InvalidPool};
 pub use journal::{JournalError, Replay};
-pub use pool::{Pool, PoolError};
+pub use pool::{DrainDecision, Pool, PoolCidr, PoolError, PrefixUse, Refusal};
 pub use range::{AddressRange, Family, canonical, contains, overlap};
-pub use state::{Allocation, Conflict, Record, State, Timestamp};
+pub use state::{Allocation, Conflict, Epoch, Record, State, Timestamp};

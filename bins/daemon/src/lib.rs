@@ -28,6 +28,7 @@
 //!
 //! What it does not do: it has no key of its own but those of logs, and defines no program's metrics.
 
+pub mod book;
 pub mod config;
 pub mod health;
 pub mod listen;

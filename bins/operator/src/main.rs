@@ -53,7 +53,8 @@ fn main() -> ExitCode {
 
 fn start(keys: &Keys) -> Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let mut registry = metrics::Metrics::new("netloom-operator", env!("CARGO_PKG_VERSION"));
+        let mut registry =
+            metrics::Metrics::new("netloom-operator", env!("CARGO_PKG_VERSION"), "cilium_operator");
         let health = Health::new();
         let counted = Metrics::register(registry.registry(), &health);
         let _health_server = serve(&keys.operator_api_serve_addr, health.router()).await?;

@@ -114,3 +114,44 @@ impl Metrics {
         metrics
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::{Method, StatusCode};
+    use kubernetes::client::{Call, Observer as _};
+
+    use super::*;
+
+    #[test]
+    fn every_family_is_in_the_book() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
+        let page = std::fs::read_to_string(file).unwrap();
+        let mut all = daemon::metrics::Metrics::new("netloom-operator", "0", "cilium_operator");
+        let metrics = Metrics::register(all.registry(), &Health::new());
+        metrics.requests.called(&Call {
+            method: &Method::GET,
+            path: "/api/v1/pods",
+            watch: false,
+            status: Some(StatusCode::OK),
+            latency: Duration::ZERO,
+            queued: Duration::ZERO,
+        });
+        for family in [&metrics.pod_cidrs, &metrics.pod_cidrs_free] {
+            family.get_or_create(&OfFamily { family: "IPv4".to_owned() }).set(1);
+        }
+        metrics.identity_entries.get_or_create(&Status { status: "alive" }).set(1);
+        for family in [&metrics.identity_runs, &metrics.endpoints_collected, &metrics.nodes_collected] {
+            family.get_or_create(&Outcome { outcome: "success" }).inc();
+        }
+        metrics.slice_writes.get_or_create(&Action { action: "create" }).inc();
+        let table = daemon::metrics::table(all.registry()).unwrap();
+        let wanted = daemon::book::with_table(&page, "Operator", &table).expect("the section");
+        if std::env::var_os("NETLOOM_WRITE_DOCS").is_some() {
+            std::fs::write(file, &wanted).unwrap();
+        } else {
+            assert!(page == wanted, "{file} is out of date: run this test with NETLOOM_WRITE_DOCS=1");
+        }
+    }
+}

@@ -54,8 +54,7 @@ pub async fn run(
         }
         health.set(DEFINITIONS, Ok::<(), String>(()));
     }
-    let settings =
-        LeaseSettings { namespace: keys.k8s_namespace.clone(), name: LEASE.to_owned(), identity, timing };
+    let settings = LeaseSettings { namespace: keys.namespace(), name: LEASE.to_owned(), identity, timing };
     let election = Election::start(connector.prompt(timing.renew_deadline / 2)?, settings);
     let mut terms = election.terms();
     let outcome = loop {

@@ -82,8 +82,8 @@ where
                 self.writer.apply_watcher_event(&watcher::Event::Delete((*object).clone()));
                 true
             }
-            // All of a later list was told one by one.
-            (Event::Synced, None) | (Event::Failed(_), _) => false,
+            // All of a later list was told one by one. A copy is of names that are kept.
+            (Event::Synced, None) | (Event::Listing | Event::Failed(_), _) => false,
         }
     }
 }

@@ -24,15 +24,21 @@ struct Follower<K, F, A> {
     /// Whether the server is to be asked where it is before the watch goes on: after a list, to know it, and after a
     /// failure, since it may be another.
     doubt: bool,
-    known: Known,
+    /// What was told, where that is kept.
+    known: Option<Known>,
     failures: Failures,
     /// Told before the source is asked again, last first.
     waiting: Vec<Event<K>>,
 }
 
 /// Follows what `start` begins, and begins it anew where that is needed. `ask` finds out the server's newest version;
-/// none where it is no number.
-pub(super) fn follow<K, F, A>(start: F, ask: A, longest: Duration) -> impl Stream<Item = Event<K>> + Send
+/// none where it is no number. Of what was told `known` keeps the names, if it is given.
+pub(super) fn follow<K, F, A>(
+    start: F,
+    ask: A,
+    longest: Duration,
+    known: Option<Known>,
+) -> impl Stream<Item = Event<K>> + Send
 where
     K: Resource + Send + 'static,
     F: Fn() -> Source<K> + Send,
@@ -45,7 +51,7 @@ where
         source,
         newest: 0,
         doubt: false,
-        known: Known::default(),
+        known,
         failures: Failures::new(longest),
         waiting: Vec::new(),
     };
@@ -112,21 +118,28 @@ where
 
     fn take(&mut self, event: watcher::Event<K>) -> Option<Event<K>> {
         match event {
-            watcher::Event::Init => self.known.begin(),
+            watcher::Event::Init => match &mut self.known {
+                Some(known) => known.begin(),
+                None => return Some(Event::Listing),
+            },
             watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
                 self.hear(&object);
-                self.known.set(Key::of(&object));
+                if let Some(known) = &mut self.known {
+                    known.set(Key::of(&object));
+                }
                 return Some(Event::Set(Box::new(object)));
             }
             watcher::Event::Delete(object) => {
                 self.hear(&object);
                 let key = Key::of(&object);
-                return self.known.remove(&key).then_some(Event::Gone(key));
+                let was_told = self.known.as_mut().is_none_or(|known| known.remove(&key));
+                return was_told.then_some(Event::Gone(key));
             }
             watcher::Event::InitDone => {
                 self.doubt = true;
                 self.waiting.push(Event::Synced);
-                self.waiting.extend(self.known.missing().into_iter().map(Event::Gone));
+                let missing = self.known.as_mut().map(Known::missing).unwrap_or_default();
+                self.waiting.extend(missing.into_iter().map(Event::Gone));
             }
         }
         None
@@ -202,6 +215,7 @@ mod tests {
         match event {
             Event::Set(object) => format!("+{}", object.metadata.name.as_deref().unwrap()),
             Event::Gone(key) => format!("-{key}"),
+            Event::Listing => "listing".to_owned(),
             Event::Synced => "synced".to_owned(),
             Event::Failed(_) => "failed".to_owned(),
         }
@@ -214,7 +228,7 @@ mod tests {
     }
 
     async fn told(sources: Vec<Vec<Result<watcher::Event<ConfigMap>, Error>>>, count: usize) -> String {
-        told_by(sources, Vec::new(), count).await
+        told_by(sources, Vec::new(), count, Some(Known::default())).await
     }
 
     /// What is told by a server that is at these versions whenever it is asked.
@@ -222,6 +236,7 @@ mod tests {
         sources: Vec<Vec<Result<watcher::Event<ConfigMap>, Error>>>,
         versions: Vec<u64>,
         count: usize,
+        known: Option<Known>,
     ) -> String {
         let versions = Mutex::new(versions.into_iter());
         let ask = move || std::future::ready(Ok(versions.lock().unwrap().next())).boxed();
@@ -230,7 +245,7 @@ mod tests {
             Some(events) => stream::iter(events).chain(stream::pending()).boxed(),
             None => stream::pending().boxed(),
         };
-        let events: Vec<_> = follow(start, ask, Duration::from_secs(5)).take(count).collect().await;
+        let events: Vec<_> = follow(start, ask, Duration::from_secs(5), known).take(count).collect().await;
         events.iter().map(text).collect::<Vec<_>>().join(" ")
     }
 
@@ -260,6 +275,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn without_names_it_is_told_where_a_list_begins_and_ends() {
+        use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
+        let events = vec![
+            Ok(Init),
+            Ok(InitApply(object("x"))),
+            Err(Error::NoResourceVersion),
+            Ok(Init),
+            Ok(InitApply(object("y"))),
+            Ok(InitDone),
+            Ok(Apply(object("z"))),
+            Ok(Delete(object("never"))),
+            Ok(Init),
+            Ok(InitDone),
+        ];
+        let told = told_by(vec![events], vec![1, 1], 10, None).await;
+        assert_eq!(told, "listing +x failed listing +y synced +z -a/never listing synced");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn gone_when_a_watch_starts_is_listed_again() {
         use watcher::Event::{Init, InitApply, InitDone};
         let first = vec![Ok(Init), Ok(InitApply(object("x"))), Ok(InitDone), Err(gone())];
@@ -281,7 +315,7 @@ mod tests {
         ];
         let second = vec![Ok(Init), Ok(InitApply(object("y"))), Ok(InitDone)];
         // At 7 when it was listed, at 8 after the first failure; after the second it counts anew.
-        let told = told_by(vec![first, second], vec![7, 8, 3], 8).await;
+        let told = told_by(vec![first, second], vec![7, 8, 3], 8, Some(Known::default())).await;
         assert_eq!(told, "+x synced failed +y failed +y -a/x synced");
     }
 
@@ -299,7 +333,8 @@ mod tests {
             move || stream::iter(sources.lock().unwrap().next().unwrap()).chain(stream::pending()).boxed();
         let answers = Mutex::new(vec![Ok(Some(7)), Err(lost()), Err(lost()), Ok(Some(3))].into_iter());
         let ask = move || std::future::ready(answers.lock().unwrap().next().unwrap()).boxed();
-        let events: Vec<_> = follow(start, ask, Duration::from_secs(15)).take(7).collect().await;
+        let events: Vec<_> =
+            follow(start, ask, Duration::from_secs(15), Some(Known::default())).take(7).collect().await;
         let told: Vec<_> = events.iter().map(text).collect();
         assert_eq!(told.join(" "), "+x synced failed failed failed -a/x synced");
     }
@@ -324,7 +359,7 @@ mod tests {
             let answer = if Instant::now() < back { Err(lost()) } else { Ok(Some(1)) };
             std::future::ready(answer).boxed()
         };
-        let mut events = std::pin::pin!(follow(start, ask, Duration::from_secs(15)));
+        let mut events = std::pin::pin!(follow(start, ask, Duration::from_secs(15), Some(Known::default())));
         loop {
             if let Some(Event::Set(_)) = events.next().await {
                 return Instant::now() - back;

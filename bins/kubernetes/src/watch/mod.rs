@@ -2,8 +2,8 @@
 //!
 //! [`watch`] lists, then watches, and goes on whatever happens: a connection that breaks is resumed where it was; a
 //! server that no longer knows that place (410) is listed again. What was told stays true until the new list is
-//! complete; then what it no longer has is told to be gone. Objects are not kept, only their names; who wants them all
-//! at hand has a [`copy`] kept.
+//! complete; then what it no longer has is told to be gone. Objects are not kept, only their names, and not even those
+//! where whoever listens has them anyway ([`Options::keeps_names`]); who wants them all at hand has a [`copy`] kept.
 //!
 //! A server that comes back without its data counts from the beginning again, and would tell nothing to whoever asks to
 //! go on from where it was. So after failures it is asked where it is, and listed again if that is earlier.
@@ -19,6 +19,7 @@
 //!     match event {
 //!         Event::Set(namespace) => println!("{:?}", namespace.metadata.labels),
 //!         Event::Gone(key) => println!("{} is gone", key.name()),
+//!         Event::Listing => {}
 //!         Event::Synced => println!("that is all for now"),
 //!         Event::Failed(error) => println!("tried again by itself: {error}"),
 //!     }
@@ -43,6 +44,7 @@ use serde::de::DeserializeOwned;
 
 pub use copy::copy;
 pub use key::Key;
+use known::Known;
 pub use options::Options;
 
 /// What a watch tells.
@@ -52,6 +54,9 @@ pub enum Event<K> {
     Set(Box<K>),
     /// An object is gone.
     Gone(Key),
+    /// A list begins. It is told only where names are not kept: what was told before and is not told again until
+    /// [`Event::Synced`] is gone then. A list that breaks off begins anew.
+    Listing,
     /// All objects of a list have been told, and all that it no longer has: what was told is what there is. It comes
     /// after each list, the first one and later ones.
     Synced,
@@ -64,7 +69,7 @@ pub fn watch<K>(api: Api<K>, options: Options) -> BoxStream<'static, Event<K>>
 where
     K: Resource + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
 {
-    let longest = options.longest_pause;
+    let (longest, known) = (options.longest_pause, options.keeps_names.then(Known::default));
     let asked = api.clone();
     let start = move || watcher(api.clone(), options.config()).boxed();
     let ask = move || {
@@ -75,5 +80,5 @@ where
         }
         .boxed()
     };
-    follower::follow(start, ask, longest).boxed()
+    follower::follow(start, ask, longest, known).boxed()
 }

@@ -11,6 +11,10 @@ pub struct Options {
     pub fields: Option<String>,
     /// Only objects with such labels.
     pub labels: Option<String>,
+    /// Whether the names of all objects are kept, so that a new list tells what it lacks. Who listens can do that as
+    /// well where it knows the objects by name: those of a large cluster take megabytes. See
+    /// [`Event::Listing`](super::Event::Listing).
+    pub keeps_names: bool,
     /// How many objects a list asks for at once: memory against requests.
     pub page_size: u32,
     /// The list comes as the beginning of the watch, where the server knows how (Kubernetes 1.32 and later).
@@ -26,6 +30,7 @@ impl Default for Options {
         Self {
             fields: None,
             labels: None,
+            keeps_names: true,
             page_size: 500,
             streaming_list: false,
             duration: Duration::from_secs(240),
@@ -46,6 +51,13 @@ impl Options {
     #[must_use]
     pub fn labels(mut self, selector: impl Into<String>) -> Self {
         self.labels = Some(selector.into());
+        self
+    }
+
+    /// Leaves it to the listener to know what there was before a list.
+    #[must_use]
+    pub const fn without_names(mut self) -> Self {
+        self.keeps_names = false;
         self
     }
 

@@ -98,10 +98,11 @@ async fn work(state: State, paths: Paths, keeper: &mut Keeper) -> Result<()> {
     let client = connect(&paths).await?;
     let (stores, _watches) = Stores::watch(&client)?;
     let context = Arc::new(Context { state, paths, client });
-    namespaces::make(&context).await?;
-    definitions::install(&context).await?;
-    stores.ready().await?;
-    nodes::sync(&context, &stores).await?;
+    // The API server that answered may be an earlier daemon's, about to make room for this one's.
+    while let Err(error) = prepare(&context, &stores).await {
+        eprintln!("the cluster cannot be prepared yet: {error:#}");
+        sleep(LOOK).await;
+    }
     for program in programs::operators(&context).into_iter().chain(programs::agents(&context)?) {
         keeper.keep(program);
     }
@@ -115,6 +116,14 @@ async fn work(state: State, paths: Paths, keeper: &mut Keeper) -> Result<()> {
         namespaces::control(Arc::clone(&context), stores.clone()),
     );
     Ok(())
+}
+
+/// Makes what the cluster has from the beginning, as far as it is not there.
+async fn prepare(context: &Context, stores: &Stores) -> Result<()> {
+    namespaces::make(context).await?;
+    definitions::install(context).await?;
+    stores.ready().await?;
+    nodes::sync(context, stores).await
 }
 
 /// Waits until the API is ready. Its client's requests are answered in time or fail; watches go on.

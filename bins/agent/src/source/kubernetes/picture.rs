@@ -111,7 +111,13 @@ impl Picture {
             Told::Endpoint(event) => match event {
                 Event::Set(object) => self.endpoints.set(*object, changes),
                 Event::Gone(key) => self.endpoints.remove(&key, changes),
-                other => self.progress(Kind::CiliumEndpoint, &other),
+                Event::Listing => self.endpoints.begin_list(changes),
+                other => {
+                    if matches!(other, Event::Synced) {
+                        self.endpoints.end_list(changes);
+                    }
+                    self.progress(Kind::CiliumEndpoint, &other);
+                }
             },
             Told::Slice(event) => match event {
                 Event::Set(object) => self.endpoints.set_slice(*object, changes),
@@ -165,7 +171,7 @@ impl Picture {
                     }
                 }
             }
-            Event::Set(_) | Event::Gone(_) => {}
+            Event::Set(_) | Event::Gone(_) | Event::Listing => {}
         }
     }
 }
