@@ -1,6 +1,6 @@
 //! API servers with what a cluster has from the start, and the source by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -152,6 +152,8 @@ pub(crate) struct Told {
     pub(crate) rejected: Vec<String>,
     pub(crate) versions: BTreeMap<String, String>,
     pub(crate) endpoints: BTreeMap<String, RemoteEndpoint>,
+    /// Those that the list that is being told has not had yet.
+    unlisted: BTreeSet<String>,
     /// Of each label set, the number said last.
     pub(crate) numbers: BTreeMap<LabelSet, Identity>,
     _state: tempfile::TempDir,
@@ -180,6 +182,7 @@ impl Told {
             rejected: Vec::new(),
             versions: BTreeMap::new(),
             endpoints: BTreeMap::new(),
+            unlisted: BTreeSet::new(),
             numbers: BTreeMap::new(),
             _state: state,
         }
@@ -207,8 +210,16 @@ impl Told {
             Change::Rejected(rejected) => self.rejected.push(rejected.to_string()),
             Change::Removed(key) => drop(self.objects.remove(&key.to_string())),
             Change::Version(key, version) => drop(self.versions.insert(key.to_string(), version)),
-            Change::Endpoint(endpoint) => drop(self.endpoints.insert(endpoint.pod.to_string(), endpoint)),
+            Change::Endpoint(endpoint) => {
+                self.unlisted.remove(&endpoint.pod.to_string());
+                self.endpoints.insert(endpoint.pod.to_string(), endpoint);
+            }
             Change::EndpointGone(pod) => drop(self.endpoints.remove(&pod.to_string())),
+            Change::EndpointsBegin => self.unlisted = self.endpoints.keys().cloned().collect(),
+            Change::EndpointsEnd => {
+                let gone = std::mem::take(&mut self.unlisted);
+                self.endpoints.retain(|pod, _| !gone.contains(pod));
+            }
             Change::Identity(identity, labels) => drop(self.numbers.insert(labels, identity)),
             Change::IdentityGone(identity) => self.numbers.retain(|_, known| *known != identity),
             Change::Observed(revision) => {
