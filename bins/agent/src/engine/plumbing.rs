@@ -119,6 +119,7 @@ impl Engine {
                 .unwrap_or_default(),
             native: native.collect(),
             except: Some(Mark { value: abi::mark::ANSWER, mask: abi::mark::MASK }),
+            mark_answers: false,
         };
         if self.masquerade.as_ref() != Some(&wanted) {
             wanted.apply(&self.netns).context("setting up masquerade")?;
