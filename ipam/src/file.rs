@@ -80,7 +80,8 @@ pub struct FileJournal {
 }
 
 impl FileJournal {
-    /// Opens the journal, which is made if it is not there, and reads it. A torn tail is cut off.
+    /// Opens the journal, which is made if it is not there, and reads it. A torn tail is cut off; one of an older
+    /// version is replaced by one of today's.
     ///
     /// # Errors
     /// [`FileError::Locked`], [`FileError::Io`], [`FileError::Journal`]. A damaged journal is left as it
@@ -96,9 +97,9 @@ impl FileJournal {
         };
         let replay =
             journal::replay(&bytes).map_err(|source| FileError::Journal { path: path.to_owned(), source })?;
-        if replay.valid_len == 0 {
-            // New, or it was being made.
-            let (file, len) = write_whole(path, &State::default())?;
+        if replay.valid_len == 0 || replay.version == 1 {
+            // New, or it was being made, or new records must not follow the old version's first bytes.
+            let (file, len) = write_whole(path, &replay.state)?;
             return Ok((Self { path: path.to_owned(), file, len, failed: false, _lock: lock }, replay));
         }
         let mut file = OpenOptions::new().write(true).open(path).map_err(failed_at("open"))?;

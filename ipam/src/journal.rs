@@ -11,14 +11,19 @@
 
 use crate::state::{Conflict, Record, State};
 
-/// The first bytes of a journal; the digit is the format's version.
-pub const MAGIC: &[u8; 8] = b"NLIPAM1\n";
+/// The first bytes of a journal; the digit is the format's version. Version 2 added the records of drains
+/// ([`Record::Drained`], [`Record::Epoch`]): who knows version 1 only must refuse it as a whole, rather than give
+/// addresses that are promised back.
+pub const MAGIC: &[u8; 8] = b"NLIPAM2\n";
+
+/// The first bytes of a journal of version 1, which is read, too.
+pub const MAGIC_V1: &[u8; 8] = b"NLIPAM1\n";
 
 /// Length of a record's header, in bytes.
 const HEADER: usize = 12;
 
 /// What a journal says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replay {
     /// The state that the records lead to.
     pub state: State,
@@ -28,6 +33,8 @@ pub struct Replay {
     pub valid_len: u64,
     /// Whether there is such a rest: the last write was interrupted.
     pub torn: bool,
+    /// The format's version: 2, or 1 for one that has to be rewritten before it is appended to.
+    pub version: u8,
 }
 
 /// Damage that no interrupted write explains. Nothing is skipped: a lost record might be an address given
@@ -36,7 +43,7 @@ pub struct Replay {
 #[non_exhaustive]
 pub enum JournalError {
     /// The file does not begin as a journal does, or as one of another version.
-    #[error("not an address journal of version 1")]
+    #[error("not an address journal of version 1 or 2")]
     Magic,
     /// A checksum does not match.
     #[error("the journal's record at byte {offset} is damaged ({part})")]
@@ -108,12 +115,16 @@ pub fn snapshot(state: &State) -> Vec<u8> {
 /// # Errors
 /// [`JournalError`], with the offset of the first record that is wrong.
 pub fn replay(bytes: &[u8]) -> Result<Replay, JournalError> {
-    let mut replay = Replay::default();
-    let Some(records) = bytes.strip_prefix(MAGIC.as_slice()) else {
-        if MAGIC.starts_with(bytes) || is_unwritten(bytes) {
-            replay.torn = !bytes.is_empty();
-            return Ok(replay);
-        }
+    let mut replay = Replay { state: State::default(), records: 0, valid_len: 0, torn: false, version: 2 };
+    let records = if let Some(records) = bytes.strip_prefix(MAGIC.as_slice()) {
+        records
+    } else if let Some(records) = bytes.strip_prefix(MAGIC_V1.as_slice()) {
+        replay.version = 1;
+        records
+    } else if MAGIC.starts_with(bytes) || MAGIC_V1.starts_with(bytes) || is_unwritten(bytes) {
+        replay.torn = !bytes.is_empty();
+        return Ok(replay);
+    } else {
         return Err(JournalError::Magic);
     };
     let mut rest = records;

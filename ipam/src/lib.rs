@@ -47,6 +47,6 @@ mod state;
 
 pub use cluster_pool::{ClusterPool, GivenTwice, InvalidPool};
 pub use journal::{JournalError, Replay};
-pub use pool::{Pool, PoolError};
+pub use pool::{DrainDecision, Pool, PoolCidr, PoolError, PrefixUse, Refusal};
 pub use range::{AddressRange, Family, canonical, contains, overlap};
-pub use state::{Allocation, Conflict, Record, State, Timestamp};
+pub use state::{Allocation, Conflict, Epoch, Record, State, Timestamp};

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 
 /// A moment of the wall clock, in milliseconds since 1970. It has to keep its meaning across reboots.
@@ -29,8 +30,27 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
+/// Counts the times that a node's prefixes were asked back. It only grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// The one after.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// What an owner has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Allocation {
     /// Its addresses, at most one of each family as [`Pool`](crate::Pool) gives them.
     pub addresses: Vec<IpAddr>,
@@ -69,26 +89,71 @@ pub enum Record {
         /// Since when.
         at: Timestamp,
     },
+    /// No address of these prefixes is given any more: they are promised back.
+    Drained {
+        /// When they were asked for.
+        epoch: Epoch,
+        /// The prefixes.
+        prefixes: Vec<IpNetwork>,
+        /// When they were promised.
+        at: Timestamp,
+    },
+    /// The epochs before this one are over: what was promised in them is given back, and what is told of the
+    /// node's prefixes in one of them is out of date.
+    Epoch {
+        /// The epoch.
+        epoch: Epoch,
+        /// When.
+        at: Timestamp,
+    },
 }
 
-/// A record would give an address to a second owner.
+/// A record contradicts what the journal knows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{address} cannot be given to {owner}: {holder} has it")]
-pub struct Conflict {
-    /// The address.
-    pub address: IpAddr,
-    /// Who would get it.
-    pub owner: String,
-    /// Who has it.
-    pub holder: String,
+#[non_exhaustive]
+pub enum Conflict {
+    /// It would give an address to a second owner.
+    #[error("{address} cannot be given to {owner}: {holder} has it")]
+    Held {
+        /// The address.
+        address: IpAddr,
+        /// Who would get it.
+        owner: String,
+        /// Who has it.
+        holder: String,
+    },
+    /// It would give an address of a prefix that is promised back.
+    #[error("{address} cannot be given to {owner}: {prefix} is promised back since drain epoch {epoch}")]
+    Draining {
+        /// The address.
+        address: IpAddr,
+        /// Who would get it.
+        owner: String,
+        /// The prefix.
+        prefix: IpNetwork,
+        /// Since when it is.
+        epoch: Epoch,
+    },
+    /// It would promise a prefix back that is used.
+    #[error("{prefix} cannot be given back: {holder} has {address}")]
+    InUse {
+        /// The prefix.
+        prefix: IpNetwork,
+        /// An address of it.
+        address: IpAddr,
+        /// Who has that.
+        holder: String,
+    },
 }
 
-/// Who has which address, and since when addresses that somebody had are free.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Who has which address, since when addresses that somebody had are free, and which prefixes are promised back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct State {
     owners: BTreeMap<String, Allocation>,
     holders: BTreeMap<IpAddr, String>,
     vacant: BTreeMap<IpAddr, Timestamp>,
+    drains: BTreeMap<IpNetwork, Epoch>,
+    epoch: Epoch,
 }
 
 impl State {
@@ -108,6 +173,11 @@ impl State {
                 self.vacant.extend(free.map(|address| (*address, *at)));
                 Ok(())
             }
+            Record::Drained { epoch, prefixes, .. } => self.drain(*epoch, prefixes),
+            Record::Epoch { epoch, .. } => {
+                self.enter(*epoch);
+                Ok(())
+            }
         }
     }
 
@@ -120,7 +190,14 @@ impl State {
     ) -> Result<(), Conflict> {
         for address in addresses {
             if let Some(holder) = self.holders.get(address).filter(|holder| *holder != owner) {
-                return Err(Conflict { address: *address, owner: owner.to_owned(), holder: holder.clone() });
+                return Err(Conflict::Held {
+                    address: *address,
+                    owner: owner.to_owned(),
+                    holder: holder.clone(),
+                });
+            }
+            if let Some((prefix, epoch)) = self.drain_around(*address) {
+                return Err(Conflict::Draining { address: *address, owner: owner.to_owned(), prefix, epoch });
             }
         }
         self.release(owner, at);
@@ -140,6 +217,54 @@ impl State {
                 self.vacant.insert(address, at);
             }
         }
+    }
+
+    fn drain(&mut self, epoch: Epoch, prefixes: &[IpNetwork]) -> Result<(), Conflict> {
+        for prefix in prefixes {
+            if let Some((address, holder)) =
+                self.holders.iter().find(|(address, _)| prefix.contains(**address))
+            {
+                return Err(Conflict::InUse { prefix: *prefix, address: *address, holder: holder.clone() });
+            }
+        }
+        self.drains.extend(prefixes.iter().map(|prefix| (*prefix, epoch)));
+        self.epoch = self.epoch.max(epoch);
+        Ok(())
+    }
+
+    fn enter(&mut self, epoch: Epoch) {
+        let vacant = &mut self.vacant;
+        self.drains.retain(|prefix, drained| {
+            let stays = *drained >= epoch;
+            if !stays {
+                // They were at rest when the prefix was promised, and nobody had one since.
+                vacant.retain(|address, _| !prefix.contains(*address));
+            }
+            stays
+        });
+        self.epoch = self.epoch.max(epoch);
+    }
+
+    /// The prefixes that are promised back, and since which epoch.
+    pub fn drains(&self) -> impl Iterator<Item = (IpNetwork, Epoch)> + '_ {
+        self.drains.iter().map(|(prefix, epoch)| (*prefix, *epoch))
+    }
+
+    /// Since which epoch exactly this prefix is promised back.
+    #[must_use]
+    pub fn drain_of(&self, prefix: IpNetwork) -> Option<Epoch> {
+        self.drains.get(&prefix).copied()
+    }
+
+    /// The prefix around an address that is promised back.
+    pub(crate) fn drain_around(&self, address: IpAddr) -> Option<(IpNetwork, Epoch)> {
+        self.drains().find(|(prefix, _)| prefix.contains(address))
+    }
+
+    /// The latest drain epoch that the journal knows: what is older is out of date.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// What an owner has.
@@ -201,7 +326,20 @@ impl State {
             let parts: Vec<_> = addresses.chunks(1024).map(<[IpAddr]>::to_vec).collect();
             parts.into_iter().map(move |addresses| Record::Vacant { addresses, at })
         });
-        vacant.chain(self.owners.keys().filter_map(|owner| self.record_of(owner))).collect()
+        let mut drains: BTreeMap<Epoch, Vec<IpNetwork>> = BTreeMap::new();
+        for (prefix, epoch) in &self.drains {
+            drains.entry(*epoch).or_default().push(*prefix);
+        }
+        // Before the drains, since it ends earlier ones.
+        let epoch = (self.epoch > Epoch::default())
+            .then_some(Record::Epoch { epoch: self.epoch, at: Timestamp::default() });
+        let drains = drains.into_iter().map(|(epoch, prefixes)| Record::Drained {
+            epoch,
+            prefixes,
+            at: Timestamp::default(),
+        });
+        let owners = self.owners.keys().filter_map(|owner| self.record_of(owner));
+        vacant.chain(epoch).chain(drains).chain(owners).collect()
     }
 
     /// The record that gives an owner what it has.

@@ -139,3 +139,17 @@ fn errors_name_the_file() {
     let error = FileJournal::open("/nonexistent/addresses.journal").unwrap_err();
     assert!(error.to_string().contains("/nonexistent/addresses.journal"), "{error}");
 }
+
+#[test]
+fn a_journal_of_the_first_version_is_taken_over() {
+    let (_directory, path) = place();
+    let old = [journal::MAGIC_V1.as_slice(), &journal::encode(&allocated(1))].concat();
+    fs::write(&path, &old).unwrap();
+    let (mut file, replay) = FileJournal::open(&path).unwrap();
+    assert_eq!((replay.version, replay.records), (1, 1));
+    assert!(fs::read(&path).unwrap().starts_with(journal::MAGIC));
+    file.append(&allocated(2)).unwrap();
+    drop(file);
+    let (_, replay) = FileJournal::open(&path).unwrap();
+    assert_eq!((replay.version, replay.records), (2, 2));
+}

@@ -2,16 +2,20 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use ipam::{Family, JournalError, Pool, Record, State, Timestamp, journal};
+use ipam::{Epoch, Family, JournalError, Pool, Record, State, Timestamp, journal};
 use proptest::prelude::*;
 
 const COOLDOWN: Duration = Duration::from_millis(3);
+
+const CIDRS: [&str; 3] = ["10.0.0.0/29", "10.0.1.0/30", "fd00::/126"];
 
 #[derive(Clone, Debug)]
 enum Op {
     Attach(u8, bool),
     Exact(u8, u8),
     Detach(u8),
+    Drain(u8),
+    Epoch,
     Compact,
 }
 
@@ -21,6 +25,8 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0..6u8, any::<bool>()).prop_map(|(owner, v6)| Op::Attach(owner, v6)),
         1 => (0..6u8, 0..8u8).prop_map(|(owner, last)| Op::Exact(owner, last)),
         3 => (0..6u8).prop_map(Op::Detach),
+        1 => (0..3u8).prop_map(Op::Drain),
+        1 => Just(Op::Epoch),
         1 => Just(Op::Compact),
     ]
 }
@@ -30,7 +36,7 @@ fn name(owner: u8) -> String {
 }
 
 fn restore(state: State, now: Timestamp) -> Pool {
-    let cidrs = ["10.0.0.0/29", "10.0.1.0/30", "fd00::/126"].map(|cidr| cidr.parse().unwrap());
+    let cidrs = CIDRS.map(|cidr| cidr.parse().unwrap());
     Pool::restore(cidrs, COOLDOWN, state, now).unwrap()
 }
 
@@ -47,6 +53,11 @@ fn decide(pool: &mut Pool, op: &Op, now: Timestamp) -> Option<Record> {
             pool.decide_exact(&name(*owner), "default/pod", address, now).ok().flatten()
         }
         Op::Detach(owner) => Some(Record::Released { owner: name(*owner), at: now }),
+        Op::Drain(prefix) => {
+            let prefix = CIDRS[usize::from(*prefix)].parse().unwrap();
+            pool.decide_drain(pool.state().epoch().next(), &[prefix], now).record
+        }
+        Op::Epoch => pool.decide_epoch(pool.state().epoch().next(), now),
         Op::Compact => None,
     }
 }
@@ -143,22 +154,62 @@ fn beginnings() {
         let replay = journal::replay(&journal::MAGIC[..torn]).unwrap();
         assert_eq!((replay.valid_len, replay.torn), (0, torn > 0));
     }
-    assert!(matches!(journal::replay(b"NLIPAM2\n"), Err(JournalError::Magic)));
+    assert!(matches!(journal::replay(b"NLIPAM3\n"), Err(JournalError::Magic)));
     assert!(matches!(journal::replay(b"something else"), Err(JournalError::Magic)));
+}
+
+/// A record with this payload.
+fn frame(payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_le_bytes();
+    let parts = [
+        &length[..],
+        &crc32fast::hash(&length).to_le_bytes(),
+        &crc32fast::hash(payload).to_le_bytes(),
+        payload,
+    ];
+    parts.concat()
+}
+
+#[test]
+fn the_first_version_is_read() {
+    // As written before there were drains.
+    let allocated = br#"{"record":"allocated","owner":"a","addresses":["10.0.0.1"],"pod":"d/p","at":7}"#;
+    let vacant = br#"{"record":"vacant","addresses":["10.0.0.2"],"at":5}"#;
+    let bytes = [journal::MAGIC_V1.as_slice(), &frame(vacant), &frame(allocated)].concat();
+    let replay = journal::replay(&bytes).unwrap();
+    assert_eq!((replay.version, replay.records, replay.torn), (1, 2, false));
+    assert_eq!(replay.state.owner_of(IpAddr::from([10, 0, 0, 1])), Some("a"));
+    let rewritten = journal::replay(&journal::snapshot(&replay.state)).unwrap();
+    assert_eq!((rewritten.version, rewritten.state), (2, replay.state));
+}
+
+#[test]
+fn drains_are_durable_and_end_with_their_epoch() {
+    let prefix = "10.0.1.0/30".parse().unwrap();
+    let mut pool = restore(State::default(), Timestamp(0));
+    let record = pool.decide_drain(Epoch(4), &[prefix], Timestamp(1)).record.unwrap();
+    pool.apply(&record).unwrap();
+    let mut pool = restore(journal::replay(&journal::snapshot(pool.state())).unwrap().state, Timestamp(2));
+    assert_eq!(pool.draining().collect::<Vec<_>>(), [(prefix, Epoch(4))]);
+    // Asked again in the same epoch it says the same, and there is nothing more to journal.
+    let again = pool.decide_drain(Epoch(4), &[prefix], Timestamp(3));
+    assert_eq!((again.record, again.drained), (None, vec![prefix]));
+    let given = pool.decide_exact("a", "p", IpAddr::from([10, 0, 1, 1]), Timestamp(3)).unwrap_err();
+    assert_eq!(
+        given.to_string(),
+        "10.0.1.1 cannot be given to a: 10.0.1.0/30 is promised back since drain epoch 4"
+    );
+    assert_eq!(pool.decide_epoch(Epoch(4), Timestamp(3)), None);
+    let over = pool.decide_epoch(Epoch(5), Timestamp(3)).unwrap();
+    pool.apply(&over).unwrap();
+    assert_eq!(pool.draining().count(), 0);
+    let replay = journal::replay(&journal::snapshot(pool.state())).unwrap();
+    assert_eq!(replay.state.epoch(), Epoch(5));
 }
 
 #[test]
 fn records_that_cannot_be() {
-    let frame = |payload: &[u8]| {
-        let length = u32::try_from(payload.len()).unwrap().to_le_bytes();
-        let parts = [
-            &length[..],
-            &crc32fast::hash(&length).to_le_bytes(),
-            &crc32fast::hash(payload).to_le_bytes(),
-            payload,
-        ];
-        [journal::MAGIC.as_slice(), &parts.concat()].concat()
-    };
+    let frame = |payload: &[u8]| [journal::MAGIC.as_slice(), &frame(payload)].concat();
     let unknown = journal::replay(&frame(br#"{"record":"borrowed","owner":"a","at":1}"#));
     assert!(matches!(unknown, Err(JournalError::Unreadable { offset: 8, .. })), "{unknown:?}");
 
@@ -173,4 +224,15 @@ fn records_that_cannot_be() {
             .concat();
     let twice = journal::replay(&bytes).unwrap_err();
     assert!(twice.to_string().ends_with("10.0.0.1 cannot be given to b: a has it"), "{twice}");
+
+    let drained =
+        Record::Drained { epoch: Epoch(1), prefixes: vec!["10.0.0.0/28".parse().unwrap()], at: Timestamp(0) };
+    let both = |first: &Record, second: &Record| {
+        let bytes = [journal::MAGIC.as_slice(), &journal::encode(first), &journal::encode(second)].concat();
+        journal::replay(&bytes).unwrap_err().to_string()
+    };
+    let used = both(&allocate("a"), &drained);
+    assert!(used.ends_with("10.0.0.0/28 cannot be given back: a has 10.0.0.1"), "{used}");
+    let given = both(&drained, &allocate("a"));
+    assert!(given.ends_with("is promised back since drain epoch 1"), "{given}");
 }

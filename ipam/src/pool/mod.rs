@@ -5,70 +5,24 @@ use std::{cmp::Reverse, net::IpAddr, time::Duration};
 use ipnetwork::IpNetwork;
 
 use crate::{
-    range::{AddressRange, Family, canonical, overlap},
+    range::{Family, overlap},
     state::{Allocation, Conflict, Record, State, Timestamp},
 };
+
+mod drain;
+mod error;
+mod prefix;
+#[cfg(test)]
+mod tests;
+
+pub use drain::{DrainDecision, Refusal};
+pub use error::PoolError;
+use prefix::Prefix;
+pub use prefix::{PoolCidr, PrefixUse};
 
 /// Vacant addresses of a CIDR that are kept waiting before fresh ones are left alone, so that a large
 /// prefix does not remember every address that it ever gave.
 const MOST_VACANT: usize = 4096;
-
-/// Why the pool cannot do what it is asked for.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PoolError {
-    /// No address of the family can be given now.
-    #[error(
-        "no {family} address is free: {used} of {capacity} are used, {cooling} were released too recently"
-    )]
-    Exhausted {
-        /// The family.
-        family: Family,
-        /// Addresses of the family that somebody has.
-        used: u128,
-        /// Addresses of the family that there are.
-        capacity: u128,
-        /// Addresses of the family that are free, but not for long enough.
-        cooling: u128,
-    },
-    /// The address belongs to none of the pool's CIDRs, or is one that pods do not get.
-    #[error("{address} is none of the pool's addresses")]
-    Outside {
-        /// The address.
-        address: IpAddr,
-    },
-    /// Somebody else has the address.
-    #[error(transparent)]
-    Taken(#[from] Conflict),
-    /// The owner has another address of the family.
-    #[error("{owner} cannot be given {address}: it has {has} already")]
-    HasAnother {
-        /// Key of the attachment.
-        owner: String,
-        /// The address that was asked for.
-        address: IpAddr,
-        /// The address that it has.
-        has: IpAddr,
-    },
-    /// Two of the pool's CIDRs share addresses.
-    #[error("the pod CIDRs {one} and {other} overlap")]
-    Overlap {
-        /// One of them.
-        one: IpNetwork,
-        /// The other.
-        other: IpNetwork,
-    },
-}
-
-/// A prefix of the pool.
-#[derive(Clone, Debug)]
-struct Prefix {
-    cidr: IpNetwork,
-    range: AddressRange,
-    /// No address below is fresh; nothing if no address is.
-    fresh_from: Option<IpAddr>,
-    used: u128,
-}
 
 /// The addresses of a prefix that somebody had and nobody has.
 #[derive(Clone, Default)]
@@ -82,7 +36,7 @@ struct Waiting {
 ///
 /// An owner is the key of an attachment (container and interface); it has at most one address of each
 /// family. Of the prefixes that have room, the one with the most used addresses is filled first, so that
-/// others become free. Within it the lowest address that nobody ever had comes first; where there is none,
+/// others become free, and can be [given back](Pool::decide_drain). Within it the lowest address that nobody ever had comes first; where there is none,
 /// the one that is free for longest. An address is not given again before the cooldown is over: peers may
 /// still have its former owner's connections, names and policy in mind.
 ///
@@ -141,22 +95,24 @@ impl Pool {
     /// # Errors
     /// [`PoolError::Overlap`], and nothing has changed.
     pub fn set_cidrs(&mut self, cidrs: impl IntoIterator<Item = IpNetwork>) -> Result<(), PoolError> {
-        let mut cidrs: Vec<_> = cidrs.into_iter().map(canonical).collect();
+        self.set_prefixes(cidrs.into_iter().map(PoolCidr::network))
+    }
+
+    /// Changes the CIDRs, each with its own rule of which addresses can be given. Nobody loses an address.
+    ///
+    /// # Errors
+    /// [`PoolError::Overlap`], and nothing has changed.
+    pub fn set_prefixes(&mut self, cidrs: impl IntoIterator<Item = PoolCidr>) -> Result<(), PoolError> {
+        let mut cidrs: Vec<_> = cidrs.into_iter().collect();
         cidrs.sort_unstable();
         cidrs.dedup();
-        for (position, one) in cidrs.iter().enumerate() {
-            if let Some(other) = cidrs[..position].iter().find(|other| overlap(*one, **other)) {
-                return Err(PoolError::Overlap { one: *other, other: *one });
+        for (position, one) in cidrs.iter().map(|cidr| cidr.network).enumerate() {
+            let mut before = cidrs[..position].iter().map(|cidr| cidr.network);
+            if let Some(other) = before.find(|other| overlap(one, *other)) {
+                return Err(PoolError::Overlap { one: other, other: one });
             }
         }
-        self.prefixes = cidrs
-            .into_iter()
-            .map(|cidr| {
-                let range = AddressRange::usable(cidr);
-                let used = self.state.held().filter(|address| range.contains(*address)).count() as u128;
-                Prefix { cidr, range, fresh_from: Some(range.first()), used }
-            })
-            .collect();
+        self.prefixes = cidrs.into_iter().map(|cidr| Prefix::new(cidr, self.state.held())).collect();
         Ok(())
     }
 
@@ -252,7 +208,10 @@ impl Pool {
             return Err(PoolError::Outside { address });
         }
         if let Some(holder) = self.state.owner_of(address) {
-            return Err(Conflict { address, owner, holder: holder.to_owned() }.into());
+            return Err(Conflict::Held { address, owner, holder: holder.to_owned() }.into());
+        }
+        if let Some((prefix, epoch)) = self.state.drain_around(address) {
+            return Err(Conflict::Draining { address, owner, prefix, epoch }.into());
         }
         addresses.push(address);
         Ok(Some(Record::Allocated { owner, addresses, pod: pod.to_owned(), at: now }))
@@ -275,10 +234,14 @@ impl Pool {
         let owner = match record {
             Record::Allocated { owner, .. } | Record::Released { owner, .. } => owner.as_str(),
             // Nobody has these.
-            Record::Vacant { .. } => "",
+            Record::Vacant { .. } | Record::Drained { .. } | Record::Epoch { .. } => "",
         };
         let had = self.addresses_of(owner);
         self.state.apply(record)?;
+        if matches!(record, Record::Epoch { .. }) {
+            // What the state forgot of prefixes that are gone is fresh again if they come back.
+            self.prefixes.iter_mut().for_each(|prefix| prefix.fresh_from = Some(prefix.range.first()));
+        }
         let has = self.addresses_of(owner);
         for prefix in &mut self.prefixes {
             let inside = |addresses: &[IpAddr]| {
@@ -296,7 +259,8 @@ impl Pool {
     /// The address that is next to be given.
     fn choose(&mut self, family: Family, now: Timestamp) -> Result<IpAddr, PoolError> {
         let mut order: Vec<usize> =
-            (0..self.prefixes.len()).filter(|&index| self.prefixes[index].range.family() == family).collect();
+            (0..self.prefixes.len()).filter(|&index| self.prefixes[index].is_of(family)).collect();
+        order.retain(|&index| self.drain_over(self.prefixes[index].cidr).is_none());
         // Stable: the lowest of equally full ones.
         order.sort_by_key(|&index| Reverse(self.prefixes[index].used));
         let waiting = self.waiting();
@@ -312,7 +276,10 @@ impl Pool {
             }
         }
         let (used, capacity) = (self.used(family), self.capacity(family));
-        Err(PoolError::Exhausted { family, used, capacity, cooling: capacity.saturating_sub(used) })
+        let drained = self.of(family).filter(|prefix| self.drain_over(prefix.cidr).is_some());
+        let draining = drained.map(|prefix| prefix.range.len() - prefix.used).sum();
+        let cooling = capacity.saturating_sub(used).saturating_sub(draining);
+        Err(PoolError::Exhausted { family, used, capacity, cooling, draining })
     }
 
     /// The lowest address of a prefix that nobody ever had.
@@ -362,7 +329,21 @@ impl Pool {
     }
 
     fn of(&self, family: Family) -> impl Iterator<Item = &Prefix> {
-        self.prefixes.iter().filter(move |prefix| prefix.range.family() == family)
+        self.prefixes.iter().filter(move |prefix| prefix.is_of(family))
+    }
+
+    /// How far each prefix is used, lowest first.
+    pub fn report(&self, now: Timestamp) -> impl Iterator<Item = PrefixUse> + '_ {
+        self.prefixes.iter().map(move |prefix| {
+            let resting = self.state.vacant().filter(|(address, since)| {
+                prefix.range.contains(*address) && now.since(*since) < self.cooldown
+            });
+            let (used, cooling) = (prefix.used, resting.count() as u128);
+            let left = prefix.range.len() - used - cooling;
+            let drained_in = self.drain_over(prefix.cidr);
+            let (free, draining) = if drained_in.is_some() { (0, left) } else { (left, 0) };
+            PrefixUse { cidr: prefix.cidr, used, cooling, free, draining, drained_in }
+        })
     }
 
     /// Addresses that somebody has although they are outside of today's CIDRs, lowest first.
@@ -375,144 +356,5 @@ impl Pool {
     #[must_use]
     pub fn state(&self) -> &State {
         &self.state
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const COOLDOWN: Duration = Duration::from_secs(30);
-    const LATER: Timestamp = Timestamp(30_000);
-
-    fn pool(cidrs: &[&str]) -> Pool {
-        Pool::new(cidrs.iter().map(|cidr| cidr.parse().unwrap()), COOLDOWN).unwrap()
-    }
-
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
-    }
-
-    fn v4(pool: &mut Pool, owner: &str, now: u64) -> Result<String, PoolError> {
-        pool.allocate(owner, "default/pod", &[Family::V4], Timestamp(now)).map(|given| given[0].to_string())
-    }
-
-    #[test]
-    fn fresh_addresses_first_then_the_longest_free() {
-        let mut pool = pool(&["10.0.0.0/29"]);
-        for number in 1..=5 {
-            assert_eq!(v4(&mut pool, &format!("c{number}"), 0).unwrap(), format!("10.0.0.{number}"));
-        }
-        assert_eq!(pool.release("c4", Timestamp(1)), [ip("10.0.0.4")]);
-        assert_eq!(pool.release("c2", Timestamp(2)), [ip("10.0.0.2")]);
-        assert_eq!(v4(&mut pool, "c6", 90_000).unwrap(), "10.0.0.6");
-        assert_eq!(v4(&mut pool, "c7", 90_000).unwrap(), "10.0.0.4");
-        assert_eq!(v4(&mut pool, "c8", 90_000).unwrap(), "10.0.0.2");
-        let exhausted = v4(&mut pool, "c9", 90_000).unwrap_err();
-        assert_eq!(exhausted, PoolError::Exhausted { family: Family::V4, used: 6, capacity: 6, cooling: 0 });
-    }
-
-    #[test]
-    fn not_before_the_cooldown_is_over() {
-        let mut pool = pool(&["10.0.0.0/30"]);
-        v4(&mut pool, "a", 0).unwrap();
-        v4(&mut pool, "b", 0).unwrap();
-        pool.release("a", Timestamp(1000));
-        let early = v4(&mut pool, "c", 30_999).unwrap_err();
-        assert_eq!(
-            early.to_string(),
-            "no IPv4 address is free: 1 of 2 are used, 1 were released too recently"
-        );
-        assert_eq!(v4(&mut pool, "c", 31_000).unwrap(), "10.0.0.1");
-    }
-
-    #[test]
-    fn the_fullest_prefix_first() {
-        let mut pool = pool(&["10.0.0.0/30", "10.0.1.0/29", "10.0.2.0/29"]);
-        pool.allocate_exact("x", "default/x", ip("10.0.2.3"), Timestamp(0)).unwrap();
-        let given: Vec<_> = (0..8).map(|n| v4(&mut pool, &format!("c{n}"), 0).unwrap()).collect();
-        assert_eq!(
-            given,
-            ["10.0.2.1", "10.0.2.2", "10.0.2.4", "10.0.2.5", "10.0.2.6", "10.0.0.1", "10.0.0.2", "10.0.1.1"]
-        );
-    }
-
-    #[test]
-    fn both_families_or_none() {
-        let mut pool = pool(&["10.0.0.0/24", "fd00::/128"]);
-        let both = [Family::V4, Family::V6];
-        assert_eq!(pool.allocate("a", "p", &both, Timestamp(0)).unwrap(), [ip("10.0.0.1"), ip("fd00::")]);
-        assert!(pool.allocate("b", "p", &both, Timestamp(0)).is_err());
-        assert_eq!((pool.used(Family::V4), pool.used(Family::V6)), (1, 1));
-        assert_eq!(pool.allocation("b"), None);
-        // A family that comes later is added.
-        v4(&mut pool, "c", 0).unwrap();
-        pool.release("a", Timestamp(0));
-        assert_eq!(pool.allocate("c", "p", &both, LATER).unwrap(), [ip("10.0.0.2"), ip("fd00::")]);
-    }
-
-    #[test]
-    fn exact_addresses() {
-        let mut pool = pool(&["10.0.0.0/29"]);
-        let mut exact = |owner: &str, address| pool.allocate_exact(owner, "p", ip(address), Timestamp(0));
-        exact("a", "10.0.0.3").unwrap();
-        exact("a", "10.0.0.3").unwrap();
-        assert!(matches!(exact("a", "10.0.0.4"), Err(PoolError::HasAnother { .. })));
-        let taken = exact("b", "10.0.0.3").unwrap_err();
-        assert_eq!(taken.to_string(), "10.0.0.3 cannot be given to b: a has it");
-        for outside in ["10.0.0.0", "10.0.0.7", "10.0.1.1", "fd00::1"] {
-            assert!(matches!(exact("b", outside), Err(PoolError::Outside { .. })), "{outside}");
-        }
-        assert_eq!(pool.owner_of(ip("10.0.0.3")), Some("a"));
-    }
-
-    #[test]
-    fn addresses_outside_of_the_cidrs_are_quarantined() {
-        let mut old = pool(&["10.0.0.0/29"]);
-        v4(&mut old, "a", 0).unwrap();
-        let cidr = ["10.0.1.0/29".parse().unwrap()];
-        let mut new = Pool::restore(cidr, COOLDOWN, old.state().clone(), Timestamp(0)).unwrap();
-        assert_eq!(new.quarantined().collect::<Vec<_>>(), [(ip("10.0.0.1"), "a")]);
-        assert_eq!((new.used(Family::V4), new.capacity(Family::V4)), (0, 6));
-        // Its owner keeps it.
-        assert_eq!(v4(&mut new, "a", 0).unwrap(), "10.0.0.1");
-        // Back within, it is an address like others.
-        new.set_cidrs(["10.0.0.0/29".parse().unwrap()]).unwrap();
-        assert_eq!((new.quarantined().count(), new.used(Family::V4)), (0, 1));
-        assert_eq!(v4(&mut new, "b", 0).unwrap(), "10.0.0.2");
-        new.set_cidrs(cidr).unwrap();
-        new.release("a", Timestamp(1));
-        assert_eq!(new.quarantined().collect::<Vec<_>>(), [(ip("10.0.0.2"), "b")]);
-    }
-
-    #[test]
-    fn overlapping_cidrs_are_refused() {
-        let overlap = Pool::new(["10.0.0.0/16", "10.0.1.0/24"].map(|cidr| cidr.parse().unwrap()), COOLDOWN);
-        assert_eq!(overlap.unwrap_err().to_string(), "the pod CIDRs 10.0.0.0/16 and 10.0.1.0/24 overlap");
-        let twice = Pool::new(["10.0.0.0/24", "10.0.0.9/24"].map(|cidr| cidr.parse().unwrap()), COOLDOWN);
-        assert_eq!(twice.unwrap().cidrs().count(), 1);
-    }
-
-    #[test]
-    fn a_clock_set_back_delays_no_longer_than_the_cooldown() {
-        let mut old = pool(&["10.0.0.0/32"]);
-        v4(&mut old, "a", 0).unwrap();
-        old.release("a", Timestamp(u64::MAX));
-        let cidr = ["10.0.0.0/32".parse().unwrap()];
-        let mut pool = Pool::restore(cidr, COOLDOWN, old.state().clone(), Timestamp(5)).unwrap();
-        assert!(v4(&mut pool, "b", 6).is_err());
-        assert_eq!(v4(&mut pool, "b", 30_005).unwrap(), "10.0.0.0");
-    }
-
-    #[test]
-    fn a_large_prefix_does_not_remember_all_that_it_gave() {
-        let mut pool = pool(&["fd00::/64"]);
-        pool.most_vacant = 10;
-        for turn in 0..1000u64 {
-            let now = Timestamp(turn * 60_000);
-            pool.allocate("a", "p", &[Family::V6], now).unwrap();
-            pool.release("a", now);
-        }
-        assert_eq!(pool.state().vacant().count(), 10);
     }
 }
