@@ -8,7 +8,7 @@ use clap::{ArgAction, Parser};
 use daemon::listen::{BadListen, Listen};
 use daemon::logs::LogArgs;
 use kubernetes::client;
-use policy::{Enforcement, LabelFilter, Settings};
+use policy::{ClusterName, Enforcement, LabelFilter, PodLabelling, Settings};
 
 use crate::cni::{Conflist, Plugin};
 use crate::source::{IdentityManagement, Ipam};
@@ -204,6 +204,9 @@ pub struct PolicyArgs {
     /// Which labels make identities, beside the usual ones: [SOURCE:][!]EXPRESSION, apart by spaces
     #[arg(long, value_name = "PATTERNS", default_value = "", hide_default_value = true)]
     pub labels: LabelFilter,
+    /// Name of the cluster, which pods carry as a label
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub cluster_name: ClusterName,
 }
 
 /// What CIDR rules of Cilium's policies may match inside the cluster.
@@ -222,5 +225,11 @@ impl PolicyArgs {
             cidrs_match_nodes: matches!(self.policy_cidr_match_mode, Some(CidrMatch::Nodes)),
             audit: self.policy_audit_mode,
         }
+    }
+
+    /// How labels are made of pods.
+    #[must_use]
+    pub fn labelling(&self) -> PodLabelling {
+        PodLabelling { filter: self.labels.clone(), cluster: self.cluster_name.clone() }
     }
 }

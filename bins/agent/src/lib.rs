@@ -36,6 +36,7 @@ use anyhow::{Context, Result};
 use axum::Router;
 use daemon::health::{Health, KUBERNETES};
 use daemon::listen::{self, Listen};
+use daemon::requests::Requests;
 use kubernetes::client::Connector;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -44,7 +45,7 @@ use args::Args;
 use cluster::Numbering;
 use engine::Engine;
 use flows::FlowLog;
-use metrics::{Counts, Requests};
+use metrics::Counts;
 use server::{Enforced, Server};
 use source::{Change, Kubernetes, KubernetesOptions, Manifests, Report};
 
@@ -66,7 +67,8 @@ pub async fn run(args: Args) -> Result<()> {
     }
     let (health, counts) = (Health::new(), Counts::default());
     health.expect(NODE);
-    let source = Source::new(&args, &health, &counts).await?;
+    let requests = Requests::new(&health);
+    let source = Source::new(&args, &health, &counts, &requests).await?;
     let flows = FlowLog::default();
     let (publish, enforced) = Enforced::channel();
     let (changes, changed) = mpsc::channel(1024);
@@ -78,8 +80,8 @@ pub async fn run(args: Args) -> Result<()> {
     let listener = Server::listen(&args.socket)?;
     let health_at = (args.agent_health_port != 0).then(|| Listen::loopback(args.agent_health_port));
     let _probes = serve_at(health_at.as_ref(), health.router()).await?;
-    let _metrics =
-        serve_at(args.prometheus_serve_addr.0.as_ref(), metrics::router(&counts, calls.clone())).await?;
+    let router = metrics::router(&counts, &requests, calls.clone());
+    let _metrics = serve_at(args.prometheus_serve_addr.0.as_ref(), router).await?;
     let server = Server::new(calls, enforced, flows);
     let answers = server.answers();
     tracing::info!(node = args.node, socket = %args.socket.display(), source = %source, "started");
@@ -128,14 +130,14 @@ enum Source {
 }
 
 impl Source {
-    async fn new(args: &Args, health: &Health, counts: &Counts) -> Result<Self> {
+    async fn new(args: &Args, health: &Health, counts: &Counts, requests: &Requests) -> Result<Self> {
         let last_valid = args.state_dir.join("policies");
         if let Some(directory) = &args.manifests {
             return Ok(Self::Manifests(Manifests::new(directory, last_valid)));
         }
         health.expect(KUBERNETES);
         let mut settings = args.kubernetes.client();
-        settings.observer = Some(Arc::new(Requests { counts: counts.clone(), health: health.clone() }));
+        settings.observer = Some(Arc::new(requests.clone()));
         let connector = Connector::new(settings).await?;
         let options = KubernetesOptions {
             node: args.node.clone(),

@@ -4,6 +4,7 @@
 //! - [`health`]: what is well and what is not, for probes.
 //! - [`metrics`]: a registry with the process's own metrics, served to Prometheus.
 //! - [`listen`]: addresses to serve on, as Cilium's keys write them, and the HTTP server.
+//! - [`requests`]: requests to the API server, counted, and what they say about its health.
 //! - [`logs`]: text or JSON on standard error.
 //!
 //! ```
@@ -27,8 +28,10 @@
 //!
 //! What it does not do: it has no key of its own but those of logs, and defines no program's metrics.
 
+pub mod book;
 pub mod config;
 pub mod health;
 pub mod listen;
 pub mod logs;
 pub mod metrics;
+pub mod requests;

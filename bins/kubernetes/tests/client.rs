@@ -207,7 +207,7 @@ async fn a_watch_goes_on_whatever_happens() {
             Event::Set(object) => told.push(format!("+{}", object.metadata.name.unwrap())),
             Event::Gone(key) => told.push(format!("-{key}")),
             Event::Synced => told.push("synced".to_owned()),
-            Event::Failed(_) => {}
+            Event::Listing | Event::Failed(_) => {}
         }
     }
     // What is gone at once comes in no order.

@@ -11,15 +11,16 @@
 //!
 //! What it does not do: it touches no datapath and no node; it needs nothing but the API server.
 
+mod conditions;
 mod controllers;
 mod garbage;
 mod identities;
 mod metrics;
 mod options;
 mod pod_cidrs;
+mod problem;
 mod readiness;
 mod run;
-mod selector;
 mod slices;
 mod store;
 mod validity;
@@ -29,4 +30,3 @@ mod writer;
 pub use metrics::Metrics;
 pub use options::{Cidrs, IdentityManagement, IpamMode, Keys, Options};
 pub use run::run;
-pub use selector::{InvalidSelector, Selector};

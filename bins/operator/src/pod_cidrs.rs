@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ipam::{ClusterPool, Family};
 use ipnetwork::IpNetwork;
 
+use crate::problem::{Problem, Reason};
 use crate::view::{CiliumNodeView, Version};
 
 /// What to write.
@@ -14,7 +15,16 @@ pub(crate) enum Act {
     /// These are the node's CIDRs.
     Assign { node: String, version: Version, cidrs: Vec<String> },
     /// This hinders the node's CIDRs; nothing does any more.
-    Report { node: String, version: Version, error: Option<String> },
+    Report { node: String, version: Version, problem: Option<Problem> },
+}
+
+/// What was decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Decision {
+    /// What to write to CiliumNodes.
+    pub(crate) acts: Vec<Act>,
+    /// What hinders the CIDRs of which nodes, whether it was written or not.
+    pub(crate) problems: BTreeMap<String, Problem>,
 }
 
 /// Decides who gets which CIDR. What it decided it remembers, so that a decision whose writing failed, or that the
@@ -35,19 +45,19 @@ impl PodCidrs {
         &mut self,
         nodes: &BTreeMap<String, Arc<CiliumNodeView>>,
         exists: impl Fn(&str) -> bool,
-    ) -> Vec<Act> {
+    ) -> Decision {
         self.release(nodes, exists);
         // Who was there first keeps what two have.
         let mut by_age: Vec<(&String, &CiliumNodeView)> =
             nodes.iter().map(|(name, node)| (name, &**node)).collect();
         by_age.sort_by_key(|(name, node)| (node.created, *name));
-        let mut errors: BTreeMap<&String, Vec<String>> = BTreeMap::new();
+        let mut found: BTreeMap<&String, Vec<Problem>> = BTreeMap::new();
         for (name, node) in &by_age {
-            errors.insert(name, self.take_over(name, node));
+            found.insert(name, self.take_over(name, node));
         }
-        let mut acts = Vec::new();
+        let mut decision = Decision::default();
         for (name, node) in by_age {
-            let wrong = errors.get_mut(name);
+            let wrong = found.get_mut(name);
             let mut wrong = wrong.map(std::mem::take).unwrap_or_default();
             let mut cidrs = node.pod_cidrs.clone();
             for pool in &mut self.pools {
@@ -59,19 +69,24 @@ impl PodCidrs {
                 }
                 match pool.of(name).first().copied().or_else(|| pool.allocate(name)) {
                     Some(cidr) => cidrs.push(cidr.to_string()),
-                    None => wrong.push(format!("no {family} pod CIDR is free")),
+                    None => wrong.push(Problem {
+                        reason: Reason::Exhausted,
+                        message: format!("no {family} pod CIDR is free"),
+                    }),
                 }
             }
             let (node_name, version) = (name.clone(), node.version.clone());
             if cidrs != node.pod_cidrs {
-                acts.push(Act::Assign { node: node_name.clone(), version: version.clone(), cidrs });
+                let (node, version) = (node_name.clone(), version.clone());
+                decision.acts.push(Act::Assign { node, version, cidrs });
             }
-            let error = (!wrong.is_empty()).then(|| wrong.join("; "));
-            if error != node.error {
-                acts.push(Act::Report { node: node_name, version, error });
+            let problem = Problem::of(wrong);
+            decision.problems.extend(problem.clone().map(|problem| (name.clone(), problem)));
+            if problem.as_ref().map(|problem| &problem.message) != node.error.as_ref() {
+                decision.acts.push(Act::Report { node: node_name, version, problem });
             }
         }
-        acts
+        decision
     }
 
     /// How many CIDRs there are of each family, and how many are free.
@@ -94,18 +109,19 @@ impl PodCidrs {
     }
 
     /// Notes what a node has; says what is wrong with it.
-    fn take_over(&mut self, name: &str, node: &CiliumNodeView) -> Vec<String> {
+    fn take_over(&mut self, name: &str, node: &CiliumNodeView) -> Vec<Problem> {
         let mut wrong = Vec::new();
         for text in &node.pod_cidrs {
             let Ok(cidr) = text.parse::<IpNetwork>() else {
-                wrong.push(format!("{text:?} is no CIDR"));
+                wrong.push(Problem { reason: Reason::Invalid, message: format!("{text:?} is no CIDR") });
                 continue;
             };
             let family = Family::of(cidr.ip());
             if let Some(pool) = self.pools.iter_mut().find(|pool| pool.family() == family)
                 && let Err(twice) = pool.occupy(name, cidr)
             {
-                wrong.push(format!("pod CIDR given twice: {twice}"));
+                let message = format!("pod CIDR given twice: {twice}");
+                wrong.push(Problem { reason: Reason::Conflict, message });
             }
         }
         wrong
@@ -133,13 +149,13 @@ mod tests {
         })
     }
 
-    fn text(acts: &[Act]) -> Vec<String> {
+    fn text(decision: &Decision) -> Vec<String> {
         let line = |act: &Act| match act {
             Act::Assign { node, cidrs, .. } => format!("{node} gets {}", cidrs.join(" ")),
-            Act::Report { node, error: Some(error), .. } => format!("{node}: {error}"),
-            Act::Report { node, error: None, .. } => format!("{node} is well"),
+            Act::Report { node, problem: Some(problem), .. } => format!("{node}: {}", problem.message),
+            Act::Report { node, problem: None, .. } => format!("{node} is well"),
         };
-        acts.iter().map(line).collect()
+        decision.acts.iter().map(line).collect()
     }
 
     #[test]
@@ -155,7 +171,7 @@ mod tests {
         // As long as the watch has not told, it is the same again.
         assert_eq!(text(&pods.decide(&nodes, |_| true)), ["a gets 10.0.1.0/24"]);
         nodes.insert("a".to_owned(), node(3, &["10.0.1.0/24"]));
-        assert!(pods.decide(&nodes, |_| true).is_empty());
+        assert_eq!(pods.decide(&nodes, |_| true), Decision::default());
     }
 
     #[test]
@@ -169,6 +185,9 @@ mod tests {
         let mut failing = (*nodes["b"]).clone();
         failing.error = Some("no IPv4 pod CIDR is free".to_owned());
         nodes.insert("b".to_owned(), Arc::new(failing));
+        let still = pods.decide(&nodes, |_| true);
+        assert!(still.acts.is_empty(), "it was told");
+        assert_eq!(still.problems["b"].reason, Reason::Exhausted, "and lasts");
         assert_eq!(text(&pods.decide(&nodes, |name| name != "a")), ["b gets 10.0.0.0/24", "b is well"]);
     }
 
@@ -226,7 +245,7 @@ mod tests {
                         known = stored.clone();
                         pods = pools("10.0.0.0/21", 24);
                     }
-                    _ => for act in pods.decide(&known, |name| kubernetes.contains_key(name)) {
+                    _ => for act in pods.decide(&known, |name| kubernetes.contains_key(name)).acts {
                         if let Act::Assign { node: name, cidrs, .. } = act {
                             // Every other write is lost, and one over another state is refused.
                             let same = stored.get(&name) == known.get(&name);

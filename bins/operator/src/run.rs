@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use daemon::health::{Health, KUBERNETES};
 use jiff::Timestamp;
-use kubernetes::client::{Call, Connector, Observer, Settings as ClientSettings};
+use kubernetes::client::{Connector, Settings as ClientSettings};
 use kubernetes::install::{Installed, install};
 use kubernetes::lease::{Election, Leadership, Settings as LeaseSettings};
 use tokio::sync::watch;
@@ -21,20 +21,6 @@ const LEASE: &str = "cilium-operator-resource-lock";
 
 /// The part of the program's health that stands for the custom resources.
 const DEFINITIONS: &str = "custom-resources";
-
-/// Counts calls, and notes whether the API server answers.
-struct Calls {
-    metrics: Metrics,
-    health: Health,
-}
-
-impl Observer for Calls {
-    fn called(&self, call: &Call<'_>) {
-        self.metrics.called(call);
-        let answered = if call.status.is_some() { Ok(()) } else { Err("the API server does not answer") };
-        self.health.set(KUBERNETES, answered);
-    }
-}
 
 /// Runs until `shutdown` resolves; then gives the lease back.
 ///
@@ -54,7 +40,7 @@ pub async fn run(
         kubeconfig: keys.k8s_kubeconfig_path.clone(),
         server: keys.k8s_api_server.clone(),
         rate: keys.rate(),
-        observer: Some(Arc::new(Calls { metrics: metrics.clone(), health: health.clone() })),
+        observer: Some(Arc::new(metrics.requests.clone())),
         ..ClientSettings::new("netloom-operator")
     })
     .await?;
@@ -68,8 +54,7 @@ pub async fn run(
         }
         health.set(DEFINITIONS, Ok::<(), String>(()));
     }
-    let settings =
-        LeaseSettings { namespace: keys.k8s_namespace.clone(), name: LEASE.to_owned(), identity, timing };
+    let settings = LeaseSettings { namespace: keys.namespace(), name: LEASE.to_owned(), identity, timing };
     let election = Election::start(connector.prompt(timing.renew_deadline / 2)?, settings);
     let mut terms = election.terms();
     let outcome = loop {

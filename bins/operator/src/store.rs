@@ -46,6 +46,8 @@ impl<T: PartialEq + Send + Sync + 'static> Store<T> {
                     self.set(key, view(*object));
                 }
                 Event::Gone(key) => self.remove(&key),
+                // The watch keeps the names.
+                Event::Listing => {}
                 Event::Synced => {
                     self.synced.send_replace(true);
                     self.notify();

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, Resource};
+use kubernetes::refusal::{is_conflict, is_missing};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -39,8 +40,8 @@ impl Written {
     pub(crate) fn from<T>(result: Result<T, kube::Error>, subject: &dyn std::fmt::Display) -> Self {
         match result {
             Ok(_) => Self::Done,
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
-                tracing::debug!(%subject, status.message, "not written: it is another by now");
+            Err(error) if is_missing(&error) || is_conflict(&error) => {
+                tracing::debug!(%subject, %error, "not written: it is another by now");
                 Self::Stale
             }
             Err(error) => {

@@ -88,7 +88,7 @@ pub struct Changes {
     pub removed: usize,
 }
 
-/// A map of which user space is the only writer.
+/// A map of which user space is the only writer. What is in it is kept here too; a [`crate::LargeTable`] does without.
 pub struct Table<K, V> {
     name: &'static str,
     store: Box<dyn Store<K, V> + Send>,

@@ -1,8 +1,10 @@
 //! Who has which address. Two may claim one for a moment, when an address goes from one to another and the news of the
 //! one overtake the other's: the newest claim counts, and the other when that one ends.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+
+use policy::AddressMap;
 
 use super::nodes::NodeId;
 use super::pods::PodId;
@@ -23,7 +25,7 @@ pub(super) enum Claim {
 /// The addresses and who claims them.
 #[derive(Debug, Default)]
 pub(super) struct Holders {
-    holders: HashMap<IpAddr, Claim>,
+    holders: AddressMap<Claim>,
     /// Claims that others came over, oldest first.
     covered: BTreeMap<IpAddr, Vec<Claim>>,
 }
@@ -31,7 +33,7 @@ pub(super) struct Holders {
 impl Holders {
     /// Who has an address.
     pub(super) fn get(&self, address: IpAddr) -> Option<Claim> {
-        self.holders.get(&address).copied()
+        self.holders.get(address).copied()
     }
 
     /// All who claim an address.
@@ -61,7 +63,7 @@ impl Holders {
         if counted {
             match covered.pop() {
                 Some(next) => self.holders.insert(address, next),
-                None => self.holders.remove(&address),
+                None => self.holders.remove(address),
             };
         } else {
             covered.retain(|known| *known != claim);

@@ -56,6 +56,8 @@ pub(super) struct Published {
     pub(super) addresses: Addresses,
     /// Whether this node is said to be its node.
     pub(super) here: bool,
+    /// Whether it was told since the last list began.
+    pub(super) listed: bool,
 }
 
 /// Addresses of a pod, one a family at most.
@@ -248,6 +250,37 @@ impl Pods {
         self.with_object.iter().filter_map(|id| Some((*id, self.get(*id)?)))
     }
 
+    fn published_mut(&mut self, id: PodId) -> Option<&mut Published> {
+        self.entries.slot(id.0)?.as_mut()?.published.as_mut()
+    }
+
+    /// What is published is told anew as a whole from here on.
+    pub(super) fn begin_list(&mut self) {
+        let Self { entries, by_identity, .. } = self;
+        for (_, id) in &*by_identity {
+            let entry = entries.slot(id.0).and_then(Option::as_mut);
+            if let Some(published) = entry.and_then(|entry| entry.published.as_mut()) {
+                published.listed = false;
+            }
+        }
+    }
+
+    /// Notes that a pod was told. True where the same was published before.
+    pub(super) fn list_again(&mut self, id: PodId, told: &Published) -> bool {
+        self.published_mut(id).is_some_and(|known| {
+            known.listed = told.listed;
+            known == told
+        })
+    }
+
+    /// The published pods that were not told since the last list began.
+    pub(super) fn not_listed(&self) -> Vec<PodId> {
+        let is_listed = |id: PodId| {
+            self.get(id).and_then(|entry| entry.published.as_ref()).is_some_and(|published| published.listed)
+        };
+        self.by_identity.iter().map(|(_, id)| *id).filter(|id| !is_listed(*id)).collect()
+    }
+
     /// The pods that were published with an identity.
     pub(super) fn of_identity(&self, identity: Identity) -> Vec<PodId> {
         let range = (identity, PodId(0))..=(identity, PodId(u32::MAX));
@@ -272,7 +305,12 @@ mod tests {
     #[test]
     fn nothing_is_left_of_a_pod_that_is_forgotten() {
         let mut pods = Pods::default();
-        let published = || Published { identity: Identity(300), addresses: Addresses::of(&[]), here: false };
+        let published = || Published {
+            identity: Identity(300),
+            addresses: Addresses::of(&[]),
+            here: false,
+            listed: true,
+        };
         let (a, b) = (pods.find_or_insert(&pod("x", "a")), pods.find_or_insert(&pod("x", "b")));
         assert_eq!(pods.find_or_insert(&pod("x", "a")), a);
         for id in [a, b] {

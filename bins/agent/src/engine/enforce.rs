@@ -111,7 +111,7 @@ impl Engine {
                 }
             }
         }
-        let moves = self.moves(due);
+        let moves = self.moves(due)?;
         let mut departing = self.grow(&wanted)?;
         let mut slots = HashMap::new();
         for (place, compiled) in &wanted {
@@ -144,20 +144,27 @@ impl Engine {
 
     /// Who addresses still are to the datapath, and who they will be, where the one that they were is nobody any
     /// more.
-    fn moves(&self, due: &Changed) -> Vec<(Peer, Peer)> {
+    fn moves(&self, due: &Changed) -> Result<Vec<(Peer, Peer)>> {
         let repository = &self.cluster.repository;
-        let moved = |(address, new): (IpAddr, Peer)| {
-            let old = self.datapath.addresses.get(&address.into())?.peer;
-            (old != new && !repository.has_peer(old)).then_some((old, new))
+        let mut moves = Vec::new();
+        let mut look_up = |address: IpAddr, new: Peer| -> Result<()> {
+            if let Some(AddressRecord { peer: old, .. }) = self.datapath.addresses.get(&address.into())?
+                && old != new
+                && !repository.has_peer(old)
+            {
+                moves.push((old, new));
+            }
+            Ok(())
         };
         match &due.addresses {
-            None => repository.addresses().filter_map(moved).collect(),
+            None => repository.addresses().try_for_each(|(address, new)| look_up(address, new))?,
             Some(due) => {
                 let known =
                     due.iter().filter_map(|address| Some((*address, repository.known_peer(*address)?)));
-                known.filter_map(moved).collect()
+                known.into_iter().try_for_each(|(address, new)| look_up(address, new))?;
             }
         }
+        Ok(moves)
     }
 
     fn record(

@@ -108,7 +108,7 @@ impl Engine {
         let uplink = Uplink::find(&net, &args.uplink).await?;
         let beginnings = Beginnings {
             settings: args.policy.settings(),
-            filter: args.policy.labels.clone(),
+            labelling: args.policy.labelling(),
             identities: match numbering {
                 Numbering::Own => {
                     Numbers::Own(state_file::read(&args.state_dir.join(IDENTITIES))?.unwrap_or_default())

@@ -35,6 +35,10 @@ pub enum Change {
     Endpoint(RemoteEndpoint),
     /// What a node published of a pod is gone.
     EndpointGone(PodRef),
+    /// All that nodes published of pods is said anew from here on.
+    EndpointsBegin,
+    /// All of it was said: what was said before [`Change::EndpointsBegin`] and not since is gone.
+    EndpointsEnd,
     /// A number stands for these labels in the whole cluster. Of several numbers for the same labels, the one that was
     /// said last is the one that pods of this node get.
     Identity(Identity, LabelSet),

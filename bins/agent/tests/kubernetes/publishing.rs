@@ -11,20 +11,10 @@ use crate::support::{
 
 /// Runs a test against every API server that there is here.
 async fn everywhere<F: Future<Output = ()>>(test: &str, body: impl Fn(Client) -> F) {
-    let own = apiserver::Server::builder().start().await.unwrap();
-    body(client(&own.url()).await).await;
-    own.stop().await;
-    for server in envtest::servers(test).await.unwrap() {
-        // Others are asked by several tests at once.
-        if !server.is_own() {
-            continue;
-        }
-        let client = server.client().await.unwrap();
-        if client.list_api_group_resources("discovery.k8s.io/v1").await.is_err() {
-            eprintln!("skipped: {} has no discovery.k8s.io/v1 ({test})", server.name());
-            continue;
-        }
-        body(client).await;
+    // Those that the environment names would be asked by several tests at once.
+    let own = envtest::servers(test).await.unwrap().into_iter().filter(envtest::Server::is_own);
+    for server in own {
+        body(server.client().await.unwrap()).await;
     }
 }
 

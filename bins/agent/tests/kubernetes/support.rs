@@ -1,6 +1,6 @@
 //! API servers with what a cluster has from the start, and the source by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -152,6 +152,8 @@ pub(crate) struct Told {
     pub(crate) rejected: Vec<String>,
     pub(crate) versions: BTreeMap<String, String>,
     pub(crate) endpoints: BTreeMap<String, RemoteEndpoint>,
+    /// Those of a list that is being told.
+    listed: Option<BTreeSet<String>>,
     /// Of each label set, the number said last.
     pub(crate) numbers: BTreeMap<LabelSet, Identity>,
     _state: tempfile::TempDir,
@@ -180,6 +182,7 @@ impl Told {
             rejected: Vec::new(),
             versions: BTreeMap::new(),
             endpoints: BTreeMap::new(),
+            listed: None,
             numbers: BTreeMap::new(),
             _state: state,
         }
@@ -207,7 +210,17 @@ impl Told {
             Change::Rejected(rejected) => self.rejected.push(rejected.to_string()),
             Change::Removed(key) => drop(self.objects.remove(&key.to_string())),
             Change::Version(key, version) => drop(self.versions.insert(key.to_string(), version)),
-            Change::Endpoint(endpoint) => drop(self.endpoints.insert(endpoint.pod.to_string(), endpoint)),
+            Change::Endpoint(endpoint) => {
+                if let Some(listed) = &mut self.listed {
+                    listed.insert(endpoint.pod.to_string());
+                }
+                self.endpoints.insert(endpoint.pod.to_string(), endpoint);
+            }
+            Change::EndpointsBegin => self.listed = Some(BTreeSet::new()),
+            Change::EndpointsEnd => {
+                let listed = self.listed.take().expect("a list that has begun");
+                self.endpoints.retain(|pod, _| listed.contains(pod));
+            }
             Change::EndpointGone(pod) => drop(self.endpoints.remove(&pod.to_string())),
             Change::Identity(identity, labels) => drop(self.numbers.insert(labels, identity)),
             Change::IdentityGone(identity) => self.numbers.retain(|_, known| *known != identity),

@@ -105,7 +105,12 @@ pub(super) const AGENT: &[Rule] = &[
 /// The operator keeps what belongs to no single node.
 pub(super) const OPERATOR: &[Rule] = &[
     rule(CORE, &["nodes"], &[Get, List, Watch, Patch], "to remove the taint of a node that is ready"),
-    rule(CORE, &["nodes/status"], &[Patch], "to say that a node's network is there"),
+    rule(
+        CORE,
+        &["nodes/status"],
+        &[Patch],
+        "to say that a node's network is there, or that it has no pod CIDR",
+    ),
     rule(CORE, &["pods"], &[Get, List, Watch, Delete], "to restart pods that came before the agent"),
     rule(CORE, &["namespaces"], FOLLOW, "labels of namespaces are labels of pods"),
     rule(CORE, &["events"], &[Create], "to tell people what is wrong"),

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use kube::api::{ObjectMeta, PostParams};
 use kubernetes::client::{Budget, Rate};
 use kubernetes::watch::Key;
-use policy::pod::{NAMESPACE, pod_labels_with};
+use policy::pod::NAMESPACE;
 
 use super::{Context, QUIET};
 use crate::identities::{self, Act, NUMBERS, SecurityLabels, Used, security_labels};
@@ -143,7 +143,7 @@ fn wanted(context: &Context) -> BTreeSet<SecurityLabels> {
         .filter_map(|pod| {
             let parsed = pod.parsed.as_ref()?;
             let namespace = namespaces.get(&Key::new("", parsed.meta.namespace()))?;
-            Some(security_labels(&pod_labels_with(parsed, &namespace.labels, &context.options.label_filter)))
+            Some(security_labels(&context.options.labelling.labels(parsed, &namespace.labels)))
         })
         .collect()
 }

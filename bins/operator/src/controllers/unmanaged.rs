@@ -18,7 +18,7 @@ pub(super) async fn restart(context: Context) {
         interval.tick().await;
         let found = unmanaged.collect(
             &context.pods.read(),
-            |pod| context.options.pod_restart_selector.matches(&pod.labels),
+            |pod| context.options.is_restarted(pod),
             |key| context.endpoints.read().contains_key(key),
             Timestamp::now(),
         );

@@ -113,11 +113,11 @@ impl Cluster {
     pub(crate) async fn patch_status(
         &self,
         kind: &str,
-        namespace: &str,
+        namespace: Option<&str>,
         name: &str,
         patch: Value,
     ) -> Result<()> {
-        let api = self.api(kind, Some(namespace));
+        let api = self.api(kind, namespace);
         api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
         Ok(())
     }
@@ -177,7 +177,7 @@ impl Cluster {
 
     /// Who leads, once it is somebody else than `not`.
     pub(crate) async fn leader(&self, not: &str) -> Result<String> {
-        let api: Api<Lease> = Api::namespaced(self.client.clone(), "default");
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), "kube-system");
         let end = Instant::now() + PATIENCE;
         loop {
             let lease = api.get_opt(LEASE).await?;

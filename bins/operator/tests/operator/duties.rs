@@ -15,6 +15,8 @@ pub(crate) async fn of_the_leader(cluster: &mut Cluster) -> Result<()> {
         "--nodes-gc-interval=500ms",
         "--unmanaged-pod-watcher-interval=500ms",
         "--enable-cilium-endpoint-slice",
+        "--set-cilium-node-taints",
+        "--cilium-pod-labels=k8s-app in (cilium, netloom),!other",
     ])?;
     operator.said("leading").await?;
     identities(cluster).await.context("identities")?;
@@ -99,7 +101,14 @@ async fn readiness(cluster: &Cluster) -> Result<()> {
     ensure!(network.is_some_and(|one| one["status"] == "False" && one["reason"] == "CiliumIsUp"), "{node}");
     ensure!(tainted(&cluster.get("Node", None, "t2").await?), "its agent is not ready");
     let ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}});
-    cluster.patch_status("Pod", "default", "agent", ready).await?;
+    cluster.patch_status("Pod", Some("default"), "agent", ready.clone()).await?;
+    cluster.until("Node", None, "t2", |node| !tainted(node)).await?;
+    // It ends: new pods are kept away until it is back.
+    let unready = json!({"status": {"conditions": [{"type": "Ready", "status": "False"}]}});
+    cluster.patch_status("Pod", Some("default"), "agent", unready).await?;
+    cluster.until("Node", None, "t2", tainted).await?;
+    ensure!(!tainted(&cluster.get("Node", None, "t1").await?), "no agent's pod is there");
+    cluster.patch_status("Pod", Some("default"), "agent", ready).await?;
     cluster.until("Node", None, "t2", |node| !tainted(node)).await?;
     Ok(())
 }
@@ -142,7 +151,7 @@ async fn unmanaged(cluster: &Cluster) -> Result<()> {
     let connected = cluster.pod("dns-connected", json!({"k8s-app": "kube-dns"})).await?;
     cluster.endpoint("dns-connected", &connected, 1001).await?;
     for name in ["dns-connected", "dns", "web"] {
-        cluster.patch_status("Pod", "default", name, running.clone()).await?;
+        cluster.patch_status("Pod", Some("default"), name, running.clone()).await?;
     }
     let restarted = |pod: &Value| pod.is_null() || !pod["metadata"]["deletionTimestamp"].is_null();
     cluster.until("Pod", Some("default"), "dns", restarted).await?;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use api::PodRef;
 use kube::api::DynamicObject;
 use kube::runtime::watcher;
+use kubernetes::refusal;
 use kubernetes::watch::{Event, Key};
 
 use super::endpoints::Endpoints;
@@ -110,7 +111,13 @@ impl Picture {
             Told::Endpoint(event) => match event {
                 Event::Set(object) => self.endpoints.set(*object, changes),
                 Event::Gone(key) => self.endpoints.remove(&key, changes),
-                other => self.progress(Kind::CiliumEndpoint, &other),
+                Event::Listing => self.endpoints.begin_list(changes),
+                other => {
+                    if matches!(other, Event::Synced) {
+                        self.endpoints.end_list(changes);
+                    }
+                    self.progress(Kind::CiliumEndpoint, &other);
+                }
             },
             Told::Slice(event) => match event {
                 Event::Set(object) => self.endpoints.set_slice(*object, changes),
@@ -164,7 +171,7 @@ impl Picture {
                     }
                 }
             }
-            Event::Set(_) | Event::Gone(_) => {}
+            Event::Set(_) | Event::Gone(_) | Event::Listing => {}
         }
     }
 }
@@ -176,8 +183,9 @@ fn pod_ref(key: &Key) -> PodRef {
 /// Whether the API does not have a kind.
 fn is_missing(error: &watcher::Error) -> bool {
     match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 404,
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
+            refusal::is_missing(error)
+        }
         _ => false,
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use abi::Identity;
 use api::PodRef;
@@ -10,6 +9,7 @@ use crds::types::{EndpointStatus, HEARTBEAT_ANNOTATION};
 use crds::{CiliumEndpoint, CiliumIdentity, CiliumNode};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
+use kubernetes::refusal::is_missing;
 use policy::LabelSet;
 use policy::pod::NAMESPACE;
 use serde_json::{Value, json};
@@ -70,7 +70,7 @@ impl Call {
                 };
                 let only = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
                 match api.delete(&pod.name, &only).await {
-                    Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+                    Err(error) if is_missing(&error) => Ok(()),
                     other => other.map(drop),
                 }
             }
@@ -107,23 +107,6 @@ fn is_of(object: &CiliumEndpoint, nodes: &BTreeSet<IpAddr>, attachment: Option<&
     let node = networking.as_ref().and_then(|networking| networking.node.as_ref()?.parse().ok());
     let of = external_identifiers.as_ref().and_then(|names| names.cni_attachment_id.as_deref());
     node.is_some_and(|node| nodes.contains(&node)) && attachment.is_none_or(|wanted| of == Some(wanted))
-}
-
-/// How long the server asks to be left alone.
-pub(super) fn retry_after(error: &kube::Error) -> Option<Duration> {
-    let kube::Error::Api(status) = error else { return None };
-    let seconds = u64::from(status.details.as_ref()?.retry_after_seconds);
-    (seconds > 0).then(|| Duration::from_secs(seconds))
-}
-
-/// Whether it is there already, or another's write came first.
-pub(super) fn is_conflict(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 409)
-}
-
-/// Whether it is gone.
-pub(super) fn is_gone(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 404)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use abi::Identity;
 use api::{Attachment, PodRef};
+use kubernetes::refusal::{is_conflict, is_missing};
 use policy::LabelSet;
 
 use super::picture::Picture;
@@ -204,15 +205,15 @@ impl Publisher {
         };
         match call {
             // Somebody has that number, or was quicker: the watch will tell, or another number is taken.
-            Call::CreateIdentity(..) | Call::DeleteEndpoint { .. } if call::is_conflict(error) => {
+            Call::CreateIdentity(..) | Call::DeleteEndpoint { .. } if is_conflict(error) => {
                 work.again(now, jitter);
             }
-            Call::UnmarkIdentity(..) if call::is_conflict(error) || call::is_gone(error) => {
+            Call::UnmarkIdentity(..) if is_conflict(error) || is_missing(error) => {
                 work.again(now, jitter);
             }
             _ => {
                 tracing::warn!(subject = %describe(subject), %error, "not written yet, tried again");
-                work.failed(now, call::retry_after(error), jitter);
+                work.failed(now, error.into(), jitter);
             }
         }
     }

@@ -1,12 +1,19 @@
-//! `labelSelector`: `a=b,c!=d,e in (f,g),h notin (i),j,!k,l>1,m<2`.
+//! `a=b,c!=d,e in (f,g),h notin (i),j,!k,l>1,m<2`.
 
-use crate::store::Stored;
+use std::str::FromStr;
 
-/// Requirements that labels have to fulfil, all of them.
+use crate::words;
+
+/// Requirements that labels have to fulfil, all of them; with none, everything is selected.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct LabelSelector {
+pub struct LabelSelector {
     requirements: Vec<Requirement>,
 }
+
+/// A text that is no selector, in the words of an API server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidSelector(String);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Requirement {
@@ -24,37 +31,47 @@ enum Operator {
     Less(i64),
 }
 
-impl LabelSelector {
-    /// Reads a selector.
-    pub(crate) fn parse(text: &str) -> Result<LabelSelector, String> {
+impl FromStr for LabelSelector {
+    type Err = InvalidSelector;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSelector> {
         let mut parser = Parser { tokens: tokens(text), at: 0 };
         let mut requirements = Vec::new();
         while parser.peek().is_some() {
-            requirements.push(parser.requirement()?);
+            requirements.push(parser.requirement().map_err(InvalidSelector)?);
             match parser.next() {
                 None => break,
                 Some(Token::Comma) if parser.peek().is_some() => {}
-                Some(Token::Comma) => return Err("found '', expected: identifier after ','".into()),
+                Some(Token::Comma) => {
+                    return Err(InvalidSelector("found '', expected: identifier after ','".into()));
+                }
                 Some(other) => {
-                    return Err(format!("found '{}', expected: ',' or 'end of string'", other.text()));
+                    let found = other.text();
+                    return Err(InvalidSelector(format!(
+                        "found '{found}', expected: ',' or 'end of string'"
+                    )));
                 }
             }
         }
-        Ok(LabelSelector { requirements })
+        Ok(Self { requirements })
     }
+}
 
+impl LabelSelector {
     /// Whether everything is selected.
-    pub(crate) fn is_empty(&self) -> bool {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.requirements.is_empty()
     }
 
-    /// Whether an object's labels fulfil it.
-    pub(crate) fn matches(&self, object: &Stored) -> bool {
-        self.matches_by(|key| object.label(key))
+    /// Whether a requirement is about this key.
+    #[must_use]
+    pub fn names(&self, key: &str) -> bool {
+        self.requirements.iter().any(|requirement| requirement.key == key)
     }
 
     /// Whether labels fulfil it, looked up by `label`.
-    pub(crate) fn matches_by<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
+    pub fn matches<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.requirements.iter().all(|requirement| {
             let value = label(&requirement.key);
             let number = || value.and_then(|value| value.parse::<i64>().ok());
@@ -217,14 +234,14 @@ impl Parser {
 }
 
 fn check_key(key: &str) -> Result<(), String> {
-    match crate::resource::names::qualified_name(key) {
+    match words::qualified_name(key) {
         Some(why) => Err(format!("key: Invalid value: {key:?}: {why}")),
         None => Ok(()),
     }
 }
 
 fn check_value(value: &str) -> Result<(), String> {
-    match crate::resource::names::label_value(value) {
+    match words::label_value(value) {
         Some(why) => Err(format!("values: Invalid value: {value:?}: {why}")),
         None => Ok(()),
     }
@@ -235,8 +252,8 @@ mod tests {
     use super::*;
 
     fn matches(selector: &str, labels: &[(&str, &str)]) -> bool {
-        let selector = LabelSelector::parse(selector).expect(selector);
-        selector.matches_by(|key| labels.iter().find(|(k, _)| *k == key).map(|(_, v)| *v))
+        let selector: LabelSelector = selector.parse().expect(selector);
+        selector.matches(|key| labels.iter().find(|(k, _)| *k == key).map(|(_, v)| *v))
     }
 
     #[test]
@@ -278,7 +295,7 @@ mod tests {
     #[test]
     fn what_is_no_selector() {
         for bad in ["a=b,", "=b", "a in b", "a in (b", "a b", "a=b c=d", "-a=b", "a=b/c", "a>x", "!", "(a)"] {
-            assert!(LabelSelector::parse(bad).is_err(), "{bad}");
+            assert!(bad.parse::<LabelSelector>().is_err(), "{bad}");
         }
     }
 }

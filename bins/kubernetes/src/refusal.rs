@@ -1,0 +1,76 @@
+//! What it means that the server refused a request.
+
+use std::time::Duration;
+
+use kube::Error;
+
+/// Whether there is no such object, or no such kind.
+#[must_use]
+pub fn is_missing(error: &Error) -> bool {
+    code(error) == Some(404)
+}
+
+/// Whether the object is another than the one that was to be changed, or there already.
+#[must_use]
+pub fn is_conflict(error: &Error) -> bool {
+    code(error) == Some(409)
+}
+
+/// Whether the server forbids it: for lack of a right, or because of what is there.
+#[must_use]
+pub fn is_forbidden(error: &Error) -> bool {
+    code(error) == Some(403)
+}
+
+/// Whether the place that a watch was to go on from is one that the server no longer knows.
+#[must_use]
+pub fn is_expired(error: &Error) -> bool {
+    code(error) == Some(410)
+}
+
+/// How long the server asks to be left alone.
+#[must_use]
+pub fn retry_after(error: &Error) -> Option<Duration> {
+    let Error::Api(status) = error else { return None };
+    let seconds = u64::from(status.details.as_ref()?.retry_after_seconds);
+    (seconds > 0).then(|| Duration::from_secs(seconds))
+}
+
+fn code(error: &Error) -> Option<u16> {
+    match error {
+        Error::Api(status) => Some(status.code),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn refused(code: u16, seconds: u32) -> Error {
+        let mut status = Status::failure("no", "Refused");
+        status.code = code;
+        let details = serde_json::json!({"retryAfterSeconds": seconds});
+        status.details = Some(serde_json::from_value(details).unwrap());
+        Error::Api(status.boxed())
+    }
+
+    #[test]
+    fn a_refusal_has_one_meaning() {
+        let meanings = [is_missing, is_conflict, is_forbidden, is_expired];
+        for (code, meaning) in [(404, Some(0)), (409, Some(1)), (403, Some(2)), (410, Some(3)), (500, None)] {
+            let fits = meanings.iter().position(|means| means(&refused(code, 0)));
+            assert_eq!(fits, meaning, "{code}");
+            assert!(meanings.iter().filter(|means| means(&refused(code, 0))).count() <= 1, "{code}");
+        }
+        assert!(!is_missing(&Error::LinesCodecMaxLineLengthExceeded));
+    }
+
+    #[test]
+    fn a_server_may_ask_for_a_pause() {
+        assert_eq!(retry_after(&refused(429, 3)), Some(Duration::from_secs(3)));
+        assert_eq!(retry_after(&refused(429, 0)), None);
+    }
+}
