@@ -38,6 +38,7 @@
 
 mod cluster_pool;
 pub mod ec2;
+pub mod eni;
 #[cfg(feature = "file")]
 pub mod file;
 pub mod journal;

@@ -1,0 +1,2 @@
+//! Network interfaces of EC2 for pods.
+pub mod handshake;
