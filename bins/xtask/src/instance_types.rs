@@ -1,7 +1,8 @@
 //! `cargo xtask instance-types`: the table of EC2's instance types that the VPC emulator carries.
 //!
-//! Its source is moto (Apache-2.0, <https://github.com/getmoto/moto>), which collects what DescribeInstanceTypes
-//! answers; the PyPI package holds it as compressed JSON. Only the limits that a pod network meets are kept.
+//! Its source is moto (Apache-2.0, <https://github.com/getmoto/moto>), which collects what
+//! DescribeInstanceTypes answers; the PyPI package holds it as compressed JSON. Only the limits that a pod
+//! network meets are kept.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -15,7 +15,8 @@ use crate::{
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A client of the EC2 Query protocol, version 2016-11-15, for endpoints that ask for no signature. Cloning it shares connections.
+/// A client of the EC2 Query protocol, version 2016-11-15, for endpoints that ask for no signature. Cloning
+/// it shares connections.
 #[derive(Clone, Debug)]
 pub struct Client {
     transport: Transport,

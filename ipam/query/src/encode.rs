@@ -18,6 +18,7 @@ pub(crate) fn form(request: &Request) -> String {
 struct Form(Serializer<'static, String>);
 
 impl Form {
+    #[expect(clippy::needless_pass_by_value, reason = "so that callers need not borrow numbers and flags")]
     fn put(&mut self, name: &str, value: impl ToString) {
         self.0.append_pair(name, &value.to_string());
     }

@@ -1,7 +1,7 @@
 //! IMDSv2: what an instance learns about itself.
 //!
-//! The service lags behind EC2 and may leave out interfaces and prefixes (vpc-cni #1967, #3876): what it does not say is no reason to
-//! give anything up.
+//! The service lags behind EC2 and may leave out interfaces and prefixes (vpc-cni #1967, #3876): what it does
+//! not say is no reason to give anything up.
 
 use std::{net::Ipv4Addr, str::FromStr, sync::Mutex, sync::PoisonError, time::Duration};
 
@@ -108,8 +108,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the service at an address ([`ENDPOINT`], if it is not an emulator's), which waits 2 s for an answer and asks up to 4
-    /// times.
+    /// A client of the service at an address ([`ENDPOINT`], if it is not an emulator's), which waits 2 s for
+    /// an answer and asks up to 4 times.
     ///
     /// # Errors
     ///

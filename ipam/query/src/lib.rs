@@ -1,4 +1,5 @@
-//! A small client of EC2 for emulators and other endpoints that ask for no signature, and a client of the instance metadata service.
+//! A small client of EC2 for emulators and other endpoints that ask for no signature, and a client of the
+//! instance metadata service.
 //!
 //! - [`Client`] performs the requests of [`ipam::ec2`] over the EC2 Query protocol, by plain HTTP.
 //! - [`imds`] asks IMDSv2 what an instance is.
@@ -14,8 +15,8 @@
 //! # }
 //! ```
 //!
-//! It signs nothing and speaks no TLS, so Amazon's own endpoints refuse it: those take Amazon's SDK. It repeats no request of EC2's
-//! either: who planned a request decides that.
+//! It signs nothing and speaks no TLS, so Amazon's own endpoints refuse it: those take Amazon's SDK. It
+//! repeats no request of EC2's either: who planned a request decides that.
 
 mod client;
 mod decode;

@@ -26,7 +26,8 @@ enum Clock {
 
 type Subscriber = Box<dyn Fn(&Event) + Send + Sync>;
 
-/// A [`Region`] behind a lock, with a clock: what servers and clients in the same process share. Cloning it gives another handle.
+/// A [`Region`] behind a lock, with a clock: what servers and clients in the same process share. Cloning it
+/// gives another handle.
 ///
 /// It performs requests itself ([`Ec2`]), without any wire.
 #[derive(Clone)]
@@ -62,7 +63,8 @@ impl Cloud {
         }
     }
 
-    /// Moves a clock that stands still, and lets happen what is due by then. The machine's clock can't be moved.
+    /// Moves a clock that stands still, and lets happen what is due by then. The machine's clock can't be
+    /// moved.
     pub fn pass(&self, time: Duration) {
         if let Clock::Manual(at) = &self.clock {
             at.fetch_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
@@ -85,12 +87,14 @@ impl Cloud {
         result
     }
 
-    /// Whoever panicked while holding the lock did so in a test of its own; the region is whole between requests.
+    /// Whoever panicked while holding the lock did so in a test of its own; the region is whole between
+    /// requests.
     fn lock(&self) -> MutexGuard<'_, Region> {
         self.region.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has every event told from now on. It is called while the region is locked: it may send the event on, and must not ask the region.
+    /// Has every event told from now on. It is called while the region is locked: it may send the event on,
+    /// and must not ask the region.
     pub fn subscribe(&self, tell: impl Fn(&Event) + Send + Sync + 'static) {
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(tell));
     }

@@ -30,7 +30,8 @@ pub enum Fault {
     },
     /// 503 RequestLimitExceeded, whatever the bucket holds.
     Throttled,
-    /// What is read is as old as this. Of interfaces only; at most [`Settings::remembered`](crate::Settings::remembered).
+    /// What is read is as old as this. Of interfaces only; at most
+    /// [`Settings::remembered`](crate::Settings::remembered).
     Stale(Duration),
 }
 
@@ -109,7 +110,8 @@ impl Faults {
         self.omissions.push(omission);
     }
 
-    /// How probable it is that the metadata service conceals an interface, or the prefixes of one, when asked for a list.
+    /// How probable it is that the metadata service conceals an interface, or the prefixes of one, when asked
+    /// for a list.
     pub fn omit_by_chance(&mut self, probability: f64) {
         self.omission_probability = probability;
     }

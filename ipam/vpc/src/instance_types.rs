@@ -9,8 +9,8 @@ const TABLE: &str = include_str!("../data/instance-types.tsv");
 
 /// Every instance type of the table, by name.
 ///
-/// The figures are those of EC2's DescribeInstanceTypes as the project moto collected them (PyPI, Apache-2.0), of the default
-/// network card.
+/// The figures are those of EC2's DescribeInstanceTypes as the project moto collected them (PyPI,
+/// Apache-2.0), of the default network card.
 ///
 /// ```
 /// let m5 = &vpc::instance_types()["m5.large"];

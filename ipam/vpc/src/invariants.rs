@@ -14,7 +14,8 @@ use crate::{
     state::{holds, networks, status},
 };
 
-/// Something that must not be. The first kinds would be mistakes of the emulator's, those about pods are mistakes of who uses it.
+/// Something that must not be. The first kinds would be mistakes of the emulator's, those about pods are
+/// mistakes of who uses it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     /// Two interfaces have an address.

@@ -1,9 +1,10 @@
-//! A region of EC2 in memory: VPCs, subnets, security groups, instances and network interfaces, for whoever manages the addresses of
-//! pods and wants to try it without an account.
+//! A region of EC2 in memory: VPCs, subnets, security groups, instances and network interfaces, for whoever
+//! manages the addresses of pods and wants to try it without an account.
 //!
-//! - [`Region`] is the region as plain data: requests with a time go in, answers and errors come out as EC2 would give them, and the
-//!   same seed gives the same history. [`Region::check`] says what must not be.
-//! - [`Settings`], [`Lags`] and [`Faults`] say how it behaves: throttling, eventual consistency, lost answers, failures, stale reads.
+//! - [`Region`] is the region as plain data: requests with a time go in, answers and errors come out as EC2
+//!   would give them, and the same seed gives the same history. [`Region::check`] says what must not be.
+//! - [`Settings`], [`Lags`] and [`Faults`] say how it behaves: throttling, eventual consistency, lost
+//!   answers, failures, stale reads.
 //! - [`Cloud`] shares a region and gives it a clock; it is an [`ipam::ec2::Ec2`] too.
 //! - [`Event`] tells who plugs the region with real interfaces what changed.
 //! - `http` (feature `http`, on by default) speaks the EC2 Query protocol and IMDSv2.
@@ -28,8 +29,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It has no IPv6, no elastic addresses, no routes, no rules of security groups, no volumes and no images, and it believes whoever
-//! asks: there are no credentials. What EC2 is not documented to do, it does as the comments say; see also docs/vpc.md.
+//! It has no IPv6, no elastic addresses, no routes, no rules of security groups, no volumes and no images,
+//! and it believes whoever asks: there are no credentials. What EC2 is not documented to do, it does as the
+//! comments say; see also docs/vpc.md.
 
 mod actions;
 mod answer;

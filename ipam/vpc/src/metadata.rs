@@ -12,10 +12,12 @@ const META_DATA: &str = "instance-id\ninstance-type\nlocal-ipv4\nmac\nnetwork/\n
 const SERVICES: &str = "domain\npartition";
 
 impl Region {
-    /// What an instance reads at a path, without the leading `/latest/`; nothing where the service answers 404.
+    /// What an instance reads at a path, without the leading `/latest/`; nothing where the service answers
+    /// 404.
     ///
-    /// Interfaces are shown as they were [`Lags::metadata`](crate::Lags::metadata) ago, those that are attached, and without those that
-    /// [`Faults`](crate::Faults) omits. The primary interface is always there.
+    /// Interfaces are shown as they were [`Lags::metadata`](crate::Lags::metadata) ago, those that are
+    /// attached, and without those that [`Faults`](crate::Faults) omits. The primary interface is always
+    /// there.
     pub fn metadata(&mut self, now: ipam::Timestamp, instance_id: &str, path: &str) -> Option<String> {
         self.advance(now);
         let instance = self.state.instances.get(instance_id)?.clone();

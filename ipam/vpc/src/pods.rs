@@ -1,4 +1,5 @@
-//! Pods that use addresses: told by who tests a network, so that the region can say when it took an address from under one.
+//! Pods that use addresses: told by who tests a network, so that the region can say when it took an address
+//! from under one.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,8 +36,8 @@ impl Pods {
 }
 
 impl Region {
-    /// A pod on an instance uses an address from now on. Taking the address from the instance is a [`Violation`](crate::Violation)
-    /// until [`Region::unregister_pod`], or until the instance terminates.
+    /// A pod on an instance uses an address from now on. Taking the address from the instance is a
+    /// [`Violation`](crate::Violation) until [`Region::unregister_pod`], or until the instance terminates.
     pub fn register_pod(&mut self, instance_id: &str, name: &str, address: Ipv4Addr) {
         let pods = self.pods.0.entry(instance_id.to_owned()).or_default();
         pods.insert(Pod { address, name: name.to_owned() });

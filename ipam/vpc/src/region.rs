@@ -22,8 +22,8 @@ use crate::{
 
 /// A region of EC2: an account's VPCs and all that is in them.
 ///
-/// It is plain data: it can be cloned, so that a model checker or a dry run can try something. Callers say what time it is; time that
-/// goes back is taken for the latest that was told.
+/// It is plain data: it can be cloned, so that a model checker or a dry run can try something. Callers say
+/// what time it is; time that goes back is taken for the latest that was told.
 #[derive(Clone, Debug)]
 pub struct Region {
     pub(crate) settings: Settings,
@@ -107,7 +107,8 @@ impl Region {
     ///
     /// # Errors
     ///
-    /// What EC2 would answer (a dry run is always one: `DryRunOperation` is its success), or that no answer comes.
+    /// What EC2 would answer (a dry run is always one: `DryRunOperation` is its success), or that no answer
+    /// comes.
     pub fn invoke(&mut self, now: Timestamp, call: &Call, dry_run: bool) -> Result<Answer, Failure> {
         self.advance(now);
         let result = self.attempt(call, dry_run);
@@ -290,7 +291,8 @@ impl Region {
         self.state.interfaces.values().map(|one| &one.is)
     }
 
-    /// Whether the operation's bucket would let a request through, in how long; zero where nothing is throttled.
+    /// Whether the operation's bucket would let a request through, in how long; zero where nothing is
+    /// throttled.
     pub fn wait(&mut self, operation: Operation, unfiltered: bool) -> Duration {
         if !self.settings.throttled {
             return Duration::ZERO;

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-/// How late views of the truth are, and how long changes take. All are zero by default, so that each call sees what the one before did.
+/// How late views of the truth are, and how long changes take. All are zero by default, so that each call
+/// sees what the one before did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lags {
-    /// Describe shows interfaces as they were so long ago: new ones are missing, deleted ones are still there.
+    /// Describe shows interfaces as they were so long ago: new ones are missing, deleted ones are still
+    /// there.
     pub describe: Duration,
     /// For so long after its making, an interface's id is unknown to every other request.
     pub new_ids: Duration,
@@ -24,8 +26,9 @@ pub struct Lags {
 }
 
 /// How EC2 spells an error for which it is known to have two spellings: no free prefix in
-/// CreateNetworkInterface (`InsufficientCidrBlocks`, or `InvalidParameterValue` as in vpc-cni #3105), and DeleteNetworkInterface
-/// of one that is attached (`InvalidNetworkInterface.InUse` or `InvalidParameterValue`).
+/// CreateNetworkInterface (`InsufficientCidrBlocks`, or `InvalidParameterValue` as in vpc-cni #3105), and
+/// DeleteNetworkInterface of one that is attached (`InvalidNetworkInterface.InUse` or
+/// `InvalidParameterValue`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Spelling {
     /// Always by the code of its own.
@@ -48,7 +51,8 @@ pub struct Settings {
     pub account: String,
     /// Delays.
     pub lags: Lags,
-    /// How far back stale reads can look. Longer than any lag of [`Lags`]; costs memory for every change in it.
+    /// How far back stale reads can look. Longer than any lag of [`Lags`]; costs memory for every change in
+    /// it.
     pub remembered: Duration,
     /// Whether requests are throttled, see [`crate::Buckets`].
     pub throttled: bool,
@@ -58,7 +62,8 @@ pub struct Settings {
     pub interface_quota: usize,
     /// Security groups that an interface may have.
     pub groups_per_interface: usize,
-    /// The length of a page where none is asked for. Interfaces come in one page then, however many there are (cilium #37983).
+    /// The length of a page where none is asked for. Interfaces come in one page then, however many there are
+    /// (cilium #37983).
     pub page: usize,
 }
 

@@ -107,7 +107,8 @@ impl Space {
         }
     }
 
-    /// So many free addresses at random places, which is what fragments a subnet (cilium #38499). Nothing if there are fewer.
+    /// So many free addresses at random places, which is what fragments a subnet (cilium #38499). Nothing if
+    /// there are fewer.
     pub(crate) fn choose_addresses(&self, count: usize, rng: &mut Rng) -> Option<Vec<Ipv4Addr>> {
         if count > self.free {
             return None;
@@ -126,8 +127,8 @@ impl Space {
         Some(addresses)
     }
 
-    /// So many free /28: from reservations for prefixes first, then from what nobody reserved; which of them, by chance. Nothing if there
-    /// are fewer.
+    /// So many free /28: from reservations for prefixes first, then from what nobody reserved; which of them,
+    /// by chance. Nothing if there are fewer.
     pub(crate) fn choose_prefixes(&self, count: usize, rng: &mut Rng) -> Option<Vec<Ipv4Network>> {
         let (mut reserved, mut open) = (Vec::new(), Vec::new());
         for (number, block) in self.flags.chunks_exact(BLOCK).enumerate() {

@@ -16,8 +16,9 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// The rate of an operation of an account in a region, as EC2's developer guide has it ("Request throttling for the EC2 API"; quotas
-    /// of one's own may differ). Describing everything, without filters, ids or pages, has a smaller bucket of its own.
+    /// The rate of an operation of an account in a region, as EC2's developer guide has it ("Request
+    /// throttling for the EC2 API"; quotas of one's own may differ). Describing everything, without filters,
+    /// ids or pages, has a smaller bucket of its own.
     #[must_use]
     pub fn of(operation: Operation, unfiltered: bool) -> Self {
         let (burst, refill) = match operation {

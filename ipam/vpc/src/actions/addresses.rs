@@ -55,7 +55,8 @@ impl Region {
                 "The primary address {primary} of {id} can not be unassigned"
             )));
         }
-        // An address inside of a prefix is not the interface's alone: it goes with the prefix (cilium #48125).
+        // An address inside of a prefix is not the interface's alone: it goes with the prefix (cilium
+        // #48125).
         let foreign = addresses.iter().find(|address| !interface.secondary_addresses.contains(address));
         let foreign = foreign.map(ToString::to_string);
         let unknown = prefixes.iter().find(|prefix| !interface.prefixes.contains(prefix));

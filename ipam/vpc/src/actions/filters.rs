@@ -9,7 +9,8 @@ use crate::{
 
 /// What can be listed and filtered.
 pub(super) trait Listed {
-    /// Filters that it has, beside those for tags. Another one is an error, not a filter that lets everything through.
+    /// Filters that it has, beside those for tags. Another one is an error, not a filter that lets everything
+    /// through.
     const FILTERS: &'static [&'static str];
 
     /// Its id.
@@ -45,7 +46,8 @@ pub(super) fn pass<T: Listed>(item: &T, filters: &[(String, Vec<String>)]) -> bo
     })
 }
 
-/// Whether a value is what a pattern says; `*` is any text, `?` any character, and a backslash takes their meaning.
+/// Whether a value is what a pattern says; `*` is any text, `?` any character, and a backslash takes their
+/// meaning.
 fn matches(pattern: &[u8], value: &[u8]) -> bool {
     // Where to go on when what came after the last `*` turns out to be wrong.
     let (mut at, mut seen, mut retry) = (0, 0, None);

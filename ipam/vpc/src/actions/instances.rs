@@ -115,7 +115,8 @@ impl Region {
         Ok(Answer::Terminating(changes))
     }
 
-    /// An instance is gone, with its pods and the interfaces that are to be deleted with it; others are free now.
+    /// An instance is gone, with its pods and the interfaces that are to be deleted with it; others are free
+    /// now.
     pub(crate) fn terminated(&mut self, id: &str) {
         let Some(instance) = self.state.instances.get_mut(id) else { return };
         instance.state = InstanceState::Terminated;

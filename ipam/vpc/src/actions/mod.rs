@@ -1,6 +1,7 @@
 //! What each operation does.
 //!
-//! An operation checks everything first and changes things after, so that one that is refused changed nothing.
+//! An operation checks everything first and changes things after, so that one that is refused changed
+//! nothing.
 
 mod addresses;
 mod attachments;

@@ -1,8 +1,8 @@
-//! What every client of EC2 has to show against the emulator: the same behaviours in process, over the Query protocol, and through
-//! Amazon's SDK.
+//! What every client of EC2 has to show against the emulator: the same behaviours in process, over the Query
+//! protocol, and through Amazon's SDK.
 //!
-//! Each case has a region of its own, of which the clock stands still. A client is made by the caller's function; see the tests of this
-//! crate and of `netloom-ec2-query`.
+//! Each case has a region of its own, of which the clock stands still. A client is made by the caller's
+//! function; see the tests of this crate and of `netloom-ec2-query`.
 
 mod addresses;
 mod attachments;

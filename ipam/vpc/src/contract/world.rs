@@ -147,6 +147,7 @@ impl<E: Ec2> World<E> {
 }
 
 /// Something is as it should be.
+#[expect(clippy::needless_pass_by_value, reason = "as assert_eq takes values")]
 pub(super) fn same<T: Debug + PartialEq>(what: &str, is: T, should: T) -> Verdict {
     if is == should {
         return Ok(());

@@ -59,7 +59,7 @@ pub(super) fn answer(operation: Operation, answer: &Answer, about: &About, reque
             xml.leaf("networkCardIndex", 0);
         }
         Answer::Interfaces(page) => {
-            paged(xml, "networkInterfaceSet", page, |xml, one| interface(xml, one, about))
+            paged(xml, "networkInterfaceSet", page, |xml, one| interface(xml, one, about));
         }
         Answer::Subnets(page) => paged(xml, "subnetSet", page, |xml, one| subnet(xml, one, about)),
         Answer::Vpcs(page) => paged(xml, "vpcSet", page, |xml, one| vpc(xml, one, about)),

@@ -64,7 +64,8 @@ impl Server {
         Self::start(TcpListener::bind(at).await?, cloud.clone(), Query { cloud })
     }
 
-    /// Serves the EC2 Query protocol to whoever connects to a listener of the caller's (which may be in another network namespace).
+    /// Serves the EC2 Query protocol to whoever connects to a listener of the caller's (which may be in
+    /// another network namespace).
     ///
     /// # Errors
     ///
@@ -82,7 +83,8 @@ impl Server {
         Self::metadata_on(cloud, TcpListener::bind(at).await?, asking)
     }
 
-    /// Serves IMDSv2 to whoever connects to a listener of the caller's: one for each instance, or one for all of them.
+    /// Serves IMDSv2 to whoever connects to a listener of the caller's: one for each instance, or one for all
+    /// of them.
     ///
     /// # Errors
     ///
