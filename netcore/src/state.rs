@@ -34,6 +34,19 @@ pub struct State {
     pub sysctls: BTreeMap<Sysctl, String>,
 }
 
+impl State {
+    /// Adds another part of the namespace.
+    pub fn merge(&mut self, other: Self) {
+        let Self { links, addresses, routes, rules, neighbours, sysctls } = other;
+        self.links.extend(links);
+        self.addresses.extend(addresses);
+        self.routes.extend(routes);
+        self.rules.extend(rules);
+        self.neighbours.extend(neighbours);
+        self.sysctls.extend(sysctls);
+    }
+}
+
 /// What a plan may remove. Everything else that is observed and not desired belongs to others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owned {

@@ -99,7 +99,7 @@ impl fmt::Display for Number {
 }
 
 /// An ENI of this node that pods have addresses of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interface {
     /// Its place in the instance.
     pub number: Number,

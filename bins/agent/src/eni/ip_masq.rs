@@ -102,8 +102,11 @@ impl IpMasq {
 }
 
 fn parse(text: &str) -> Result<BTreeSet<Ipv4Network>, String> {
-    let config: Config =
-        if text.trim().is_empty() { Config::default() } else { serde_saphyr::from_str(text).map_err(|error| error.to_string())? };
+    let config: Config = if text.trim().is_empty() {
+        Config::default()
+    } else {
+        serde_saphyr::from_str(text).map_err(|error| error.to_string())?
+    };
     let mut cidrs = BTreeSet::new();
     // An empty list is a list: everything is masqueraded.
     let texts = match config.non_masquerade_cidrs {
@@ -134,7 +137,10 @@ mod tests {
 
     #[test]
     fn what_the_file_says() {
-        assert_eq!(cidrs("nonMasqueradeCIDRs:\n- 10.1.2.3/16\n- fd00::/8\n"), ["10.1.0.0/16", "169.254.0.0/16"]);
+        assert_eq!(
+            cidrs("nonMasqueradeCIDRs:\n- 10.1.2.3/16\n- fd00::/8\n"),
+            ["10.1.0.0/16", "169.254.0.0/16"]
+        );
         assert_eq!(cidrs(r#"{"nonMasqueradeCIDRs": [], "masqLinkLocal": true}"#), [""; 0]);
         assert_eq!(cidrs("masqLinkLocal: true\nresyncInterval: 60s\n").len(), DEFAULT.len());
         assert_eq!(cidrs("").len(), DEFAULT.len() + 1);

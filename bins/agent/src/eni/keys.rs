@@ -128,9 +128,14 @@ mod tests {
 
     #[test]
     fn lists_and_tags_in_all_forms() {
-        assert_eq!("subnet-1, subnet-2 subnet-3".parse(), Ok(List(["subnet-1", "subnet-2", "subnet-3"].map(Into::into).into())));
+        assert_eq!(
+            "subnet-1, subnet-2 subnet-3".parse(),
+            Ok(List(["subnet-1", "subnet-2", "subnet-3"].map(Into::into).into()))
+        );
         assert_eq!("".parse(), Ok(List::default()));
-        let tags = Tags([("kubernetes.io/role".to_owned(), "pods".to_owned()), ("x".to_owned(), "a=b".to_owned())].into());
+        let tags = Tags(
+            [("kubernetes.io/role".to_owned(), "pods".to_owned()), ("x".to_owned(), "a=b".to_owned())].into(),
+        );
         assert_eq!("kubernetes.io/role=pods, x=a=b".parse(), Ok(tags.clone()));
         assert_eq!(r#"{"kubernetes.io/role": "pods", "x": "a=b"}"#.parse(), Ok(tags));
         assert_eq!("a=b,c".parse::<Tags>().unwrap_err().to_string(), "\"c\" is no KEY=VALUE");

@@ -51,7 +51,9 @@ impl Listed {
         for prefix in contested {
             // Whose it is cannot be told: pods would get addresses that lead elsewhere.
             listed.prefixes.remove(&prefix);
-            listed.complaints.push(format!("{prefix} is listed on two interfaces: no pod gets an address of it"));
+            listed
+                .complaints
+                .push(format!("{prefix} is listed on two interfaces: no pod gets an address of it"));
         }
         listed
     }
@@ -164,7 +166,10 @@ mod tests {
         assert_eq!((eni.address, eni.gateway), ("100.64.1.4".parse().ok(), "100.64.1.1".parse().unwrap()));
         assert_eq!(found.interfaces.len(), 1);
         // Of the VPC all is known, from whichever interface.
-        assert_eq!(found.vpc.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/16", "100.64.0.0/16"]);
+        assert_eq!(
+            found.vpc.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["10.0.0.0/16", "100.64.0.0/16"]
+        );
         assert_eq!(found.owner("100.64.1.31".parse().unwrap()), Some(Number(1)));
         assert_eq!(found.owner("100.64.2.9".parse().unwrap()), None);
         assert_eq!(found.complaints, [""; 0]);
@@ -172,7 +177,15 @@ mod tests {
         let found = listed(status, json!({"use-primary-address": true}));
         assert_eq!(
             prefixes(&found),
-            ["10.0.0.16/28 0", "100.64.0.4/32 0", "100.64.1.4/32 1", "100.64.1.16/28 1", "100.64.1.77/32 1", "100.64.2.4/32 2", "100.64.2.9/32 2"]
+            [
+                "10.0.0.16/28 0",
+                "100.64.0.4/32 0",
+                "100.64.1.4/32 1",
+                "100.64.1.16/28 1",
+                "100.64.1.77/32 1",
+                "100.64.2.4/32 2",
+                "100.64.2.9/32 2"
+            ]
         );
         assert!(found.interfaces.values().all(|eni| eni.address.is_none()));
     }

@@ -11,6 +11,7 @@
 //! | [`metadata`] | what the instance is: asked once |
 //! | [`wishes`] | what of all this the node's object says |
 //! | [`listed`] | what the operator says there is |
+//! | [`node`] | that, what was said before and is in use, and the links |
 //! | [`demand`] | what the node says it needs and uses, and when |
 //! | [`ip_masq`] | destinations that are not masqueraded, in ip-masq-agent's file |
 
@@ -20,10 +21,12 @@ pub mod keys;
 pub mod listed;
 pub mod metadata;
 pub mod netconf;
+pub mod node;
 pub mod wishes;
 
 pub use demand::{Demand, Publish};
 pub use ip_masq::IpMasq;
 pub use keys::EniArgs;
 pub use listed::Listed;
+pub use node::{Known, NodeEnis};
 pub use wishes::Wishes;

@@ -89,9 +89,12 @@ mod tests {
         assert_eq!(conf.eni.first_interface_index, Some(1));
         assert_eq!(conf.eni.subnet_tags["kubernetes.io/role/pods"], "1");
         assert_eq!((conf.ipam.pre_allocate, conf.ipam.min_allocate), (16, 32));
-        let alone = NetConf::parse(r#"{"name": "cilium", "type": "cilium-cni", "eni": {"subnet-ids": ["a"]}}"#);
+        let alone =
+            NetConf::parse(r#"{"name": "cilium", "type": "cilium-cni", "eni": {"subnet-ids": ["a"]}}"#);
         assert_eq!(alone.unwrap().eni.subnet_ids, ["a"]);
         assert_eq!(NetConf::parse(r#"{"plugins": [{"type": "cilium-cni"}]}"#).unwrap(), NetConf::default());
-        assert!(NetConf::parse(r#"{"type": "cilium-cni", "eni": {"first-interface-index": "one"}}"#).is_err());
+        assert!(
+            NetConf::parse(r#"{"type": "cilium-cni", "eni": {"first-interface-index": "one"}}"#).is_err()
+        );
     }
 }

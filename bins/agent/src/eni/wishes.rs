@@ -33,7 +33,10 @@ impl Wishes {
             exclude_interface_tags: either(&conf.exclude_interface_tags, keyed.exclude_interface_tags),
             delete_on_termination: either(&conf.delete_on_termination, keyed.delete_on_termination),
             use_primary_address: either(&conf.use_primary_address, keyed.use_primary_address),
-            disable_prefix_delegation: either(&conf.disable_prefix_delegation, keyed.disable_prefix_delegation),
+            disable_prefix_delegation: either(
+                &conf.disable_prefix_delegation,
+                keyed.disable_prefix_delegation,
+            ),
             ..conf.clone()
         };
         let ipam = IpamSpec {
@@ -67,7 +70,9 @@ impl Wishes {
         let now = object(&present.eni);
         eni.retain(|key, value| now.get(key) != Some(value));
         let wanted = object(&self.eni);
-        eni.extend(now.into_iter().filter(|(key, _)| !wanted.contains_key(key)).map(|(key, _)| (key, Value::Null)));
+        eni.extend(
+            now.into_iter().filter(|(key, _)| !wanted.contains_key(key)).map(|(key, _)| (key, Value::Null)),
+        );
         // A merge keeps what a map has beside: tags that are not wanted any more have to be named.
         for (key, value) in &mut eni {
             if let (Value::Object(value), Some(Value::Object(now))) = (value, object(&present.eni).get(key)) {
@@ -143,7 +148,12 @@ mod tests {
 
     #[test]
     fn the_network_configuration_wins_over_keys() {
-        let flags = ["--eni-first-interface-index=0", "--eni-subnet-tags=a=b", "--ipam-pre-allocate=8", "--eni-use-primary-address"];
+        let flags = [
+            "--eni-first-interface-index=0",
+            "--eni-subnet-tags=a=b",
+            "--ipam-pre-allocate=8",
+            "--eni-use-primary-address",
+        ];
         let conf = json!({"eni": {"first-interface-index": 1, "subnet-ids": ["subnet-9"]}, "ipam": {"pre-allocate": 16}});
         let mut spec = Map::new();
         wishes(&flags, conf).patch(&NodeSpec::default(), &mut spec);
@@ -163,7 +173,10 @@ mod tests {
 
     #[test]
     fn what_is_not_wanted_any_more_is_taken_back() {
-        let before = wishes(&["--eni-subnet-tags=a=b,c=d", "--eni-security-groups=sg-1"], json!({"ipam": {"min-allocate": 3}}));
+        let before = wishes(
+            &["--eni-subnet-tags=a=b,c=d", "--eni-security-groups=sg-1"],
+            json!({"ipam": {"min-allocate": 3}}),
+        );
         let present = NodeSpec {
             instance_id: Some("i-1".into()),
             eni: before.eni.clone(),

@@ -224,6 +224,7 @@ impl Told {
             Change::EndpointGone(pod) => drop(self.endpoints.remove(&pod.to_string())),
             Change::Identity(identity, labels) => drop(self.numbers.insert(labels, identity)),
             Change::IdentityGone(identity) => self.numbers.retain(|_, known| *known != identity),
+            Change::Interfaces(_) => {}
             Change::Observed(revision) => {
                 assert!(revision > self.observed);
                 self.observed = revision;
