@@ -198,19 +198,17 @@ fn encode(status: &Status, mut encoder: DescriptorEncoder) -> Result<(), fmt::Er
 
 fn encode_traffic(traffic: &[Traffic], mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
     let kind = ConstCounter::new(0_u64).metric_type();
-    let numbers: [(&str, &str, &str, Number); 2] = [
-        ("count", "Packets let through", "Packets dropped", |traffic| traffic.packets),
-        ("bytes", "Bytes let through", "Bytes dropped", |traffic| traffic.bytes),
-    ];
-    for (unit, let_through, dropped, number) in numbers {
-        let name = format!("cilium_forward_{unit}");
-        let mut described = encoder.encode_descriptor(&name, let_through, None, kind)?;
+    let units: [(&str, &str, Number); 2] =
+        [("count", "Packets", |traffic| traffic.packets), ("bytes", "Bytes", |traffic| traffic.bytes)];
+    for (unit, what, number) in units {
+        let (name, help) = (format!("cilium_forward_{unit}"), format!("{what} let through"));
+        let mut described = encoder.encode_descriptor(&name, &help, None, kind)?;
         for traffic in traffic.iter().filter(|traffic| traffic.dropped.is_none()) {
             let labels = [("direction", traffic.direction.as_str())];
             ConstCounter::new(number(traffic)).encode(described.encode_family(&labels)?)?;
         }
-        let name = format!("cilium_drop_{unit}");
-        let mut described = encoder.encode_descriptor(&name, dropped, None, kind)?;
+        let (name, help) = (format!("cilium_drop_{unit}"), format!("{what} dropped"));
+        let mut described = encoder.encode_descriptor(&name, &help, None, kind)?;
         for traffic in traffic {
             let Some(reason) = &traffic.dropped else { continue };
             let labels = [("reason", reason.as_str()), ("direction", traffic.direction.as_str())];

@@ -33,8 +33,8 @@ pub fn arguments(command: &Command, sources: &Sources) -> Result<Arguments, Conf
             if is_service(&origin) {
                 continue;
             }
-            let of_cilium = elsewhere::is_cilium(&key);
-            unknown.entry(key.clone()).or_insert(Unknown { key, origin, of_cilium });
+            let elsewhere = elsewhere::is_known(&key);
+            unknown.entry(key.clone()).or_insert(Unknown { key, origin, elsewhere });
             continue;
         };
         // An alias of a flag is the same key.
@@ -264,15 +264,18 @@ mod tests {
             [("CILIUM_AGENT_SERVICE_HOST", "10.0.0.1"), ("CILIUM_AGENT_PORT_80_TCP", "tcp://10.0.0.1:80")];
         let environment: Vec<_> = service.into_iter().chain([("CILIUM_CUONT", "1")]).collect();
         let unknown = read(&files, &environment, &[]).expect("arguments").unknown;
-        let told: Vec<_> = unknown.iter().map(|one| (one.key.as_str(), one.of_cilium)).collect();
+        let told: Vec<_> = unknown.iter().map(|one| (one.key.as_str(), one.elsewhere)).collect();
         assert_eq!(told, [("cluster-id", true), ("cuont", false), ("enable-ipv44", false)]);
         assert_eq!(unknown[1].origin.to_string(), "in the environment (CILIUM_CUONT)");
     }
 
     #[test]
-    fn no_key_of_cilium_is_listed_twice() {
-        let keys = elsewhere::KEYS.lines();
-        assert!(keys.clone().all(|key| !key.is_empty() && key == key.trim()));
-        assert!(keys.is_sorted_by(|a, b| a < b), "they are in order");
+    fn no_key_is_listed_twice() {
+        let [cilium, own] = elsewhere::KEYS.map(|keys| keys.lines().collect::<Vec<_>>());
+        for keys in [&cilium, &own] {
+            assert!(keys.iter().all(|key| !key.is_empty() && *key == key.trim()));
+            assert!(keys.is_sorted_by(|a, b| a < b), "they are in order");
+        }
+        assert!(own.iter().all(|key| !cilium.contains(key)));
     }
 }

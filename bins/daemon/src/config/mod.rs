@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 pub use arguments::{Arguments, arguments};
+pub use elsewhere::is_known;
 pub use error::ConfigError;
 pub use table::{table, with_table};
 
@@ -104,8 +105,8 @@ pub struct Unknown {
     pub key: String,
     /// Where it was.
     pub origin: Origin,
-    /// Whether it is one of Cilium's, which means nothing here.
-    pub of_cilium: bool,
+    /// Whether it is one of Cilium's or of another program's of ours, which means nothing here.
+    pub elsewhere: bool,
 }
 
 /// Arguments, and what was not understood.
@@ -118,11 +119,11 @@ pub struct Parsed<T> {
 }
 
 impl<T> Parsed<T> {
-    /// Logs the keys that were not understood: a warning each, but for those that Cilium has.
+    /// Logs the keys that were not understood: a warning each, but for those of other programs.
     pub fn report(&self) {
-        for Unknown { key, origin, of_cilium } in &self.unknown {
-            if *of_cilium {
-                tracing::info!(%key, %origin, "this key of Cilium's has no effect here");
+        for Unknown { key, origin, elsewhere } in &self.unknown {
+            if *elsewhere {
+                tracing::info!(%key, %origin, "this key has no effect here");
             } else {
                 tracing::warn!(%key, %origin, "unknown key");
             }

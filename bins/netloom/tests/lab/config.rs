@@ -176,7 +176,7 @@ fn ranges_and_addresses_run_out_and_come_back() {
         let waiting: Vec<&String> =
             names.iter().filter(|name| running.iter().all(|(other, _)| other != *name)).collect();
         let all_told = waiting.iter().all(|name| told(&cluster, name, "FailedCreatePodSandBox"));
-        (running.len() >= 4 && !waiting.is_empty() && all_told).then(|| waiting.len())
+        (running.len() >= 4 && !waiting.is_empty() && all_told).then_some(waiting.len())
     });
     let gone: Vec<String> = running().into_iter().take(waiting).map(|(name, _)| name).collect();
     for name in gone.clone() {
