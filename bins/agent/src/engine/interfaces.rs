@@ -27,7 +27,7 @@ const ENIS: &str = "enis.json";
 /// Free addresses that a node is to have where nothing is said: Cilium's `IPAMPreAllocation`.
 const PRE_ALLOCATE: u64 = 8;
 /// How long a pod waits for an address that the operator was asked for. The plugin waits for longer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Steps of the handshake about one object. Each kind comes once or twice.
 const STEPS: usize = 64;
 
