@@ -171,19 +171,19 @@ async fn lifetime() {
     assert_eq!(seen(&pod, address, &vpc).unwrap(), address);
 
     // There is no other address: the next pod waits for the operator, who is told at once.
-    let more = async {
+    let operator = client.clone();
+    let more = tokio::spawn(async move {
+        let client = operator;
         eventually("the need", || async {
             let needed = &own(&client).await?["spec"]["ipam"]["pools"]["requested"][0]["needed"];
             (needed["ipv4-addrs"] == json!(4)).then_some(())
         })
         .await;
         say(&client, status(&["100.64.0.17", "100.64.0.18"], &["100.64.0.32/28"])).await;
-    };
+    });
     let waits = Netns::anonymous().unwrap();
-    let (db, ()) = tokio::join!(
-        async { tokio::task::block_in_place(|| added(add(&node, "db", &waits), &node)) },
-        async { tokio::spawn(more).await.unwrap() },
-    );
+    let db = tokio::task::block_in_place(|| added(add(&node, "db", &waits), &node));
+    more.await.unwrap();
     assert_eq!(db.addresses[0].ip(), ip("100.64.0.18"), "the fullest prefix first, and the smaller");
 
     // Prefixes are asked back: what is in use is refused, the rest is promised and not given any more.
