@@ -222,6 +222,7 @@ impl Told {
             }
             Change::Identity(identity, labels) => drop(self.numbers.insert(labels, identity)),
             Change::IdentityGone(identity) => self.numbers.retain(|_, known| *known != identity),
+            Change::Interfaces(_) => {}
             Change::Observed(revision) => {
                 assert!(revision > self.observed);
                 self.observed = revision;
