@@ -239,7 +239,7 @@ impl<'a> Work<'a> {
             let Some((subnet_id, count)) = self.subnet(kind, count, plan) else { break };
             self.spend(&subnet_id, kind, count, 1);
             left -= count;
-            new.push((subnet_id, count));
+            new.push((subnet_id, count, self.numbers.remove(0)));
         }
         let mut order: Vec<usize> = (0..self.rooms.len()).collect();
         order.sort_by_key(|&index| Reverse(self.rooms[index].free));
@@ -264,8 +264,7 @@ impl<'a> Work<'a> {
                 plan.steps.push(Step::Assign { interface_id, addresses: addresses(kind, count) });
             }
         }
-        for (subnet_id, count) in new {
-            let device_index = self.numbers.remove(0);
+        for (subnet_id, count, device_index) in new {
             plan.steps.push(Step::Create { subnet_id, addresses: addresses(kind, count), device_index });
         }
         if left > 0 {

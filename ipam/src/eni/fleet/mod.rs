@@ -206,7 +206,7 @@ impl Fleet {
         node.at_api = false;
         match (written, node.writing.take()) {
             (Ok(resource_version), Some(record)) => {
-                node.observe(NodeRecord { resource_version, ..*record }, true)
+                node.observe(NodeRecord { resource_version, ..*record }, true);
             }
             (Ok(_), None) => {}
             (Err(error), _) => {

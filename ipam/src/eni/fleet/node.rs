@@ -27,6 +27,10 @@ pub(super) struct Node {
     pub(super) record: NodeRecord,
     pub(super) drain: Drain,
     pub(super) drained: Option<Drained>,
+    /// What the object's status lets the node use.
+    pub(super) listed: BTreeSet<Ipv4Network>,
+    /// What the agent promised back.
+    promised: BTreeSet<Ipv4Network>,
     /// Why the annotations cannot be read.
     pub(super) unreadable: Option<Reason>,
     /// A request is under way at EC2.
@@ -61,6 +65,8 @@ pub(super) struct Node {
     pub(super) idle_since: BTreeMap<Ipv4Network, Timestamp>,
     /// What EC2 refused lately.
     pub(super) refused: Option<Reason>,
+    /// All slots are taken, and more is wanted.
+    pub(super) full: bool,
     /// Why the node does not get what it wants.
     pub(super) reasons: Vec<Reason>,
 }
@@ -94,6 +100,8 @@ impl Node {
             self.read_at = None;
         }
         self.must_read = false;
+        self.promised = self.drain.promised(self.drained.as_ref());
+        self.listed = record.status.usable();
         self.record = record;
     }
 
@@ -121,12 +129,12 @@ impl Node {
         self.seen.retain(|prefix, _| shown.contains(prefix));
         self.seen.extend(shown.iter().map(|prefix| (*prefix, began)));
         // What the node may use and EC2 does not show is looked for twice, for EC2 may be late. (vpc-cni #3876.)
-        let promised = self.promised();
-        let listed = self.record.status.usable();
-        let missing =
-            listed.into_iter().filter(|prefix| !shown.contains(prefix) && !promised.contains(prefix));
+        let gone = |prefix: &&Ipv4Network| {
+            !shown.contains(*prefix) && !self.promised.contains(*prefix) && !self.is_primary(prefix)
+        };
+        let first = |prefix: &Ipv4Network| self.missed.get(prefix).copied().unwrap_or(began);
         let missed: BTreeMap<_, _> =
-            missing.map(|prefix| (prefix, self.missed.get(&prefix).copied().unwrap_or(began))).collect();
+            self.listed.iter().filter(gone).map(|prefix| (*prefix, first(prefix))).collect();
         let sure = missed.values().all(|first| began.since(*first) >= CONSISTENCY);
         self.missed = missed;
         if !sure {
@@ -140,8 +148,9 @@ impl Node {
         self.looked = began;
     }
 
-    pub(super) fn promised(&self) -> BTreeSet<Ipv4Network> {
-        self.drain.promised(self.drained.as_ref())
+    /// Whether it is the primary address of an interface that the object lists.
+    fn is_primary(&self, prefix: &Ipv4Network) -> bool {
+        prefix.prefix() == 32 && self.record.status.interfaces.values().any(|of| of.ip == prefix.ip())
     }
 
     /// Interfaces whose addresses pods may have.
@@ -170,10 +179,10 @@ impl Node {
 
     /// Whether the node may use a prefix that is assigned.
     pub(super) fn may_use(&self, prefix: Ipv4Network, now: Timestamp) -> MayUse {
-        if self.promised().contains(&prefix) {
+        if self.promised.contains(&prefix) {
             return MayUse::No;
         }
-        if self.record.status.usable().contains(&prefix) {
+        if self.listed.contains(&prefix) {
             return MayUse::Yes;
         }
         let seen = self.seen.get(&prefix).copied().unwrap_or_default();
@@ -207,8 +216,23 @@ impl Node {
     pub(super) fn urgency(&self) -> i64 {
         let waiting =
             i64::from(self.record.pending_pods) + i64::from(self.record.requested.unwrap_or_default());
-        let has: i64 = self.record.status.usable().iter().map(|prefix| i64::from(prefix.size())).sum();
+        let has: i64 = self.listed.iter().map(|prefix| i64::from(prefix.size())).sum();
         has - waiting
+    }
+
+    fn is_idle(&self, prefix: &Ipv4Network) -> bool {
+        self.listed.contains(prefix) && !self.record.allocated.contains(prefix)
+    }
+
+    /// A single address that nobody uses, in a slot where a prefix could be: where all slots are taken, that is the
+    /// way back to prefixes. (cilium #46644: a node that once fell back to single addresses stayed with them.)
+    pub(super) fn convertible(&self, has_prefixes: impl Fn(&str) -> bool) -> BTreeSet<Ipv4Network> {
+        let asked = self.drain.prefixes.iter().copied().find(|prefix| self.is_idle(prefix));
+        let singles =
+            self.usable().filter(|interface| has_prefixes(&interface.subnet_id)).flat_map(|interface| {
+                interface.secondary_addresses.iter().map(|address| Ipv4Network::from(*address))
+            });
+        asked.into_iter().chain(singles.filter(|single| self.is_idle(single))).take(1).collect()
     }
 
     /// What the node could do without: nothing that its agent uses, single addresses before prefixes, and not before

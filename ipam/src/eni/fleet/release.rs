@@ -7,11 +7,12 @@ use crate::{
     Timestamp,
     ec2::Request,
     eni::{
-        NodeRecord,
+        Kind, NodeRecord,
         handshake::{
             Drain,
             operator::{self, Known},
         },
+        room,
     },
 };
 
@@ -24,7 +25,10 @@ impl Fleet {
         if node.at_api || node.unreadable.is_some() {
             return;
         }
-        let excess = node.excess(&self.config, now);
+        let mut excess = node.excess(&self.config, now);
+        if node.full {
+            excess = node.convertible(|subnet| self.may_have_prefixes(node, subnet, now));
+        }
         if let Some(first) = node.idle_since.values().min() {
             let due = first.after(Duration::from_secs(self.config.excess_release_delay.into()));
             if due > now {
@@ -34,7 +38,7 @@ impl Fleet {
         let known = Known {
             drain: &node.drain,
             drained: node.drained.as_ref(),
-            listed: &node.record.status.usable(),
+            listed: &node.listed,
             attached: &node.attached(),
             excess: &excess,
         };
@@ -54,6 +58,19 @@ impl Fleet {
             // The status follows from what is promised.
             operator::Step::Unlist(_) | operator::Step::Wait | operator::Step::Nothing => {}
         }
+    }
+
+    /// Whether it makes sense to ask the subnet for a prefix.
+    fn may_have_prefixes(&self, node: &Node, subnet: &str, now: Timestamp) -> bool {
+        let settings = &node.record.settings;
+        let limits = self.limits.get(&settings.instance_type).copied().flatten();
+        self.config.prefix_delegation
+            && !settings.disable_prefix_delegation
+            && limits.is_some_and(|limits| limits.prefixes)
+            && self
+                .subnets
+                .get(subnet)
+                .is_some_and(|of| room(of, Kind::Prefix, false, &self.history, now) > 0)
     }
 
     /// Whether object and EC2 were looked at, in this order and a short time ago; if not, does so.

@@ -99,6 +99,7 @@ impl Fleet {
         {
             self.wake_at(at);
         }
+        node.full = plan.reasons.iter().any(|reason| matches!(reason, Reason::NoFreeInterface { .. }));
         node.reasons.extend(plan.reasons);
         match plan.steps.into_iter().next()? {
             Step::Assign { interface_id, addresses } => Some(Request::Assign { interface_id, addresses }),
