@@ -107,7 +107,14 @@ impl Cloud {
 
     /// What an instance has: whatever its pods use must be in it.
     pub fn assigned(&self, instance_id: &str) -> Vec<Ipv4Network> {
-        let on = |of: &&Interface| of.attachment.as_ref().is_some_and(|a| a.instance_id == instance_id);
+        self.assigned_from(instance_id, 0)
+    }
+
+    /// What its interfaces from a number on have.
+    pub fn assigned_from(&self, instance_id: &str, first: u32) -> Vec<Ipv4Network> {
+        let on = |of: &&Interface| {
+            of.attachment.as_ref().is_some_and(|a| a.instance_id == instance_id && a.device_index >= first)
+        };
         let of = |of: &Interface| {
             let singles = of.secondary_addresses.iter().map(|address| Ipv4Network::from(*address));
             of.prefixes.iter().copied().chain(singles).collect::<Vec<_>>()

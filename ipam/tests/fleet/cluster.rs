@@ -392,6 +392,14 @@ impl Cluster {
     }
 }
 
+impl Node {
+    /// Whether something is asked back.
+    pub fn asks_back(&self) -> bool {
+        let drain = self.object.drain.as_deref().map(|drain| Drain::parse(drain).unwrap());
+        drain.is_some_and(|drain| !drain.prefixes.is_empty())
+    }
+}
+
 impl Agent {
     fn apply(&mut self, record: &Record) {
         self.journal.apply(record).unwrap();

@@ -106,19 +106,25 @@ fn chaos(seed: u64, faults: Faults) {
     cluster.run(1500);
     assert_eq!(cluster.waiting(), 0, "P7, seed {seed}: {:?}", names.map(|name| cluster.status(name).clone()));
     assert_eq!(cluster.unattached(), 0, "P8, seed {seed}");
+    // A node that has only single addresses goes on trying for prefixes; whatever it asks back, it gets.
+    let asks = |cluster: &Cluster| cluster.nodes.values().any(|node| node.asks_back());
+    for _ in 0..600 {
+        if asks(&cluster) {
+            cluster.run(1);
+        }
+    }
+    assert!(!asks(&cluster), "P7, seed {seed}: a drain does not end");
     for name in names {
-        let drain = cluster.nodes[name].object.drain.clone().unwrap_or_default();
-        assert!(
-            !drain.contains(r#""prefixes":["#) || drain.contains(r#""prefixes":[]"#),
-            "P7, seed {seed}: {drain}"
-        );
-        assert_eq!(cluster.status(name).error, None, "seed {seed}");
-        // P4: what EC2 has assigned is what the node is told.
-        let mut assigned = cluster.cloud.assigned(&format!("i-{name}"));
-        assigned.sort();
-        let first = cluster.nodes[name].object.settings.first_interface_index;
-        let told: Vec<_> = cluster.status(name).usable().into_iter().collect();
-        assert!(first > 0 || told == assigned, "P4, seed {seed}: {told:?} {assigned:?}");
+        // P4: what EC2 has assigned is what the node is told, but for what was released a short time ago.
+        let node = &cluster.nodes[name];
+        let drain = node.object.drain.clone().unwrap_or_default();
+        let told = cluster.status(name).usable();
+        for prefix in
+            cluster.cloud.assigned_from(&node.object.instance_id, node.object.settings.first_interface_index)
+        {
+            let released = drain.contains(&prefix.to_string());
+            assert!(released || told.contains(&prefix), "P4, seed {seed}: {name} is not told of {prefix}");
+        }
     }
 }
 
@@ -133,16 +139,23 @@ const EVERYTHING: Faults = Faults {
     late_watch: 5,
 };
 
+/// So many, or those that `NETLOOM_SEEDS` (`from..to`) says.
+fn seeds(count: u64) -> std::ops::Range<u64> {
+    let Ok(asked) = std::env::var("NETLOOM_SEEDS") else { return 0..count };
+    let (from, to) = asked.split_once("..").expect("from..to");
+    from.parse().expect("a number")..to.parse().expect("a number")
+}
+
 #[test]
 fn whatever_fails() {
-    for seed in 0..12 {
+    for seed in seeds(8) {
         chaos(seed, EVERYTHING);
     }
 }
 
 #[test]
 fn nothing_fails() {
-    for seed in 0..4 {
+    for seed in seeds(3) {
         chaos(seed, Faults::default());
     }
 }

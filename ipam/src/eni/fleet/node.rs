@@ -30,7 +30,7 @@ pub(super) struct Node {
     /// What the object's status lets the node use.
     pub(super) listed: BTreeSet<Ipv4Network>,
     /// What the agent promised back.
-    promised: BTreeSet<Ipv4Network>,
+    pub(super) promised: BTreeSet<Ipv4Network>,
     /// Why the annotations cannot be read.
     pub(super) unreadable: Option<Reason>,
     /// A request is under way at EC2.

@@ -49,6 +49,10 @@ impl Fleet {
         if node.at_ec2 || node.must_look() {
             return;
         }
+        // EC2 might give back what is being taken, and it would be taken again.
+        if !node.promised.is_empty() && node.backoff.failures() == 0 {
+            next = None;
+        }
         if let Some(request) = next.or_else(|| self.end_with_instance(node)) {
             self.ask_for(node, request, now, out);
         } else {
