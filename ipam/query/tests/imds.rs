@@ -85,13 +85,18 @@ async fn who_asks_is_known_by_the_address() {
     assert_eq!(asked, (Some(fixture.node), None));
 }
 
-/// The status of an answer to a request as it goes over the wire.
-async fn status(server: &Server, request: &str) -> u16 {
+/// The status and the text of an answer to a request as it goes over the wire.
+async fn exchange(server: &Server, request: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
     stream.write_all(format!("{request}\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
-    answer.split(' ').nth(1).unwrap().parse().unwrap()
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+async fn status(server: &Server, request: &str) -> u16 {
+    exchange(server, request).await.0
 }
 
 #[tokio::test]
@@ -100,7 +105,11 @@ async fn version_2_alone_is_spoken() {
     let server = &fixture.server;
     let lifetime = "x-aws-ec2-metadata-token-ttl-seconds";
     let token = format!("PUT /latest/api/token HTTP/1.1\r\n{lifetime}: ");
-    assert_eq!(status(server, &format!("{token}60")).await, 200);
+    let (given, text) = exchange(server, &format!("{token}60")).await;
+    let read = format!("GET /latest/meta-data/instance-id HTTP/1.1\r\nx-aws-ec2-metadata-token: {text}");
+    assert_eq!((given, exchange(server, &read).await), (200, (200, fixture.node.clone())));
+    fixture.cloud.pass(Duration::from_secs(60));
+    assert_eq!(status(server, &read).await, 401, "its time is over");
     assert_eq!(status(server, &format!("{token}0")).await, 400);
     assert_eq!(status(server, &format!("{token}21601")).await, 400);
     assert_eq!(status(server, "PUT /latest/api/token HTTP/1.1").await, 400);

@@ -207,3 +207,20 @@ fn waiting_for_a_bucket_is_enough() {
     assert_eq!(waited, 50);
     assert!((2_450..=2_550).contains(&now.0), "{now:?}: 50 at 20 a second");
 }
+
+/// A request that is repeated late, when its interface is gone, makes no second one.
+#[test]
+fn a_client_token_outlives_its_interface() {
+    let mut fixture = fixture(Settings::default(), "10.0.1.0/24");
+    let create = Call::CreateInterface(vpc::CreateInterface {
+        subnet_id: fixture.subnet.clone(),
+        client_token: Some("node-1/1".to_owned()),
+        ..Default::default()
+    });
+    let first = fixture.region.invoke(Timestamp(1), &create, false).unwrap();
+    let vpc::Answer::Created { interface, .. } = &first else { panic!("{first:?}") };
+    let interface_id = interface.interface.id.clone();
+    fixture.region.call(Timestamp(2), Request::DeleteInterface { interface_id }).unwrap();
+    assert_eq!(fixture.region.invoke(Timestamp(3), &create, false).unwrap(), first);
+    assert_eq!(fixture.region.interfaces().count(), 1, "eth0 alone");
+}
