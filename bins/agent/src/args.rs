@@ -1,5 +1,6 @@
 //! How the agent is started.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -11,6 +12,8 @@ use kubernetes::client;
 use policy::{ClusterName, Enforcement, LabelFilter, PodLabelling, Settings};
 
 use crate::cni::{Conflist, Plugin};
+use crate::eni::EniArgs;
+use crate::eni::keys::List;
 use crate::source::{IdentityManagement, Ipam};
 
 /// Netloom's node agent: connects the node's pods and enforces policy on them.
@@ -55,6 +58,12 @@ pub struct Args {
     /// Leave the source addresses of packets to the outside as they are
     #[arg(long)]
     pub no_masquerade: bool,
+    /// Give pods' packets to the outside the node's IPv4 address
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
+    pub enable_ipv4_masquerade: bool,
+    /// Links by which packets to the outside leave, in place of the uplink: eth+ is every link that begins with eth
+    #[arg(long, value_name = "LINKS", default_value = "", hide_default_value = true)]
+    pub egress_masquerade_interfaces: List,
     /// Room for addresses of pods and nodes in the datapath, in entries
     #[arg(long, value_name = "N", default_value_t = abi::maps::capacity::ADDRESSES as u32)]
     pub address_capacity: u32,
@@ -67,6 +76,9 @@ pub struct Args {
     /// Where metrics are served: ADDRESS:PORT or :PORT; off for nowhere
     #[arg(long, value_name = "ADDRESS", default_value = ":9962")]
     pub prometheus_serve_addr: Serve,
+    /// Network interfaces of AWS.
+    #[command(flatten)]
+    pub eni: EniArgs,
     /// Logging.
     #[command(flatten)]
     pub logs: LogArgs,
@@ -155,6 +167,19 @@ impl Args {
                 debug: self.logs.debug,
             },
         })
+    }
+
+    /// Whether packets of pods to the outside get the node's IPv4 address.
+    #[must_use]
+    pub const fn masquerades_v4(&self) -> bool {
+        self.enable_ipv4_masquerade && !self.no_masquerade
+    }
+
+    /// The links by which packets to the outside leave.
+    #[must_use]
+    pub fn masquerade_links(&self) -> BTreeSet<String> {
+        let named = self.egress_masquerade_interfaces.0.iter().cloned().collect::<BTreeSet<_>>();
+        if named.is_empty() { [self.uplink.clone()].into() } else { named }
     }
 
     /// The plugin that the runtime gets, and where, if it is to get it.

@@ -16,6 +16,7 @@ pub mod cluster;
 pub mod cni;
 pub mod endpoint;
 pub mod engine;
+pub mod eni;
 pub mod flows;
 pub mod limits;
 mod memory;
@@ -32,7 +33,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use axum::Router;
 use daemon::health::{Health, KUBERNETES};
 use daemon::listen::{self, Listen};
@@ -44,6 +45,7 @@ use tokio::sync::mpsc;
 use args::Args;
 use cluster::Numbering;
 use engine::Engine;
+use eni::Wishes;
 use flows::FlowLog;
 use metrics::Counts;
 use server::{Enforced, Server};
@@ -76,6 +78,10 @@ pub async fn run(args: Args) -> Result<()> {
     let (reports, reported) = mpsc::unbounded_channel();
     let (publishable, to_publish) = mpsc::unbounded_channel();
 
+    let _asking = match interfaces(&args)? {
+        Some(wishes) => Some(say_who(wishes, &args, reports.clone())?),
+        None => None,
+    };
     let engine = Engine::new(args.clone(), source.numbering(), flows.clone(), publish, reports).await?;
     let listener = Server::listen(&args.socket)?;
     let health_at = (args.agent_health_port != 0).then(|| Listen::loopback(args.agent_health_port));
@@ -109,6 +115,42 @@ pub async fn run(args: Args) -> Result<()> {
         ended = &mut serving => ended,
         () = answers.all_given() => Ok(()),
         () = tokio::time::sleep(GRACE) => Ok(()),
+    }
+}
+
+/// What is configured about network interfaces of AWS, where they are used.
+fn interfaces(args: &Args) -> Result<Option<Wishes>> {
+    let wishes = engine::configured_enis(args)?;
+    if wishes.is_some() && args.manifests.is_some() {
+        bail!("--ipam=eni needs the Kubernetes API: an operator adds network interfaces there");
+    }
+    Ok(wishes)
+}
+
+/// Finds out which instance this is, and tells the cluster.
+fn say_who(wishes: Wishes, args: &Args, reports: mpsc::UnboundedSender<Report>) -> Result<AbortOnDrop> {
+    let endpoint = args.eni.ec2_metadata_endpoint.clone();
+    if let Some(endpoint) = &endpoint {
+        ec2_query::imds::Client::new(endpoint).context("--ec2-metadata-endpoint")?;
+    }
+    Ok(AbortOnDrop(tokio::spawn(async move {
+        match eni::metadata::learn(endpoint.as_deref()).await {
+            Ok(facts) => {
+                tracing::info!(?facts, "this instance");
+                // Who does not listen any more is about to end.
+                let _ = reports.send(Report::Wishes(Box::new(wishes.of(&facts))));
+            }
+            Err(error) => tracing::error!(%error, "the instance cannot be asked who it is"),
+        }
+    })))
+}
+
+/// A task that ends with its handle.
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -139,7 +139,8 @@ impl Cluster {
             Change::EndpointsEnd => self.remove_unlisted_endpoints(),
             Change::Identity(number, labels) => self.set_identity(number, &labels),
             Change::IdentityGone(number) => self.remove_identity(number),
-            Change::Observed(_) => {}
+            // The engine's own affair.
+            Change::Interfaces(_) | Change::Observed(_) => {}
         }
     }
 

@@ -45,6 +45,8 @@ impl Engine {
                 // Which pods are here cannot be told yet; those that an earlier agent left go on as they are.
                 return Ok(());
             }
+        } else if self.eni.is_some() {
+            self.follow_interfaces().await?;
         } else if self.due.nodes
             && let (Some(book), Some(node)) = (&mut self.addresses, self.cluster.own_node())
         {
@@ -325,7 +327,8 @@ impl Engine {
 
     fn address_record(&self, address: IpAddr, peer: Peer, local: &HashMap<IpAddr, IfIndex>) -> AddressRecord {
         let here = local.get(&address).copied().unwrap_or_default();
-        let is_forwarded = here == IfIndex(0) && self.cluster.is_elsewhere(address);
+        // In ENI mode the stack chooses the interface, by rules.
+        let is_forwarded = here == IfIndex(0) && self.eni.is_none() && self.cluster.is_elsewhere(address);
         let forward = if is_forwarded { self.uplink.index } else { IfIndex(0) };
         AddressRecord { peer, local: here, forward }
     }

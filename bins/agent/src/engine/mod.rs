@@ -6,6 +6,7 @@
 mod attachments;
 mod enforce;
 mod flows;
+mod interfaces;
 mod plumbing;
 mod reports;
 mod status;
@@ -32,6 +33,8 @@ use crate::server::Enforced;
 use crate::source::{Change, Report};
 use crate::state_file;
 use enforce::Installed;
+use interfaces::EniMode;
+pub(crate) use interfaces::configured as configured_enis;
 use plumbing::{Plumbed, Uplink};
 use reports::Reporter;
 use waiting::Waiting;
@@ -76,6 +79,8 @@ pub struct Engine {
     /// When it is to be asked next, in any case.
     repair: Instant,
     masquerade: Option<netcore::masquerade::Masquerade>,
+    /// In ENI mode.
+    eni: Option<EniMode>,
     reports: Reporter,
     waiting: Vec<Waiting>,
     flows: FlowLog,
@@ -130,6 +135,7 @@ impl Engine {
             },
             attach: args.clsact.then_some(AttachMode::Clsact),
         };
+        let eni = EniMode::new(&args, &netns)?;
         let mut datapath = Datapath::load(&options).context("loading the datapath")?;
         let config = abi::Config { mtu: uplink.mtu, ..abi::Config::default() };
         datapath.set_config(&config).context("configuring the datapath")?;
@@ -152,6 +158,7 @@ impl Engine {
             plumbed: None,
             repair: Instant::now() + REPAIR,
             masquerade: None,
+            eni,
             reports: Reporter::new(reports),
             waiting: Vec::new(),
             flows,
@@ -178,6 +185,7 @@ impl Engine {
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let next_answer = self.next_answer();
+            let next_look = self.eni.as_ref().and_then(EniMode::due);
             tokio::select! {
                 biased;
                 change = changes.recv() => match change {
@@ -190,6 +198,8 @@ impl Engine {
                 },
                 () = Self::ready(&self.events_there) => self.read_events(),
                 () = until(next_answer) => self.answer_waiting(),
+                seen = EniMode::seen(&mut self.eni) => self.saw(seen),
+                () = until(next_look) => self.assert_interfaces().await,
                 _ = tick.tick() => self.tick().await,
                 _ = sweep.tick() => self.sweep().await,
             }
@@ -203,7 +213,10 @@ impl Engine {
             if let Change::Observed(revision) = change {
                 self.observed = Some(revision);
             }
-            self.cluster.apply(change);
+            match change {
+                Change::Interfaces(told) => self.told_interfaces(*told),
+                change => self.cluster.apply(change),
+            }
             self.pending = true;
             next = more.try_recv().ok();
         }
@@ -230,7 +243,9 @@ impl Engine {
         }
         self.report_wanted();
         self.report_ready();
+        self.report_demand();
         self.answer_waiting();
+        self.feed().await;
     }
 
     async fn tick(&mut self) {
@@ -243,6 +258,7 @@ impl Engine {
         if self.is_ready() {
             self.drain_queue().await;
         }
+        self.tend_interfaces().await;
     }
 
     async fn sweep(&mut self) {
@@ -284,7 +300,17 @@ impl Engine {
         self.addresses.is_some() && !self.pending && self.observed.is_some()
     }
 
+    /// Answers a call, now or when there is something to answer.
     async fn call(&mut self, call: Call) {
+        self.give_up_hungry(&call.request);
+        if let Some(call) = self.keep_hungry(call) {
+            self.serve(call).await;
+            // Who was disconnected may have left an address.
+            self.report_demand();
+        }
+    }
+
+    async fn serve(&mut self, call: Call) {
         let connecting = match &call.request {
             Request::Add { attachment, pod, .. } => Some((attachment.clone(), pod.clone())),
             _ => None,
@@ -336,6 +362,11 @@ impl Engine {
         match (&self.failure, self.observed, &self.addresses) {
             (Some(failure), _, _) => format!("the agent of {} is not ready: {failure}", self.args.node),
             (None, None, _) => format!("the agent of {} is still learning about the cluster", self.args.node),
+            (None, Some(_), None) if self.eni.is_some() => {
+                let complaints = self.eni.as_ref().map(EniMode::complaints).unwrap_or_default();
+                let what = "waits for the operator to add a network interface or a prefix";
+                format!("the agent of {} {what}; {}", self.args.node, complaints.join("; "))
+            }
             (None, Some(_), None) => {
                 format!(
                     "the agent of {0} has no range of addresses: Node {0} has no podCIDRs",

@@ -10,6 +10,9 @@ use netcore::{Family, Net, Owned, Plan, Route, State, Sysctl};
 
 use super::Engine;
 
+/// Packets that answer somebody whose packets went past the stack.
+const ANSWER: Mark = Mark { value: abi::mark::ANSWER, mask: abi::mark::MASK };
+
 /// The link that leads to the other nodes.
 #[derive(Clone, Debug)]
 pub(super) struct Uplink {
@@ -62,6 +65,7 @@ impl Engine {
             }
             _ => self.plumb_anew(&own, &routes).await?,
         }
+        self.plumb_interfaces().await?;
         self.plumbed = Some(Plumbed { own, routes });
         self.plumb_masquerade()
     }
@@ -79,8 +83,17 @@ impl Engine {
             desired.routes.extend(state.routes);
             desired.neighbours.extend(state.neighbours);
         }
-        let plan = self.net.reconcile(&Owned::default(), &desired).await.map_err(|errors| failed(&errors))?;
+        let (owned, interfaces) = self.desired_interfaces_anew()?;
+        let mut all = desired;
+        all.merge(interfaces.clone());
+        let plan = self.net.reconcile(&owned, &all).await.map_err(|errors| failed(&errors))?;
         tell(&plan);
+        if self.eni.is_some() && !plan.is_empty() {
+            // The kernel forgets routes without a word with the last address of an interface, and links may have
+            // been down until now.
+            tell(&self.net.reconcile(&owned, &all).await.map_err(|errors| failed(&errors))?);
+        }
+        self.interfaces_plumbed((owned, interfaces), !plan.is_empty());
         Ok(())
     }
 
@@ -107,19 +120,39 @@ impl Engine {
         if self.args.no_masquerade {
             return Ok(());
         }
+        if self.eni.is_some() {
+            return self.plumb_eni_masquerade();
+        }
         let nodes = self.cluster.other_nodes().flat_map(|node| node.addresses.clone());
         let native =
             nodes.chain(self.cluster.own_addresses()).map(IpNetwork::from).chain(self.cluster.pod_cidrs());
+        let pods = self.cluster.own_node().map(|node| node.pod_cidrs.clone()).unwrap_or_default();
         let wanted = Masquerade {
-            uplinks: [self.uplink.name.clone()].into(),
-            pods: self
-                .cluster
-                .own_node()
-                .map(|node| node.pod_cidrs.iter().copied().collect())
-                .unwrap_or_default(),
+            uplinks: self.args.masquerade_links(),
+            pods: pods.into_iter().filter(|cidr| cidr.is_ipv6() || self.args.masquerades_v4()).collect(),
             native: native.collect(),
-            except: Some(Mark { value: abi::mark::ANSWER, mask: abi::mark::MASK }),
+            except: Some(ANSWER),
+            mark_answers: false,
         };
+        self.masquerade(wanted)
+    }
+
+    /// What leaves the VPC bears the node's address.
+    fn plumb_eni_masquerade(&mut self) -> Result<()> {
+        let (Some(mode), true) = (&self.eni, self.args.masquerades_v4()) else { return Ok(()) };
+        let held = self.endpoints.iter().flat_map(|endpoint| endpoint.addresses.iter().copied());
+        let listed = self.addresses.iter().flat_map(|book| book.pool().cidrs());
+        let wanted = Masquerade {
+            uplinks: self.args.masquerade_links(),
+            pods: listed.chain(held.map(IpNetwork::from)).collect(),
+            native: mode.native().into_iter().map(IpNetwork::V4).collect(),
+            except: Some(ANSWER),
+            mark_answers: true,
+        };
+        self.masquerade(wanted)
+    }
+
+    fn masquerade(&mut self, wanted: Masquerade) -> Result<()> {
         if self.masquerade.as_ref() != Some(&wanted) {
             wanted.apply(&self.netns).context("setting up masquerade")?;
             self.masquerade = Some(wanted);
@@ -137,7 +170,7 @@ fn tell(plan: &Plan) {
     }
 }
 
-fn failed(errors: &[netcore::Error]) -> anyhow::Error {
+pub(super) fn failed(errors: &[netcore::Error]) -> anyhow::Error {
     let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
     anyhow!("bringing the node's plumbing up to date: {}", all.join("; "))
 }

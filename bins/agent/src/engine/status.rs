@@ -39,6 +39,7 @@ impl Engine {
         let settings = self.cluster.repository.settings();
         let mut warnings = self.cluster.warnings();
         warnings.extend(self.failure.clone());
+        warnings.extend(self.eni.iter().flat_map(super::EniMode::complaints));
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),

@@ -5,6 +5,7 @@
 //! `KUBEBUILDER_ASSETS` are asked as well.
 
 mod agent;
+mod eni;
 mod faults;
 mod proxy;
 mod publishing;

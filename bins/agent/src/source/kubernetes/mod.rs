@@ -54,6 +54,8 @@ pub enum Ipam {
     ClusterPool,
     /// `spec.podCIDRs` of the Node.
     Kubernetes,
+    /// Network interfaces of AWS, which the operator makes.
+    Eni,
 }
 
 /// Who makes numbers stand for labels.

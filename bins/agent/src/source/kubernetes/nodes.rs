@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crds::CiliumNode;
 use crds::types::node::{NodeAddress, address_type};
+use ipam::eni::handshake::{DRAIN, DRAINED};
 use ipnetwork::IpNetwork;
 use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt;
@@ -12,7 +13,7 @@ use policy::cidr::canonical;
 use policy::manifest::{self, Meta, Object, ObjectKey};
 
 use super::kind::Kind;
-use crate::source::Change;
+use crate::source::{Change, OwnInterfaces};
 
 /// What is known of this node, and what it has published of itself.
 #[derive(Debug, Default)]
@@ -26,6 +27,8 @@ pub(super) struct Nodes {
     others: BTreeSet<String>,
     /// The ranges of pod addresses that this node had last: they are still its own when the API has lost them.
     pub(super) last_ranges: Vec<String>,
+    /// What was told of its network interfaces last.
+    interfaces: Option<OwnInterfaces>,
 }
 
 /// What a Node says of the node that the agent runs on.
@@ -88,6 +91,11 @@ impl Nodes {
         let version = object.resource_version().unwrap_or_default();
         changes.push(Change::Version(key(Kind::CiliumNode, &name), version));
         if name == self.name {
+            let interfaces = interfaces(&object);
+            if self.interfaces.as_ref() != Some(&interfaces) {
+                self.interfaces = Some(interfaces.clone());
+                changes.push(Change::Interfaces(Box::new(interfaces)));
+            }
             self.published = Some(object);
         } else {
             self.others.insert(name);
@@ -109,6 +117,18 @@ impl Nodes {
         }
         // Its version.
         changes.push(Change::Removed(key(Kind::CiliumNode, name)));
+    }
+}
+
+fn interfaces(object: &CiliumNode) -> OwnInterfaces {
+    let status = object.status.clone().unwrap_or_default();
+    let annotation = |name| object.metadata.annotations.as_ref()?.get(name).cloned();
+    OwnInterfaces {
+        uid: object.metadata.uid.clone().unwrap_or_default(),
+        status: status.eni,
+        problem: status.ipam.operator_status.error,
+        drain: annotation(DRAIN),
+        drained: annotation(DRAINED),
     }
 }
 
@@ -191,7 +211,8 @@ mod tests {
             Change::Version(key, version) => format!("{key} {version}"),
             other => format!("{other:?}"),
         };
-        changes.into_iter().map(tell).collect()
+        let is_told = |change: &Change| !matches!(change, Change::Interfaces(_));
+        changes.into_iter().filter(is_told).map(tell).collect()
     }
 
     #[test]
@@ -215,6 +236,37 @@ mod tests {
         assert!(nodes.published.is_none());
         assert_eq!(told(|changes| nodes.set(published("own", &[]), changes)), before);
         assert_eq!(nodes.last_ranges, ["10.1.0.0/24"]);
+    }
+
+    #[test]
+    fn interfaces_are_told_once_and_again_when_they_change() {
+        let mut nodes = Nodes::new("own".into());
+        let mut tell = |name: &str, patch: serde_json::Value| {
+            let mut object = serde_json::to_value(published(name, &[])).unwrap();
+            for (key, value) in patch.as_object().unwrap() {
+                object[key] = value.clone();
+            }
+            let mut changes = Vec::new();
+            nodes.set(from_value(object).unwrap(), &mut changes);
+            changes.into_iter().find_map(|change| match change {
+                Change::Interfaces(told) => Some(*told),
+                _ => None,
+            })
+        };
+        let metadata = |version: &str, drain: &str| {
+            let annotations = json!({DRAIN: drain, "other": version});
+            json!({"metadata": {"name": "own", "uid": "u", "resourceVersion": version, "annotations": annotations}})
+        };
+        assert_eq!(tell("other", json!({})), None);
+        // Nothing is something: the operator waits for an answer.
+        assert_eq!(tell("own", json!({})), Some(OwnInterfaces::default()));
+        assert_eq!(tell("own", json!({})), None);
+        let told = tell("own", metadata("8", "x")).unwrap();
+        assert_eq!((told.uid.as_str(), told.drain.as_deref()), ("u", Some("x")));
+        assert_eq!(tell("own", metadata("9", "x")), None);
+        let status = json!({"eni": {"enis": {"eni-1": {"prefixes": ["100.64.0.16/28"]}}}, "ipam": {"operator-status": {"error": "full"}}});
+        let told = tell("own", json!({"status": status})).unwrap();
+        assert_eq!((told.status.enis.len(), told.problem.as_deref()), (1, Some("full")));
     }
 
     #[test]

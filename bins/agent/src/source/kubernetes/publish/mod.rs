@@ -18,12 +18,12 @@ use std::time::{Duration, Instant};
 use abi::Identity;
 use api::{Attachment, PodRef};
 use kubernetes::refusal::{is_conflict, is_missing};
-use policy::LabelSet;
+use policy::{LabelSet, reserved_labels};
 
 use super::picture::Picture;
 use crate::endpoint::stable_hash;
 use crate::source::{Published, RemoteEndpoint, Report};
-use node::Desired;
+use node::{Desired, OfEni};
 use work::Work;
 
 pub(super) use call::Call;
@@ -83,6 +83,8 @@ pub(super) struct Publisher {
     pods: BTreeMap<PodRef, Local>,
     gone: BTreeMap<PodRef, Attachment>,
     ready: Option<(bool, Instant)>,
+    /// What is to be said of network interfaces.
+    eni: OfEni,
     /// Whether the node has been ready once: all its pods were reported then.
     settled: bool,
     works: HashMap<Subject, Work>,
@@ -100,6 +102,7 @@ impl Publisher {
             pods: BTreeMap::new(),
             gone: BTreeMap::new(),
             ready: None,
+            eni: OfEni::default(),
             settled: false,
             works: HashMap::new(),
             writing: HashMap::new(),
@@ -132,6 +135,9 @@ impl Publisher {
                     self.gone.insert(pod, attachment);
                 }
             }
+            Report::Wishes(wishes) => self.eni.wishes = Some(*wishes),
+            Report::Addresses(addresses) => self.eni.addresses = Some(addresses),
+            Report::Drained(drained) => self.eni.drained = Some(drained),
             Report::Ready(ready) => {
                 self.settled |= ready;
                 if self.ready.is_none_or(|(before, _)| before != ready) {
@@ -234,7 +240,14 @@ impl Publisher {
             ready => ready.map(|(ready, _)| ready),
         };
         let ranges = self.terms.ranges_of_node.then_some(own.pod_cidrs.as_slice());
-        let desired = Desired { name: &self.terms.node, own, boot_id: &self.terms.boot_id, ready, ranges };
+        let desired = Desired {
+            name: &self.terms.node,
+            own,
+            boot_id: &self.terms.boot_id,
+            ready,
+            ranges,
+            eni: &self.eni,
+        };
         match &picture.nodes.published {
             Some(present) => {
                 let patch = desired.patch(present);
@@ -249,8 +262,11 @@ impl Publisher {
 
     fn identities(&mut self, picture: &Picture, calls: &mut Vec<(Subject, Call)>) {
         self.wanted.retain(|labels| picture.identities.of(labels).is_none());
-        let local = self.pods.values().filter(|local| is_numbered(local.published.identity));
-        let in_use: HashSet<LabelSet> = local.map(|local| local.published.labels.clone()).collect();
+        // Labels that are not known yet are nobody's.
+        let unknown = reserved_labels(Identity::INIT);
+        let local = self.pods.values().map(|local| &local.published);
+        let local = local.filter(|pod| is_numbered(pod.identity) && pod.labels != unknown);
+        let in_use: HashSet<LabelSet> = local.map(|pod| pod.labels.clone()).collect();
         for labels in &in_use {
             if let Some(number) = picture.identities.of(labels)
                 && let Some(version) = picture.identities.marked(number)
