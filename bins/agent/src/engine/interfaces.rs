@@ -246,9 +246,9 @@ impl Engine {
     }
 
     /// Something changed in the namespace.
-    pub(super) fn saw(&mut self, seen: Option<Seen>) {
+    pub(super) fn saw(&mut self, seen: Option<&Seen>) {
         let Some(mode) = &mut self.eni else { return };
-        let is_of_concern = match &seen {
+        let is_of_concern = match seen {
             Some(seen) => concerns(seen, &mode.plumbed.0, &mode.plumbed.1, &mode.enis.awaited()),
             None => {
                 tracing::warn!("the kernel's news have ended, and are listened to anew");

@@ -198,7 +198,7 @@ impl Engine {
                 },
                 () = Self::ready(&self.events_there) => self.read_events(),
                 () = until(next_answer) => self.answer_waiting(),
-                seen = EniMode::seen(&mut self.eni) => self.saw(seen),
+                seen = EniMode::seen(&mut self.eni) => self.saw(seen.as_ref()),
                 () = until(next_look) => self.assert_interfaces().await,
                 _ = tick.tick() => self.tick().await,
                 _ = sweep.tick() => self.sweep().await,
