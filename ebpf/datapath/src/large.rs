@@ -7,6 +7,7 @@ use aya::Pod;
 use aya::maps::{HashMap as BpfHashMap, MapData, MapError};
 
 use crate::error::Error;
+use crate::table::is_absent;
 
 /// A hash of which user space is the only writer. The kernel is asked what is in it: a question takes less than a
 /// microsecond, and what a node knows of a large cluster would take megabytes once more.
@@ -51,7 +52,7 @@ impl<K: Pod + Eq + Hash, V: Pod + PartialEq> LargeTable<K, V> {
     pub fn get(&self, key: &K) -> Result<Option<V>, Error> {
         match self.map.get(key, 0) {
             Ok(value) => Ok(Some(value)),
-            Err(MapError::KeyNotFound) => Ok(None),
+            Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(Error::map("reading", self.name)(error)),
         }
     }
@@ -80,7 +81,7 @@ impl<K: Pod + Eq + Hash, V: Pod + PartialEq> LargeTable<K, V> {
                 self.len = self.len.saturating_sub(1);
                 Ok(true)
             }
-            Err(MapError::KeyNotFound) => Ok(false),
+            Err(error) if is_absent(&error) => Ok(false),
             Err(error) => Err(Error::map("removing from", self.name)(error)),
         }
     }

@@ -1,5 +1,7 @@
 //! Answers with all that they say.
 
+use std::sync::Arc;
+
 use ipam::{
     Timestamp,
     ec2::{Assigned, InstanceType, Interface, Reply, SecurityGroup, Subnet, Tags, Vpc},
@@ -86,7 +88,7 @@ impl<T> Page<T> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterfaceView {
     /// The interface.
-    pub interface: Interface,
+    pub interface: Arc<Interface>,
     /// The names of its security groups, in their order.
     pub group_names: Vec<String>,
     /// Whether packets with foreign addresses are dropped.
@@ -197,10 +199,12 @@ impl Answer {
         Some(match self {
             Self::Done => Reply::Done,
             Self::Assigned { assigned, .. } => Reply::Assigned(assigned),
-            Self::Created { interface, .. } => Reply::Created(Box::new(interface.interface)),
+            Self::Created { interface, .. } => {
+                Reply::Created(Box::new(Arc::unwrap_or_clone(interface.interface)))
+            }
             Self::Attached { attachment_id } => Reply::Attached { attachment_id },
             Self::Interfaces(page) => {
-                let (interfaces, next_token) = page.map(|view| view.interface);
+                let (interfaces, next_token) = page.map(|view| Arc::unwrap_or_clone(view.interface));
                 Reply::Interfaces { interfaces, next_token }
             }
             Self::Subnets(page) => Reply::Subnets { subnets: page.items, next_token: page.next_token },

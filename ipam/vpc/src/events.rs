@@ -58,6 +58,13 @@ pub enum Change {
         /// Prefixes.
         prefixes: Vec<Ipv4Network>,
     },
+    /// Whether packets with foreign addresses are dropped at an interface; they are, unless this says otherwise.
+    SourceCheck {
+        /// `eni-…`.
+        interface_id: String,
+        /// Whether they are.
+        on: bool,
+    },
     /// A VPC has another CIDR.
     Associated {
         /// `vpc-…`.

@@ -114,7 +114,7 @@ impl Region {
         self.attached_to(instance).into_iter().find(|one| is_primary(one))
     }
 
-    fn about(&mut self, interface: &Interface, leaf: &str) -> Option<String> {
+    fn about(&mut self, interface: &Arc<Interface>, leaf: &str) -> Option<String> {
         let attachment = interface.attachment.as_ref()?;
         let lines = |items: Vec<String>| Some(items.join("\n"));
         match leaf.trim_end_matches('/') {

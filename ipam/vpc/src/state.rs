@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::Ipv4Addr,
+    sync::Arc,
 };
 
 use ipam::{
@@ -139,12 +140,12 @@ impl State {
     }
 
     /// An interface as it was, with names of its groups as they are.
-    pub(crate) fn view(&self, interface: &Interface) -> InterfaceView {
+    pub(crate) fn view(&self, interface: &Arc<Interface>) -> InterfaceView {
         let name = |id: &String| self.groups.get(id).map(|view| view.group.name.clone()).unwrap_or_default();
         InterfaceView {
             group_names: interface.security_groups.iter().map(name).collect(),
             source_check: self.interfaces.get(&interface.id).is_none_or(|one| one.source_check),
-            interface: interface.clone(),
+            interface: Arc::clone(interface),
         }
     }
 

@@ -370,7 +370,10 @@ fn events_tell_who_has_what() {
                         assert_eq!(was, instance_id);
                     }
                 }
-                Change::Started { .. } | Change::Terminated { .. } | Change::Associated { .. } => {}
+                Change::Started { .. }
+                | Change::Terminated { .. }
+                | Change::SourceCheck { .. }
+                | Change::Associated { .. } => {}
             }
         }
         let truth: BTreeMap<_, _> = play.region.interfaces().map(|one| (one.id.clone(), all(one))).collect();

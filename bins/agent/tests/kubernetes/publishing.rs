@@ -6,12 +6,12 @@ use netloom_agent::source::{IdentityManagement, Report};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Told, addresses, client, create, delete, eventually, furnish, get, labels, patch, pod, policy, published,
+    Told, addresses, create, delete, eventually, furnish, get, labels, patch, pod, policy, published,
 };
 
 /// Runs a test against every API server that there is here.
 async fn everywhere<F: Future<Output = ()>>(test: &str, body: impl Fn(Client) -> F) {
-    // Those that the environment names would be asked by several tests at once.
+    // Those that the environment names may have what is made here.
     let own = envtest::servers(test).await.unwrap().into_iter().filter(envtest::Server::is_own);
     for server in own {
         body(server.client().await.unwrap()).await;
@@ -184,8 +184,10 @@ async fn race(client: Client) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_invalid_policy_is_told_with_its_name_and_reason() {
-    let own = apiserver::Server::builder().start().await.unwrap();
-    let client = client(&own.url()).await;
+    everywhere("an_invalid_policy", refuse).await;
+}
+
+async fn refuse(client: Client) {
     furnish(&client).await;
     create(&client, policy("p")).await;
     let mut told = Told::start(client.clone(), "n1", IdentityManagement::Agent);
@@ -196,5 +198,4 @@ async fn an_invalid_policy_is_told_with_its_name_and_reason() {
     told.until("it is refused", |told| !told.rejected.is_empty()).await;
     assert!(told.rejected[0].contains("CiliumNetworkPolicy shop/p"), "{:?}", told.rejected);
     assert!(told.objects.contains_key("CiliumNetworkPolicy shop/p"), "what was valid stays");
-    own.stop().await;
 }

@@ -152,8 +152,8 @@ pub(crate) struct Told {
     pub(crate) rejected: Vec<String>,
     pub(crate) versions: BTreeMap<String, String>,
     pub(crate) endpoints: BTreeMap<String, RemoteEndpoint>,
-    /// Those of a list that is being told.
-    listed: Option<BTreeSet<String>>,
+    /// Those that the list that is being told has not had yet.
+    unlisted: BTreeSet<String>,
     /// Of each label set, the number said last.
     pub(crate) numbers: BTreeMap<LabelSet, Identity>,
     _state: tempfile::TempDir,
@@ -182,7 +182,7 @@ impl Told {
             rejected: Vec::new(),
             versions: BTreeMap::new(),
             endpoints: BTreeMap::new(),
-            listed: None,
+            unlisted: BTreeSet::new(),
             numbers: BTreeMap::new(),
             _state: state,
         }
@@ -211,17 +211,15 @@ impl Told {
             Change::Removed(key) => drop(self.objects.remove(&key.to_string())),
             Change::Version(key, version) => drop(self.versions.insert(key.to_string(), version)),
             Change::Endpoint(endpoint) => {
-                if let Some(listed) = &mut self.listed {
-                    listed.insert(endpoint.pod.to_string());
-                }
+                self.unlisted.remove(&endpoint.pod.to_string());
                 self.endpoints.insert(endpoint.pod.to_string(), endpoint);
             }
-            Change::EndpointsBegin => self.listed = Some(BTreeSet::new()),
-            Change::EndpointsEnd => {
-                let listed = self.listed.take().expect("a list that has begun");
-                self.endpoints.retain(|pod, _| listed.contains(pod));
-            }
             Change::EndpointGone(pod) => drop(self.endpoints.remove(&pod.to_string())),
+            Change::EndpointsBegin => self.unlisted = self.endpoints.keys().cloned().collect(),
+            Change::EndpointsEnd => {
+                let gone = std::mem::take(&mut self.unlisted);
+                self.endpoints.retain(|pod, _| !gone.contains(pod));
+            }
             Change::Identity(identity, labels) => drop(self.numbers.insert(labels, identity)),
             Change::IdentityGone(identity) => self.numbers.retain(|_, known| *known != identity),
             Change::Interfaces(_) => {}

@@ -61,7 +61,8 @@ fn kubectl_on_a_real_api_server() {
     eventually("the API server is back", || lab.kubectl("get --raw=/readyz").0.then_some(()));
     does(&lab, "run after --image=any --port=80");
     does(&lab, "wait --for=condition=Ready pod/after --timeout=30s");
-    assert!(lab.reaches("web", "after", 80, true));
+    // It may be connected before its labels have a number: until then it stays closed.
+    eventually("the pod is open", || (lab.reached("web", "after", 80, true) == [true; 2]).then_some(()));
 }
 
 /// run, get, label, apply, delete and wait.

@@ -1,8 +1,11 @@
 //! The Describe operations.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use ipam::ec2::InstanceType;
+use ipam::{
+    Timestamp,
+    ec2::{InstanceType, Interface},
+};
 
 use crate::{
     Answer, Operation, Query, Refusal, Region,
@@ -29,9 +32,7 @@ impl Region {
         match listing {
             Listing::Interfaces => {
                 let limits = Limits { usual: usize::MAX, ..usual };
-                let all = self.history.all_at(then).map(|one| self.state.view(one));
-                let known = |id: &str| self.history.at(id, then).is_some();
-                let all = only(query, all, known, |id| Refusal::not_found(Resource::Interface, id))?;
+                let all = self.seen(&query.ids, then)?.into_iter().map(|one| self.state.view(one));
                 let page = paging::page(Operation::DescribeNetworkInterfaces, query, &limits, all)?;
                 Ok(Answer::Interfaces(page))
             }
@@ -91,6 +92,21 @@ impl Region {
                 Ok(Answer::Reservations(page))
             }
         }
+    }
+}
+
+impl Region {
+    /// Interfaces as they were then, by id: those that are named, or all. There may be many, and only a few of them
+    /// asked for.
+    fn seen(&self, ids: &[String], then: Timestamp) -> Result<Vec<&Arc<Interface>>, Refusal> {
+        if ids.is_empty() {
+            return Ok(self.history.all_at(then).collect());
+        }
+        let ids: BTreeSet<&String> = ids.iter().collect();
+        let find = |id: &String| {
+            self.history.at(id, then).ok_or_else(|| Refusal::not_found(Resource::Interface, id))
+        };
+        ids.into_iter().map(find).collect()
     }
 }
 

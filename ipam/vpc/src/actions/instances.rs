@@ -1,6 +1,6 @@
 //! RunInstances and TerminateInstances.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use ipam::ec2::Interface;
 
@@ -151,12 +151,11 @@ impl Region {
 
     /// An instance with its interfaces as they were then.
     pub(super) fn instance_view(&self, instance: &Instance, then: ipam::Timestamp) -> InstanceView {
-        let attached = |interface: &Interface| {
+        let attached = |interface: &&Arc<Interface>| {
             interface.attachment.as_ref().is_some_and(|attachment| attachment.instance_id == instance.id)
         };
         let seen = instance.interfaces.iter().filter_map(|id| self.history.at(id, then));
-        let mut interfaces: Vec<_> =
-            seen.filter(|one| attached(one)).map(|one| self.state.view(one)).collect();
+        let mut interfaces: Vec<_> = seen.filter(attached).map(|one| self.state.view(one)).collect();
         interfaces.sort_by_key(|view| view.interface.attachment.as_ref().map(|one| one.device_index));
         InstanceView {
             id: instance.id.clone(),

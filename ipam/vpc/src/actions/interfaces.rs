@@ -1,6 +1,6 @@
 //! CreateNetworkInterface, DeleteNetworkInterface and ModifyNetworkInterfaceAttribute.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use ipam::ec2::{Interface, InterfaceStatus};
 use ipnetwork::Ipv4Network;
@@ -44,7 +44,7 @@ impl Region {
     }
 
     fn created(&self, interface_id: &str, client_token: Option<&String>) -> Result<Answer, Refusal> {
-        let interface = Box::new(self.state.view(&self.state.interface(interface_id)?.is));
+        let interface = Box::new(self.state.view(&Arc::new(self.state.interface(interface_id)?.is.clone())));
         Ok(Answer::Created { interface, client_token: client_token.cloned() })
     }
 
@@ -208,6 +208,7 @@ impl Region {
         }
         if let Some(check) = modify.source_check {
             state.source_check = check;
+            self.tell(Change::SourceCheck { interface_id: id.clone(), on: check });
         }
         self.changed(id);
         Ok(Answer::Done)

@@ -148,9 +148,7 @@ fn interface(xml: &mut Xml, view: &InterfaceView, about: &About) {
     xml.leaf("description", &is.description);
     xml.leaf("ownerId", &about.account);
     xml.leaf("requesterManaged", is.requester_managed);
-    if is.requester_managed {
-        xml.leaf("requesterId", "amazon-aws");
-    }
+    xml.leaf("requesterId", if is.requester_managed { "amazon-aws" } else { &about.account });
     xml.leaf("status", interface_status(is.status));
     xml.leaf("macAddress", &is.mac);
     addresses(xml, view, about);

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use abi::Identity;
 use api::{Attachment, PodRef};
 use kubernetes::refusal::{is_conflict, is_missing};
-use policy::LabelSet;
+use policy::{LabelSet, reserved_labels};
 
 use super::picture::Picture;
 use crate::endpoint::stable_hash;
@@ -262,8 +262,11 @@ impl Publisher {
 
     fn identities(&mut self, picture: &Picture, calls: &mut Vec<(Subject, Call)>) {
         self.wanted.retain(|labels| picture.identities.of(labels).is_none());
-        let local = self.pods.values().filter(|local| is_numbered(local.published.identity));
-        let in_use: HashSet<LabelSet> = local.map(|local| local.published.labels.clone()).collect();
+        // Labels that are not known yet are nobody's.
+        let unknown = reserved_labels(Identity::INIT);
+        let local = self.pods.values().map(|local| &local.published);
+        let local = local.filter(|pod| is_numbered(pod.identity) && pod.labels != unknown);
+        let in_use: HashSet<LabelSet> = local.map(|pod| pod.labels.clone()).collect();
         for labels in &in_use {
             if let Some(number) = picture.identities.of(labels)
                 && let Some(version) = picture.identities.marked(number)

@@ -209,6 +209,18 @@ fn an_endpoint_is_written_when_it_is_another_or_was_lost() {
 }
 
 #[test]
+fn no_number_is_asked_for_labels_that_are_not_known() {
+    let mut scene = scene(true);
+    scene.complete();
+    let Report::Endpoint(mut unknown) = published("web", "c1", Identity::INIT.0) else { unreachable!() };
+    unknown.labels = reserved_labels(Identity::INIT);
+    scene.report(Report::Endpoint(unknown));
+    assert!(scene.due().is_empty());
+    scene.report(published("web", "c1", Identity::INIT.0));
+    assert!(matches!(scene.one().1, Call::CreateIdentity(..)), "they are");
+}
+
+#[test]
 fn a_pod_without_a_number_is_told_only_if_it_stays_so() {
     let mut scene = scene(false);
     scene.complete();

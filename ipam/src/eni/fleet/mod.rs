@@ -1,0 +1,309 @@
+//! All nodes' interfaces: the operator's whole logic, as one state machine.
+
+mod lists;
+mod node;
+mod outcome;
+mod release;
+mod step;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use fastrand::Rng;
+
+use self::{
+    lists::{List, Lists},
+    node::Node,
+};
+use super::{Buckets, Config, History, Limits, NodeRecord, NodeStatus, garbage::Garbage};
+use crate::{
+    Timestamp,
+    ec2::{Error, Reply, Request, SecurityGroup, Subnet, Vpc},
+};
+
+/// For how long EC2 may not show what it did.
+const CONSISTENCY: Duration = Duration::from_secs(5);
+/// How long after a failure a node's next request is sent, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+
+/// Names a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(u64);
+
+/// What the fleet wants done. Each is answered once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outgoing {
+    /// Ask EC2 and hand the answer to [`Fleet::complete`].
+    Request {
+        /// What names it.
+        id: RequestId,
+        /// The request. It is sent once.
+        request: Request,
+    },
+    /// Write the status, and tell [`Fleet::written`].
+    WriteStatus {
+        /// The node.
+        node: String,
+        /// The object's uid.
+        uid: String,
+        /// The write is refused if the object has another by now.
+        resource_version: String,
+        /// All of it.
+        status: NodeStatus,
+    },
+    /// Write the annotation [`DRAIN`](super::handshake::DRAIN), and tell [`Fleet::written`].
+    WriteDrain {
+        /// The node.
+        node: String,
+        /// The object's uid.
+        uid: String,
+        /// The write is refused if the object has another by now.
+        resource_version: String,
+        /// The annotation's value.
+        value: String,
+    },
+    /// Read the object from the API server itself, no cache, and hand it to [`Fleet::read`].
+    Read {
+        /// The node.
+        node: String,
+    },
+}
+
+/// Why an object was not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteError {
+    /// Somebody wrote it in between, or it is another object by now.
+    Conflict,
+    /// Anything else: it may have been written all the same.
+    Failed,
+}
+
+/// The operator's logic without its I/O: events go in, requests and writes come out.
+///
+/// - [`Fleet::observe`] and [`Fleet::forget`] follow the CiliumNodes; what a watch brings may be old.
+/// - [`Fleet::poll`] says what is to be done now; [`Fleet::wake`] when to ask again at the latest.
+/// - [`Fleet::complete`], [`Fleet::written`] and [`Fleet::read`] take the answers.
+/// - Nothing comes out but while it [leads](Fleet::leads_until). Whoever sends a request checks that once more.
+///
+/// Each node has one request under way at EC2, and one at the API server. What a request changed is known from its
+/// reply; where none came, a look tells. All interfaces of the VPC are listed every five minutes, beside subnets, VPC
+/// and, where tags choose security groups, those: an idle fleet of up to 1,000 interfaces makes three such calls, and
+/// no others (36 an hour). What a node needs to know in between is asked for up to 200 nodes in one call.
+///
+/// It is deterministic: the same events at the same times, with the same seed, have the same outcome. Times are those
+/// of one clock that goes on during suspend and is never set back, near enough to other operators' clocks (30 s).
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    config: Config,
+    lots: Rng,
+    buckets: Buckets,
+    deadline: Option<Timestamp>,
+    nodes: BTreeMap<String, Node>,
+    limits: BTreeMap<String, Option<Limits>>,
+    subnets: BTreeMap<String, Subnet>,
+    groups: Vec<SecurityGroup>,
+    vpc: Option<Vpc>,
+    history: History,
+    garbage: Garbage,
+    lists: Lists,
+    flights: BTreeMap<RequestId, Flight>,
+    last_id: u64,
+    wake: Option<Timestamp>,
+}
+
+/// A request that is under way.
+#[derive(Clone, Debug)]
+enum Flight {
+    /// Of a node.
+    Node { name: String, request: Request, sent: Timestamp },
+    /// A page of a list.
+    List(List),
+    /// The end of an interface of ours.
+    Delete { interface_id: String },
+}
+
+impl Fleet {
+    /// A fleet that knows no node and does not lead. The seed is for waiting times.
+    #[must_use]
+    pub fn new(config: Config, seed: u64) -> Self {
+        Self {
+            config,
+            lots: Rng::with_seed(seed),
+            buckets: Buckets::default(),
+            deadline: None,
+            nodes: BTreeMap::new(),
+            limits: BTreeMap::new(),
+            subnets: BTreeMap::new(),
+            groups: Vec::new(),
+            vpc: None,
+            history: History::default(),
+            garbage: Garbage::default(),
+            lists: Lists::default(),
+            flights: BTreeMap::new(),
+            last_id: 0,
+            wake: None,
+        }
+    }
+
+    /// It leads until then, at `now`; nothing if it does not. Where leading is not seamless, all that was known of EC2
+    /// is forgotten, since another may have led in between.
+    pub fn leads_until(&mut self, deadline: Option<Timestamp>, now: Timestamp) {
+        if self.deadline.is_none_or(|until| until <= now) {
+            self.flights.clear();
+            self.lists = Lists::default();
+            self.garbage = Garbage::default();
+            self.nodes.values_mut().for_each(Node::forget_ec2);
+        }
+        self.deadline = deadline;
+    }
+
+    /// A CiliumNode as a watch shows it.
+    pub fn observe(&mut self, record: NodeRecord) {
+        self.take_over(record, false);
+    }
+
+    fn take_over(&mut self, record: NodeRecord, current: bool) {
+        if record.instance_id.is_empty() {
+            self.nodes.remove(&record.name);
+            return;
+        }
+        match self.nodes.get_mut(&record.name) {
+            Some(node) if node.is(&record) => node.observe(record, current),
+            _ => {
+                self.nodes.insert(record.name.clone(), Node::new(record));
+            }
+        }
+    }
+
+    /// A CiliumNode is gone.
+    pub fn forget(&mut self, node: &str) {
+        self.nodes.remove(node);
+    }
+
+    /// The answer to [`Outgoing::Read`]; nothing if the object is gone, or an error if it could not be read.
+    pub fn read(&mut self, node: &str, read: Result<Option<NodeRecord>, WriteError>, now: Timestamp) {
+        match read {
+            Ok(Some(record)) => {
+                let name = record.name.clone();
+                self.take_over(record, true);
+                if let Some(node) = self.nodes.get_mut(&name) {
+                    node.at_api = false;
+                    node.read_at = Some(now);
+                }
+            }
+            Ok(None) => self.forget(node),
+            Err(_) => {
+                if let Some(node) = self.nodes.get_mut(node) {
+                    node.at_api = false;
+                    node.backoff.failed(RETRY.0, RETRY.1, now, &mut self.lots);
+                }
+            }
+        }
+    }
+
+    /// The answer to a write: the new resource version, or why there is none.
+    pub fn written(&mut self, node: &str, written: Result<String, WriteError>, now: Timestamp) {
+        let Some(node) = self.nodes.get_mut(node) else { return };
+        node.at_api = false;
+        match (written, node.writing.take()) {
+            (Ok(resource_version), Some(record)) => {
+                node.observe(NodeRecord { resource_version, ..*record }, true);
+            }
+            (Ok(_), None) => {}
+            (Err(error), _) => {
+                node.must_read = true;
+                if error == WriteError::Failed {
+                    node.backoff.failed(RETRY.0, RETRY.1, now, &mut self.lots);
+                }
+            }
+        }
+    }
+
+    /// What is to be done now.
+    pub fn poll(&mut self, now: Timestamp) -> Vec<Outgoing> {
+        self.wake = None;
+        if self.deadline.is_none_or(|until| until <= now) {
+            return Vec::new();
+        }
+        let mut out = Vec::new();
+        self.list(now, &mut out);
+        if self.lists.are_known() {
+            // Who has the least comes first.
+            let mut order: Vec<_> =
+                self.nodes.iter().map(|(name, node)| (node.urgency(), name.clone())).collect();
+            order.sort();
+            for (_, name) in order {
+                self.step(&name, now, &mut out);
+            }
+            self.collect(now, &mut out);
+        }
+        out
+    }
+
+    /// When to [poll](Fleet::poll) again at the latest, if nothing happens before.
+    #[must_use]
+    pub fn wake(&self) -> Option<Timestamp> {
+        self.wake
+    }
+
+    /// The answer to a request. One that was forgotten in the meantime changes nothing.
+    pub fn complete(&mut self, id: RequestId, result: Result<Reply, Error>, now: Timestamp) {
+        let Some(flight) = self.flights.remove(&id) else { return };
+        if let Err(error) = &result
+            && error.kind == crate::ec2::ErrorKind::Throttled
+        {
+            self.buckets.throttled(error.action, now);
+        }
+        match flight {
+            Flight::Node { name, request, sent } => self.outcome(&name, &request, result, sent, now),
+            Flight::List(list) => self.listed(list, result, now),
+            Flight::Delete { interface_id } => {
+                // Whatever came of it, the next look at all interfaces tells.
+                let _ = result;
+                self.garbage.forget(&interface_id);
+            }
+        }
+    }
+
+    /// What the node has of EC2's, as far as it is known; for tests and for people.
+    #[must_use]
+    pub fn interfaces(&self, node: &str) -> Option<&[crate::ec2::Interface]> {
+        self.nodes.get(node)?.interfaces.as_deref()
+    }
+
+    fn wake_at(&mut self, at: Timestamp) {
+        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
+    }
+
+    /// Sends a request if its action has a token left.
+    fn send(&mut self, request: Request, flight: Flight, now: Timestamp, out: &mut Vec<Outgoing>) -> bool {
+        match self.buckets.take(request.action(), now) {
+            Ok(()) => {
+                self.last_id += 1;
+                let id = RequestId(self.last_id);
+                self.flights.insert(id, flight);
+                out.push(Outgoing::Request { id, request });
+                true
+            }
+            Err(wait) => {
+                self.wake_at(now.after(wait));
+                false
+            }
+        }
+    }
+
+    /// Deletes interfaces of ours that nobody needs.
+    fn collect(&mut self, now: Timestamp, out: &mut Vec<Outgoing>) {
+        let condemned: Vec<String> = self.garbage.condemned().map(ToOwned::to_owned).collect();
+        for interface_id in condemned {
+            let request = Request::DeleteInterface { interface_id: interface_id.clone() };
+            let flight = Flight::Delete { interface_id: interface_id.clone() };
+            if !self.send(request, flight, now, out) {
+                return;
+            }
+            self.garbage.forget(&interface_id);
+            for node in self.nodes.values_mut() {
+                node.unattached.retain(|interface| interface.id != interface_id);
+            }
+        }
+    }
+}

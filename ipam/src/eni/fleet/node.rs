@@ -1,0 +1,283 @@
+//! What the fleet knows of a node.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
+
+use ipnetwork::Ipv4Network;
+
+use super::CONSISTENCY;
+use crate::{
+    Timestamp,
+    ec2::{AttachmentStatus, CreateInterface, Interface},
+    eni::{
+        Backoff, Config, Count, NodeRecord, Reason, excess,
+        handshake::{
+            Drain, Drained,
+            operator::{QUARANTINE, may_list},
+        },
+        is_usable, used, wanted,
+    },
+};
+
+/// A node.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Node {
+    pub(super) record: NodeRecord,
+    pub(super) drain: Drain,
+    pub(super) drained: Option<Drained>,
+    /// What the object's status lets the node use.
+    pub(super) listed: BTreeSet<Ipv4Network>,
+    /// What the agent promised back.
+    promised: BTreeSet<Ipv4Network>,
+    /// Why the annotations cannot be read.
+    pub(super) unreadable: Option<Reason>,
+    /// A request is under way at EC2.
+    pub(super) at_ec2: bool,
+    /// A read or a write is under way at the API server.
+    pub(super) at_api: bool,
+    /// What the object is once the write under way succeeded.
+    pub(super) writing: Option<Box<NodeRecord>>,
+    /// The object has to be read again.
+    pub(super) must_read: bool,
+    /// When it was read from the API server itself, and has not changed since.
+    pub(super) read_at: Option<Timestamp>,
+    /// The interfaces that are attached, if that is known.
+    pub(super) interfaces: Option<Vec<Interface>>,
+    /// When the look began that showed them.
+    pub(super) looked: Timestamp,
+    /// Interfaces of ours that were made for the instance and are attached to nothing.
+    pub(super) unattached: Vec<Interface>,
+    /// EC2 has to be asked for the interfaces.
+    pub(super) must_ask: bool,
+    /// When a request that may have changed something was answered, or not.
+    pub(super) mutated: Option<Timestamp>,
+    /// An interface that is being made: the request is repeated as it is until an answer comes.
+    pub(super) creating: Option<CreateInterface>,
+    /// Interfaces that were made in vain: the next one is another.
+    pub(super) attempt: u32,
+    pub(super) backoff: Backoff,
+    /// When EC2 last showed that something is assigned, and what it lately did not show any more.
+    pub(super) seen: BTreeMap<Ipv4Network, Timestamp>,
+    missed: BTreeMap<Ipv4Network, Timestamp>,
+    /// Since when a prefix is in excess.
+    pub(super) idle_since: BTreeMap<Ipv4Network, Timestamp>,
+    /// What EC2 refused lately.
+    pub(super) refused: Option<Reason>,
+    /// All slots are taken, and more is wanted.
+    pub(super) full: bool,
+    /// Why the node does not get what it wants.
+    pub(super) reasons: Vec<Reason>,
+}
+
+impl Node {
+    pub(super) fn new(record: NodeRecord) -> Self {
+        let mut node = Self::default();
+        node.observe(record, true);
+        node
+    }
+
+    /// Whether it is the same node still.
+    pub(super) fn is(&self, record: &NodeRecord) -> bool {
+        self.record.uid == record.uid && self.record.instance_id == record.instance_id
+    }
+
+    /// The object as it was read; whether that is what it is, or what a watch shows late.
+    pub(super) fn observe(&mut self, record: NodeRecord, current: bool) {
+        let drain = record.drain.as_deref().map_or(Ok(Drain::default()), Drain::parse);
+        let drained = record.drained.as_deref().map(Drained::parse).transpose();
+        self.unreadable = None;
+        match (drain, drained) {
+            // A watch lags behind what was read or written already: an epoch never goes back.
+            (Ok(drain), Ok(_)) if !current && drain.epoch < self.drain.epoch => return,
+            (Ok(drain), Ok(drained)) => (self.drain, self.drained) = (drain, drained),
+            (Err(error), _) | (_, Err(error)) => {
+                self.unreadable = Some(Reason::Annotation(error.to_string()));
+            }
+        }
+        if record.resource_version != self.record.resource_version {
+            self.read_at = None;
+        }
+        self.must_read = false;
+        self.promised = self.drain.promised(self.drained.as_ref());
+        self.listed = record.status.usable();
+        self.record = record;
+    }
+
+    /// All that was known of EC2 may be old.
+    pub(super) fn forget_ec2(&mut self) {
+        let (record, attempt) = (std::mem::take(&mut self.record), self.attempt);
+        let idle_since = std::mem::take(&mut self.idle_since);
+        *self = Self::new(record);
+        (self.attempt, self.idle_since) = (attempt, idle_since);
+    }
+
+    /// Whether EC2 has to be asked for the interfaces.
+    pub(super) fn must_look(&self) -> bool {
+        self.interfaces.is_none() || self.must_ask
+    }
+
+    /// EC2 showed the interfaces, in a look that began then.
+    pub(super) fn look(&mut self, interfaces: Vec<Interface>, began: Timestamp) {
+        if self.mutated.is_some_and(|at| began < at.after(CONSISTENCY)) {
+            // It may show what was.
+            return;
+        }
+        self.must_ask = false;
+        let shown: BTreeSet<Ipv4Network> = interfaces.iter().flat_map(assigned).collect();
+        self.seen.retain(|prefix, _| shown.contains(prefix));
+        self.seen.extend(shown.iter().map(|prefix| (*prefix, began)));
+        // What the node may use and EC2 does not show is looked for twice, for EC2 may be late. (vpc-cni #3876.)
+        let gone = |prefix: &&Ipv4Network| {
+            !shown.contains(*prefix) && !self.promised.contains(*prefix) && !self.is_primary(prefix)
+        };
+        let first = |prefix: &Ipv4Network| self.missed.get(prefix).copied().unwrap_or(began);
+        let missed: BTreeMap<_, _> =
+            self.listed.iter().filter(gone).map(|prefix| (*prefix, first(prefix))).collect();
+        let sure = missed.values().all(|first| began.since(*first) >= CONSISTENCY);
+        self.missed = missed;
+        if !sure {
+            self.must_ask = true;
+            self.mutated = Some(began);
+            if self.interfaces.is_some() {
+                return;
+            }
+        }
+        self.interfaces = Some(interfaces);
+        self.looked = began;
+    }
+
+    /// Whether it is the primary address of an interface that the object lists.
+    fn is_primary(&self, prefix: &Ipv4Network) -> bool {
+        prefix.prefix() == 32 && self.record.status.interfaces.values().any(|of| of.ip == prefix.ip())
+    }
+
+    /// Interfaces whose addresses pods may have.
+    pub(super) fn usable(&self) -> impl Iterator<Item = &Interface> {
+        let settings = &self.record.settings;
+        self.interfaces.iter().flatten().filter(move |interface| {
+            let detaching = interface.attachment.as_ref().is_some_and(|to| {
+                matches!(to.status, AttachmentStatus::Detaching | AttachmentStatus::Detached)
+            });
+            is_usable(interface, settings) && !detaching
+        })
+    }
+
+    /// The interface's primary address, if pods may have it.
+    pub(super) fn primary(&self, interface: &Interface) -> Option<Ipv4Addr> {
+        self.record.settings.use_primary_address.then_some(interface.primary_address)
+    }
+
+    /// What is assigned, and to which interface; primary addresses, which cannot be taken away, are not among it.
+    pub(super) fn attached(&self) -> BTreeMap<Ipv4Network, String> {
+        let of = |interface: &Interface| -> Vec<_> {
+            assigned(interface).map(|prefix| (prefix, interface.id.clone())).collect()
+        };
+        self.usable().flat_map(of).collect()
+    }
+
+    /// Whether the node may use a prefix that is assigned.
+    pub(super) fn may_use(&self, prefix: Ipv4Network, now: Timestamp) -> MayUse {
+        if self.promised.contains(&prefix) {
+            return MayUse::No;
+        }
+        if self.listed.contains(&prefix) {
+            return MayUse::Yes;
+        }
+        let seen = self.seen.get(&prefix).copied().unwrap_or_default();
+        if !may_list(prefix, &self.drain, self.drained.as_ref(), seen) {
+            let released = self.drain.released.get(&prefix).max(self.drain.adopted.as_ref());
+            return released.map_or(MayUse::No, |at| MayUse::Later(at.after(QUARANTINE)));
+        }
+        if now.since(seen) < QUARANTINE { MayUse::Yes } else { MayUse::Later(now) }
+    }
+
+    /// The node's addresses, counted.
+    pub(super) fn count(&self, now: Timestamp) -> Count {
+        let settings = &self.record.settings;
+        let prefixes = self.attached().into_keys().filter(|prefix| self.may_use(*prefix, now) == MayUse::Yes);
+        let of_prefixes: u32 = prefixes.map(Ipv4Network::size).sum();
+        let primaries = self.usable().filter(|interface| self.primary(interface).is_some()).count();
+        let requested = self.record.requested.unwrap_or(settings.watermarks.pre_allocate);
+        Count {
+            available: of_prefixes.saturating_add(u32::try_from(primaries).unwrap_or(u32::MAX)),
+            used: used(settings.watermarks, requested),
+            pending: self.record.pending_pods,
+        }
+    }
+
+    /// Addresses that the node wants.
+    pub(super) fn wanted(&self, now: Timestamp) -> u32 {
+        wanted(self.record.settings.watermarks, self.count(now))
+    }
+
+    /// Smaller is more urgent.
+    pub(super) fn urgency(&self) -> i64 {
+        let waiting =
+            i64::from(self.record.pending_pods) + i64::from(self.record.requested.unwrap_or_default());
+        let has: i64 = self.listed.iter().map(|prefix| i64::from(prefix.size())).sum();
+        has - waiting
+    }
+
+    fn is_idle(&self, prefix: &Ipv4Network) -> bool {
+        self.listed.contains(prefix) && !self.record.allocated.contains(prefix)
+    }
+
+    /// A single address that nobody uses, in a slot where a prefix could be: where all slots are taken, that is the
+    /// way back to prefixes. (cilium #46644: a node that once fell back to single addresses stayed with them.)
+    pub(super) fn convertible(&self, has_prefixes: impl Fn(&str) -> bool) -> BTreeSet<Ipv4Network> {
+        let asked = self.drain.prefixes.iter().copied().find(|prefix| self.is_idle(prefix));
+        let singles =
+            self.usable().filter(|interface| has_prefixes(&interface.subnet_id)).flat_map(|interface| {
+                interface.secondary_addresses.iter().map(|address| Ipv4Network::from(*address))
+            });
+        asked.into_iter().chain(singles.filter(|single| self.is_idle(single))).take(1).collect()
+    }
+
+    /// What the node could do without: nothing that its agent uses, single addresses before prefixes, and not before
+    /// it was so for long enough.
+    pub(super) fn excess(&mut self, config: &Config, now: Timestamp) -> BTreeSet<Ipv4Network> {
+        if !config.release_excess || self.wanted(now) > 0 {
+            self.idle_since.clear();
+            return BTreeSet::new();
+        }
+        let mut left = excess(self.record.settings.watermarks, self.count(now));
+        let listed = self.record.status.usable();
+        let unused =
+            |prefix: &Ipv4Network| !self.record.allocated.contains(prefix) && listed.contains(prefix);
+        let mut idle: Vec<Ipv4Network> = self.attached().into_keys().filter(unused).collect();
+        // What is asked back already stays asked.
+        idle.sort_by_key(|prefix| (!self.drain.prefixes.contains(prefix), prefix.size(), *prefix));
+        idle.retain(|prefix| {
+            let fits = prefix.size() <= left;
+            left -= if fits { prefix.size() } else { 0 };
+            fits
+        });
+        self.idle_since.retain(|prefix, _| idle.contains(prefix));
+        let delay = u64::from(config.excess_release_delay) * 1000;
+        let since = &mut self.idle_since;
+        let asked = &self.drain.prefixes;
+        idle.into_iter()
+            .filter(|prefix| {
+                let since = *since.entry(*prefix).or_insert(now);
+                asked.contains(prefix) || now.since(since).as_millis() >= u128::from(delay)
+            })
+            .collect()
+    }
+}
+
+/// Whether the node may use something that is assigned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MayUse {
+    Yes,
+    No,
+    /// EC2 has to be looked at again then.
+    Later(Timestamp),
+}
+
+/// Prefixes and, as /32, single addresses of an interface.
+pub(super) fn assigned(interface: &Interface) -> impl Iterator<Item = Ipv4Network> + '_ {
+    let singles = interface.secondary_addresses.iter().map(|address| Ipv4Network::from(*address));
+    interface.prefixes.iter().copied().chain(singles)
+}

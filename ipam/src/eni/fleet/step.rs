@@ -1,0 +1,250 @@
+//! What a node needs next.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Fleet, Flight, Node, Outgoing,
+    node::{MayUse, assigned},
+};
+use crate::{
+    Timestamp,
+    ec2::{Addresses, CreateInterface, Interface, Request},
+    eni::{
+        Limits, ListedInterface, NodeRecord, NodeStatus, Reason, Situation, Step,
+        garbage::{is_ours, tags},
+        plan,
+        settings::has_tags,
+    },
+};
+
+impl Fleet {
+    /// Does what a node needs next, at the API server and at EC2.
+    pub(super) fn step(&mut self, name: &str, now: Timestamp, out: &mut Vec<Outgoing>) {
+        let Some(mut node) = self.nodes.remove(name) else { return };
+        if node.must_read && !node.at_api {
+            node.at_api = true;
+            out.push(Outgoing::Read { node: name.to_owned() });
+        }
+        if let Some(until) = node.backoff.until(now) {
+            self.wake_at(until);
+        } else {
+            self.serve(&mut node, now, out);
+        }
+        self.nodes.insert(name.to_owned(), node);
+    }
+
+    fn serve(&mut self, node: &mut Node, now: Timestamp, out: &mut Vec<Outgoing>) {
+        let name = node.record.settings.instance_type.clone();
+        let Some(limits) = self.limits.get(&name).copied() else { return };
+        node.reasons.clear();
+        let mut next = None;
+        match limits {
+            None => node.reasons.push(Reason::UnknownLimits(name)),
+            Some(limits) if node.interfaces.is_some() => next = self.grow(node, limits, now),
+            Some(_) => {}
+        }
+        if node.interfaces.is_some() {
+            self.tell(node, now, out);
+        }
+        if node.at_ec2 || node.must_look() {
+            return;
+        }
+        if let Some(request) = next.or_else(|| self.end_with_instance(node)) {
+            self.ask_for(node, request, now, out);
+        } else {
+            self.release(node, now, out);
+        }
+    }
+
+    /// Sends a node's request.
+    pub(super) fn ask_for(
+        &mut self,
+        node: &mut Node,
+        request: Request,
+        now: Timestamp,
+        out: &mut Vec<Outgoing>,
+    ) {
+        let name = node.record.name.clone();
+        let flight = Flight::Node { name, request: request.clone(), sent: now };
+        let creating = match &request {
+            Request::CreateInterface(create) => Some(create.clone()),
+            _ => None,
+        };
+        if self.send(request, flight, now, out) {
+            node.at_ec2 = true;
+            node.creating = creating;
+        }
+    }
+
+    /// The next request on the way to what the node wants.
+    fn grow(&mut self, node: &mut Node, limits: Limits, now: Timestamp) -> Option<Request> {
+        if let Some(creating) = &node.creating {
+            return Some(Request::CreateInterface(creating.clone()));
+        }
+        let attached = node.interfaces.clone().unwrap_or_default();
+        let situation = Situation {
+            limits,
+            settings: &node.record.settings,
+            config: &self.config,
+            attached: &attached,
+            unattached: &node.unattached,
+            subnets: &self.subnets,
+            history: &self.history,
+            wanted: node.wanted(now),
+            now,
+        };
+        let plan = plan(&situation);
+        if plan.short > 0
+            && let Some(at) = self.history.next_try(now)
+        {
+            self.wake_at(at);
+        }
+        node.full = plan.reasons.iter().any(|reason| matches!(reason, Reason::NoFreeInterface { .. }));
+        node.reasons.extend(plan.reasons);
+        match plan.steps.into_iter().next()? {
+            Step::Assign { interface_id, addresses } => Some(Request::Assign { interface_id, addresses }),
+            Step::Attach { interface_id, device_index } => {
+                let instance_id = node.record.instance_id.clone();
+                self.garbage.forget(&interface_id);
+                Some(Request::Attach { interface_id, instance_id, device_index })
+            }
+            Step::Create { subnet_id, addresses, .. } => match self.security_groups(node, &attached) {
+                Ok(security_groups) => {
+                    Some(self.create(node, &attached, subnet_id, security_groups, addresses))
+                }
+                Err(reason) => {
+                    node.reasons.push(reason);
+                    None
+                }
+            },
+        }
+    }
+
+    /// Named ones, else those with the tags, else those of the primary interface.
+    fn security_groups(&self, node: &Node, attached: &[Interface]) -> Result<Vec<String>, Reason> {
+        let settings = &node.record.settings;
+        if !settings.security_groups.is_empty() {
+            return Ok(settings.security_groups.clone());
+        }
+        if settings.security_group_tags.is_empty() {
+            let primary = |interface: &&Interface| {
+                interface.attachment.as_ref().is_some_and(|to| to.device_index == 0 && to.network_card == 0)
+            };
+            return Ok(attached
+                .iter()
+                .find(primary)
+                .map(|of| of.security_groups.clone())
+                .unwrap_or_default());
+        }
+        let found = self.groups.iter().filter(|group| has_tags(&group.tags, &settings.security_group_tags));
+        let found: Vec<String> = found.map(|group| group.id.clone()).collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let tags = settings.security_group_tags.iter().map(|(key, value)| format!("{key}={value}"));
+        Err(Reason::NoSecurityGroup(tags.collect::<Vec<_>>().join(", ")))
+    }
+
+    /// The token is the same as long as the same interfaces are attached and the same is asked for: who leads after a
+    /// crash finds what was made before it.
+    fn create(
+        &self,
+        node: &Node,
+        attached: &[Interface],
+        subnet_id: String,
+        security_groups: Vec<String>,
+        addresses: Addresses,
+    ) -> Request {
+        let instance_id = &node.record.instance_id;
+        let mut ids: Vec<&str> = attached.iter().map(|interface| interface.id.as_str()).collect();
+        ids.sort_unstable();
+        let tags = tags(&self.config, instance_id);
+        let attempt = node.attempt;
+        let asked =
+            format!("{instance_id} {ids:?} {subnet_id} {security_groups:?} {addresses:?} {tags:?} {attempt}");
+        let client_token = format!("{:.36}-{:08x}", node.record.uid, crc32fast::hash(asked.as_bytes()));
+        Request::CreateInterface(CreateInterface {
+            subnet_id,
+            security_groups,
+            description: format!("Pods of {} ({instance_id})", node.record.name),
+            addresses: Some(addresses),
+            tags,
+            client_token,
+        })
+    }
+
+    /// Interfaces that we made end with the instance, or do not, as is set.
+    fn end_with_instance(&self, node: &Node) -> Option<Request> {
+        let delete = node.record.settings.delete_on_termination;
+        node.interfaces.iter().flatten().filter(|interface| is_ours(interface, &self.config)).find_map(|of| {
+            let attachment = of.attachment.as_ref()?;
+            (attachment.delete_on_termination != delete && attachment.device_index > 0).then(|| {
+                let (interface_id, attachment_id) = (of.id.clone(), attachment.id.clone());
+                Request::SetDeleteOnTermination { interface_id, attachment_id, delete }
+            })
+        })
+    }
+
+    /// Writes the status if it is not what it should be.
+    fn tell(&mut self, node: &mut Node, now: Timestamp, out: &mut Vec<Outgoing>) {
+        let status = self.status(node, now);
+        if node.at_api || status == node.record.status {
+            return;
+        }
+        node.at_api = true;
+        node.writing = Some(Box::new(NodeRecord { status: status.clone(), ..node.record.clone() }));
+        let NodeRecord { name, uid, resource_version, .. } = node.record.clone();
+        out.push(Outgoing::WriteStatus { node: name, uid, resource_version, status });
+    }
+
+    fn status(&mut self, node: &mut Node, now: Timestamp) -> NodeStatus {
+        let mut interfaces = BTreeMap::new();
+        for interface in node.usable() {
+            let mut listed = self.entry(interface);
+            listed.addresses.extend(node.primary(interface));
+            interfaces.insert(interface.id.clone(), listed);
+        }
+        let mut look_at = None;
+        for interface in node.usable() {
+            let Some(listed) = interfaces.get_mut(&interface.id) else { continue };
+            for prefix in assigned(interface) {
+                match node.may_use(prefix, now) {
+                    MayUse::Yes if prefix.prefix() == 32 => listed.addresses.push(prefix.ip()),
+                    MayUse::Yes => listed.prefixes.push(prefix),
+                    MayUse::Later(at) => look_at = Some(look_at.map_or(at, |other: Timestamp| other.min(at))),
+                    MayUse::No => {}
+                }
+            }
+            listed.addresses.sort_unstable();
+            listed.prefixes.sort_unstable();
+        }
+        match look_at {
+            Some(at) if at <= now => node.must_ask = true,
+            Some(at) => self.wake_at(at),
+            None => {}
+        }
+        let reasons = node.reasons.iter().chain(&node.refused).chain(&node.unreadable);
+        let mut error: Vec<String> = reasons.map(ToString::to_string).collect();
+        error.dedup();
+        NodeStatus { interfaces, error: (!error.is_empty()).then(|| error.join("; ")) }
+    }
+
+    fn entry(&self, of: &Interface) -> ListedInterface {
+        ListedInterface {
+            ip: of.primary_address,
+            mac: of.mac.clone(),
+            availability_zone: of.availability_zone.clone(),
+            description: of.description.clone(),
+            number: of.attachment.as_ref().map_or(0, |to| to.device_index),
+            subnet_id: of.subnet_id.clone(),
+            subnet_cidr: self.subnets.get(&of.subnet_id).map(|subnet| subnet.cidr),
+            vpc_id: of.vpc_id.clone(),
+            vpc_primary_cidr: self.vpc.as_ref().map(|vpc| vpc.primary_cidr),
+            vpc_cidrs: self.vpc.as_ref().map(|vpc| vpc.cidrs.clone()).unwrap_or_default(),
+            addresses: Vec::new(),
+            prefixes: Vec::new(),
+            security_groups: of.security_groups.clone(),
+            tags: of.tags.clone(),
+        }
+    }
+}
