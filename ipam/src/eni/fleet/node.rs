@@ -199,11 +199,16 @@ impl Node {
         if now.since(seen) < QUARANTINE { MayUse::Yes } else { MayUse::Later(now) }
     }
 
-    /// The node's addresses, counted.
+    /// The node's addresses, counted. What cannot be listed only because the agent has not said yet what it
+    /// acknowledged counts as well: it would be asked for again and again until it says so.
     pub(super) fn count(&self, now: Timestamp) -> Count {
         let settings = &self.record.settings;
-        let prefixes = self.attached().into_keys().filter(|prefix| self.may_use(*prefix, now) == MayUse::Yes);
-        let of_prefixes: u32 = prefixes.map(Ipv4Network::size).sum();
+        let counts = |prefix: &Ipv4Network| match self.may_use(*prefix, now) {
+            MayUse::Yes => true,
+            MayUse::Later(_) => false,
+            MayUse::No => !self.promised.contains(prefix),
+        };
+        let of_prefixes: u32 = self.attached().into_keys().filter(counts).map(Ipv4Network::size).sum();
         let primaries = self.usable().filter(|interface| self.primary(interface).is_some()).count();
         let requested = self.record.requested.unwrap_or(settings.watermarks.pre_allocate);
         Count {
