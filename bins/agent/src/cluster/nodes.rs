@@ -149,6 +149,16 @@ impl Cluster {
         all
     }
 
+    /// Takes over the addresses that this node's links have.
+    pub fn set_own_addresses(&mut self, addresses: Vec<IpAddr>) {
+        if addresses != self.own_addresses {
+            let before = self.addresses_of_node(Nodes::OWN);
+            self.own_addresses = addresses;
+            self.place_node(Nodes::OWN, &before);
+            self.changed.nodes = true;
+        }
+    }
+
     /// Brings the addresses of a node in line with what is known of it. `before` are those that it had.
     fn place_node(&mut self, id: NodeId, before: &[IpAddr]) {
         let after = self.addresses_of_node(id);
@@ -279,4 +289,24 @@ fn own_labels(labels: &LabelSet) -> impl Iterator<Item = &Label> {
 fn outside_labels(address: IpAddr) -> LabelSet {
     let outside = if address.is_ipv4() { Identity::WORLD_IPV4 } else { Identity::WORLD_IPV6 };
     reserved_labels(outside).iter().cloned().chain([Label::reserved("kube-apiserver")]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Beginnings;
+
+    #[test]
+    fn addresses_of_links_come_and_go() {
+        let [first, eni] = ["192.0.2.1", "100.64.0.4"].map(|address| address.parse().unwrap());
+        let mut cluster = Cluster::new("n1", Beginnings::default(), vec![first]);
+        cluster.take_changed();
+        cluster.set_own_addresses(vec![first, eni]);
+        assert_eq!((cluster.identity(first), cluster.identity(eni)), (Identity::HOST, Identity::HOST));
+        assert!(cluster.take_changed().nodes);
+        cluster.set_own_addresses(vec![first, eni]);
+        assert!(!cluster.take_changed().nodes);
+        cluster.set_own_addresses(vec![first]);
+        assert_eq!((cluster.identity(first), cluster.identity(eni)), (Identity::HOST, Identity::UNKNOWN));
+    }
 }

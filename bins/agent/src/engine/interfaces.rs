@@ -148,6 +148,9 @@ impl Engine {
         let used = self.numbers_in_use();
         let Some(mode) = &mut self.eni else { return Ok(false) };
         let Some(told) = mode.told.clone() else { return Ok(false) };
+        if mode.followed && self.plumbed.is_some() {
+            return Ok(self.addresses.is_some());
+        }
         let before = mode.enis.known().clone();
         if !mode.followed {
             mode.enis.list(&told, &used);
@@ -161,6 +164,11 @@ impl Engine {
         if moved || *mode.enis.known() != before {
             self.plumbed = None;
         }
+        // What the interfaces have, or will have in a moment.
+        let mut own = super::plumbing::own_addresses(&self.net).await?;
+        let listed = mode.enis.own_addresses().map(IpAddr::V4);
+        own.extend(listed.filter(|address| !own.contains(address)).collect::<Vec<_>>());
+        self.cluster.set_own_addresses(own);
         if mode.followed && !moved {
             return Ok(self.addresses.is_some());
         }
@@ -246,9 +254,9 @@ impl Engine {
     }
 
     /// Something changed in the namespace.
-    pub(super) fn saw(&mut self, seen: Option<Seen>) {
+    pub(super) fn saw(&mut self, seen: Option<&Seen>) {
         let Some(mode) = &mut self.eni else { return };
-        let is_of_concern = match &seen {
+        let is_of_concern = match seen {
             Some(seen) => concerns(seen, &mode.plumbed.0, &mode.plumbed.1, &mode.enis.awaited()),
             None => {
                 tracing::warn!("the kernel's news have ended, and are listened to anew");

@@ -198,10 +198,11 @@ impl Engine {
                 },
                 () = Self::ready(&self.events_there) => self.read_events(),
                 () = until(next_answer) => self.answer_waiting(),
-                seen = EniMode::seen(&mut self.eni) => self.saw(seen),
                 () = until(next_look) => self.assert_interfaces().await,
                 _ = tick.tick() => self.tick().await,
                 _ = sweep.tick() => self.sweep().await,
+                // Last, since there may be no end of it.
+                seen = EniMode::seen(&mut self.eni) => self.saw(seen.as_ref()),
             }
         }
     }

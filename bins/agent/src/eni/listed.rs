@@ -135,7 +135,7 @@ mod tests {
         Listed::new(&serde_json::from_value(status).unwrap(), &serde_json::from_value(spec).unwrap())
     }
 
-    fn eni(number: i64, more: Value) -> Value {
+    fn eni(number: i64, more: &Value) -> Value {
         let mut eni = json!({
             "number": number, "mac": format!("02:00:00:00:00:0{number}"), "ip": format!("100.64.{number}.4"),
             "subnet": {"id": "subnet-1", "cidr": format!("100.64.{number}.0/24")},
@@ -152,12 +152,12 @@ mod tests {
     #[test]
     fn interfaces_prefixes_and_single_addresses() {
         let status = json!({"enis": {
-            "eni-0": eni(0, json!({"prefixes": ["10.0.0.16/28"]})),
+            "eni-0": eni(0, &json!({"prefixes": ["10.0.0.16/28"]})),
             // The addresses of a prefix are listed beside it, and the ENI's own.
-            "eni-1": eni(1, json!({
+            "eni-1": eni(1, &json!({
                 "prefixes": ["100.64.1.16/28"], "addresses": ["100.64.1.16", "100.64.1.31", "100.64.1.77", "100.64.1.4"],
             })),
-            "eni-2": eni(2, json!({"addresses": ["100.64.2.9"], "tags": {"use": "storage"}})),
+            "eni-2": eni(2, &json!({"addresses": ["100.64.2.9"], "tags": {"use": "storage"}})),
         }});
         let spec = json!({"first-interface-index": 1, "exclude-interface-tags": {"use": "storage"}});
         let found = listed(status.clone(), spec);
@@ -193,9 +193,9 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_left_out_and_told() {
         let status = json!({"enis": {
-            "eni-1": eni(1, json!({"prefixes": ["100.64.9.16/28", "nonsense"]})),
-            "eni-2": eni(2, json!({"prefixes": ["100.64.9.16/28"]})),
-            "eni-3": eni(3, json!({"mac": "", "prefixes": ["100.64.3.16/28"]})),
+            "eni-1": eni(1, &json!({"prefixes": ["100.64.9.16/28", "nonsense"]})),
+            "eni-2": eni(2, &json!({"prefixes": ["100.64.9.16/28"]})),
+            "eni-3": eni(3, &json!({"mac": "", "prefixes": ["100.64.3.16/28"]})),
         }});
         let found = listed(status, json!({}));
         assert_eq!(prefixes(&found), [""; 0]);

@@ -95,6 +95,12 @@ impl NodeEnis {
         self.links.iter().map(|(number, link)| (*number, link.index)).collect()
     }
 
+    /// The addresses that the node itself has on the ENIs whose links are wholly ours.
+    pub fn own_addresses(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        let there = self.links.keys().filter(|number| **number != Number::PRIMARY);
+        there.filter_map(|number| self.known.interfaces.get(number)?.address)
+    }
+
     /// The MAC addresses that have no link yet.
     #[must_use]
     pub fn awaited(&self) -> BTreeSet<MacAddr> {
@@ -135,6 +141,9 @@ impl NodeEnis {
     #[must_use]
     pub fn native(&self, mut beside: BTreeSet<Ipv4Network>) -> BTreeSet<Ipv4Network> {
         beside.extend(&self.known.vpc);
+        let all = beside.clone();
+        // What another covers would be a rule more for each pod, and the kernel goes through them one by one.
+        beside.retain(|one| !all.iter().any(|other| other != one && one.is_subnet_of(*other)));
         beside
     }
 
@@ -196,6 +205,7 @@ mod tests {
         enis.list(&told(&[1, 2]), &BTreeSet::new());
         assert!(enis.find(&[link(1, 7), link(2, 8)], now));
         assert_eq!(texts(enis.usable()), ["100.64.1.16/28", "100.64.2.16/28"]);
+        assert_eq!(texts(enis.own_addresses()), ["100.64.1.4", "100.64.2.4"]);
         let stored = serde_json::to_string(enis.known()).unwrap();
 
         // Another agent, which is told less: no new pod gets an address there, and who has one keeps its way.
@@ -212,6 +222,8 @@ mod tests {
         // Nothing at all is told: the VPC is known all the same.
         enis.list(&OwnInterfaces::default(), &[Number(2)].into());
         assert_eq!(texts(enis.native(BTreeSet::new())), ["10.0.0.0/16"]);
+        let beside = ["10.0.7.0/24", "192.168.0.0/16"].map(|cidr| cidr.parse().unwrap());
+        assert_eq!(texts(enis.native(beside.into())), ["10.0.0.0/16", "192.168.0.0/16"]);
         // Without pods there it is forgotten.
         enis.list(&told(&[1]), &BTreeSet::new());
         assert_eq!(enis.known().interfaces.len(), 1);
