@@ -91,17 +91,17 @@ impl Picture {
                     self.nodes.own = Some(own);
                 }
                 // An agent whose Node is gone goes on with what it knows.
-                Event::Gone(_) => {}
+                Event::Gone(_) | Event::Lost(_) => {}
                 other => self.progress(Kind::Node, &other),
             },
             Told::CiliumNode(event) => match event {
                 Event::Set(object) => self.nodes.set(*object, changes),
-                Event::Gone(key) => self.nodes.remove(key.name(), changes),
+                Event::Gone(key) | Event::Lost(key) => self.nodes.remove(key.name(), changes),
                 other => self.progress(Kind::CiliumNode, &other),
             },
             Told::Identity(event) => match event {
                 Event::Set(object) => self.identities.set(&object, changes),
-                Event::Gone(key) => {
+                Event::Gone(key) | Event::Lost(key) => {
                     if let Ok(number) = key.name().parse() {
                         self.identities.remove(abi::Identity(number), changes);
                     }
@@ -110,7 +110,7 @@ impl Picture {
             },
             Told::Endpoint(event) => match event {
                 Event::Set(object) => self.endpoints.set(*object, changes),
-                Event::Gone(key) => self.endpoints.remove(&key, changes),
+                Event::Gone(key) | Event::Lost(key) => self.endpoints.remove(&key, changes),
                 Event::Listing => self.endpoints.begin_list(changes),
                 other => {
                     if matches!(other, Event::Synced) {
@@ -121,7 +121,7 @@ impl Picture {
             },
             Told::Slice(event) => match event {
                 Event::Set(object) => self.endpoints.set_slice(*object, changes),
-                Event::Gone(key) => self.endpoints.remove_slice(&key, changes),
+                Event::Gone(key) | Event::Lost(key) => self.endpoints.remove_slice(&key, changes),
                 other => self.progress(Kind::CiliumEndpointSlice, &other),
             },
         }
@@ -141,7 +141,7 @@ impl Picture {
                 }
                 self.stored.set(kind, *object, changes);
             }
-            Event::Gone(key) => {
+            Event::Gone(key) | Event::Lost(key) => {
                 if kind == Kind::Pod {
                     self.owners.remove(&pod_ref(&key));
                 }
@@ -171,7 +171,7 @@ impl Picture {
                     }
                 }
             }
-            Event::Set(_) | Event::Gone(_) | Event::Listing => {}
+            Event::Set(_) | Event::Gone(_) | Event::Lost(_) | Event::Listing => {}
         }
     }
 }
