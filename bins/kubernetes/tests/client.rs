@@ -152,6 +152,20 @@ async fn writes_need_a_lease_that_holds() {
     assert_eq!(asked.iter().filter(|line| line.starts_with("POST")).count(), 1, "{asked:?}");
 }
 
+#[tokio::test]
+async fn a_write_is_given_up_when_the_term_ends() {
+    let server = server(Arc::new(|_, _| Answer::Hang)).await;
+    let settings = Settings { server: Some(server.url.clone()), ..Settings::new("test") };
+    let connector = Connector::new(settings).await.unwrap();
+    let client = connector.fenced(Leadership::lasting(Duration::from_millis(500))).unwrap();
+    let create = async {
+        Api::<ConfigMap>::namespaced(client, "a").create(&PostParams::default(), &ConfigMap::default()).await
+    };
+    // Far less than the time that the server is given otherwise.
+    let error = tokio::time::timeout(Duration::from_secs(20), create).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains(&NotLeader.to_string()), "{error}");
+}
+
 #[derive(Default)]
 struct Counter(Mutex<Vec<String>>);
 
