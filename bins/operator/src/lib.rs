@@ -19,6 +19,7 @@ mod metrics;
 mod options;
 mod pod_cidrs;
 mod problem;
+mod pulse;
 mod readiness;
 mod run;
 mod slices;

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use futures_util::stream::{BoxStream, Stream, StreamExt as _};
+use futures_util::stream::{BoxStream, StreamExt as _};
 use kube::api::WatchEvent;
 use kube::runtime::watcher::{Error, Event};
 use kube::{Api, Resource};

@@ -17,9 +17,10 @@ pub(super) async fn collect(context: Context) {
         interval.tick().await;
         let dead = garbage::endpoints(&context.endpoints.read(), &context.pods.read());
         for (key, version) in dead {
-            // The watch of pods may be behind that of endpoints; a pod that ended is known by it.
-            let ended = context.pods.get(&key).is_some_and(|pod| !pod.live);
+            // The watch of pods may be behind that of endpoints: another pod of that name that ended says nothing.
             let owner = context.endpoints.get(&key).and_then(|endpoint| endpoint.pod_uid.clone());
+            let pod = context.pods.get(&key);
+            let ended = pod.is_some_and(|pod| garbage::has_ended(&pod, owner.as_deref()));
             let pods = context.writer.namespaced::<Pod>(key.namespace());
             if !ended && is_gone(&pods, key.name(), owner.as_deref()).await != Some(true) {
                 continue;

@@ -12,10 +12,10 @@ use kubernetes::watch::Key;
 use policy::pod::NAMESPACE;
 
 use super::{Context, QUIET};
-use crate::identities::{self, Act, NUMBERS, SecurityLabels, Used, security_labels};
+use crate::identities::{self, Act, NUMBERS, Pending, SecurityLabels, Used, security_labels};
 use crate::metrics::{Outcome, Status};
 use crate::options::IdentityManagement;
-use crate::store::Pulse;
+use crate::pulse::Pulse;
 use crate::view::IdentityView;
 use crate::writer::{Written, annotation, as_of, exactly, merge};
 
@@ -48,7 +48,7 @@ pub(super) async fn collect(context: Context) {
                 budget.wait().await;
             }
             let written = perform(&context, &act).await;
-            failed |= written.failed();
+            failed |= matches!(written, Written::Failed | Written::Refused);
             deleted += usize::from(matches!(act, Act::Delete(..)) && written == Written::Done);
         }
         let metrics = &context.metrics;
@@ -91,17 +91,16 @@ pub(super) async fn create(context: Context) {
     context.pods.synced().await;
     context.namespaces.synced().await;
     context.identities.synced().await;
-    // Made by this leader, and not told by the watch yet.
-    let mut pending: BTreeMap<u32, SecurityLabels> = BTreeMap::new();
+    let mut pending = Pending::default();
     let mut start = NUMBERS.start() + jiff::Timestamp::now().subsec_nanosecond().unsigned_abs() % 60_000;
     loop {
-        let mut failed = false;
         let mut known = known(&context);
-        pending.retain(|number, _| !known.contains_key(&number.to_string()));
-        for (number, labels) in &pending {
-            known.insert(number.to_string(), IdentityView::pending(*number, labels.clone()));
-        }
+        pending.complete(&mut known, Timestamp::now());
         for (number, labels) in identities::create(&known, &wanted(&context), start) {
+            let object = format!("{labels:?}");
+            if !pulse.may(&object) {
+                continue;
+            }
             start = number + 1;
             let name = number.to_string();
             let identity = CiliumIdentity {
@@ -120,12 +119,15 @@ pub(super) async fn create(context: Context) {
             if written == Written::Done {
                 tracing::info!(identity = name, ?labels, "identity made");
                 context.metrics.identities_created.inc();
-                pending.insert(number, labels);
+                pending.made(number, labels, Timestamp::now());
             }
             // A number that another took is another number the next time.
-            failed |= written != Written::Done;
+            pulse.note(&object, written);
         }
-        pulse.next(failed).await;
+        if pending.waits() {
+            pulse.again_in(Duration::from_secs(10));
+        }
+        pulse.next().await;
     }
 }
 

@@ -12,8 +12,8 @@ use serde_json::json;
 use super::{Context, QUIET, is_gone};
 use crate::garbage;
 use crate::metrics::Outcome;
+use crate::pulse::Pulse;
 use crate::readiness::{Network, decide};
-use crate::store::Pulse;
 use crate::view::NodeView;
 use crate::writer::{Written, as_of, exactly, merge, merge_status};
 
@@ -29,13 +29,15 @@ pub(super) async fn ready(context: Context) {
     context.cilium_nodes.synced().await;
     context.pods.synced().await;
     loop {
-        let mut failed = false;
         let nodes: Vec<_> =
             context.nodes.read().iter().map(|(key, node)| (key.clone(), node.clone())).collect();
         let agents = agents(&context);
         for (key, node) in nodes {
             let name = key.name();
-            let said = context.cilium_nodes.get(&key).is_some_and(|node| node.ready);
+            if !pulse.may(name) {
+                continue;
+            }
+            let said = context.cilium_nodes.get(&key).is_some_and(|said| said.is_ready(&node));
             let network = match agents.get(name) {
                 Some(false) => Network::AgentNotReady,
                 _ if said => Network::Up,
@@ -45,7 +47,7 @@ pub(super) async fn ready(context: Context) {
             if let Some(conditions) = changes.conditions {
                 let patch = as_of(&node.version, json!({ "status": { "conditions": conditions } }));
                 let written = merge_status::<Node>(&context.writer.all(), name, &patch).await;
-                failed |= written.failed();
+                pulse.note(name, written);
                 if written != Written::Done {
                     continue;
                 }
@@ -62,7 +64,7 @@ pub(super) async fn ready(context: Context) {
                     }
                     Err(error) => {
                         tracing::warn!(node = name, %error, "node not read");
-                        failed = true;
+                        pulse.fail();
                         continue;
                     }
                 };
@@ -73,10 +75,10 @@ pub(super) async fn ready(context: Context) {
                 } else if written == Written::Done {
                     tracing::info!(node = name, "the agent's pod is not ready: taint set");
                 }
-                failed |= written.failed();
+                pulse.note(name, written);
             }
         }
-        pulse.next(failed).await;
+        pulse.next().await;
     }
 }
 

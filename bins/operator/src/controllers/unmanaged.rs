@@ -23,6 +23,7 @@ pub(super) async fn restart(context: Context) {
             Timestamp::now(),
         );
         context.metrics.unmanaged_pods.set(i64::try_from(found.len()).unwrap_or(i64::MAX));
+        // One at a time: of a service's pods, the others answer meanwhile.
         for (key, uid) in found {
             let endpoints = context.writer.namespaced::<CiliumEndpoint>(key.namespace());
             if is_gone(&endpoints, key.name(), None).await != Some(true) {
@@ -33,6 +34,8 @@ pub(super) async fn restart(context: Context) {
                 Written::from(api.delete(key.name(), &only(&uid)).await, &format_args!("Pod {key}"));
             if written == Written::Done {
                 tracing::info!(pod = %key, "pod restarted: no agent has connected it");
+                unmanaged.restarted(key, Timestamp::now());
+                break;
             }
         }
     }
