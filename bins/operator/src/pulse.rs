@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::store::{Store, View};
+use crate::watchdog::Watchdog;
 use crate::writer::Written;
 
 /// A refused object is left alone for so long at first, then twice as long each time.
@@ -23,6 +24,8 @@ const FORGOTTEN: Duration = Duration::from_secs(600);
 /// An object that the server refuses to have written delays nothing but itself. When the server does not answer, or is
 /// not well, the whole controller waits: whatever changes meanwhile would not be written either.
 pub(crate) struct Pulse {
+    duty: &'static str,
+    watchdog: Watchdog,
     changed: Arc<Notify>,
     /// Changes that come so close together are looked at once.
     quiet: Duration,
@@ -41,9 +44,11 @@ struct Refused {
 }
 
 impl Pulse {
-    /// For controllers that look at everything.
-    pub(crate) fn new(quiet: Duration, interval: Duration) -> Self {
+    /// For controllers that look at everything. That the duty moves is told to `watchdog`.
+    pub(crate) fn new(duty: &'static str, watchdog: &Watchdog, quiet: Duration, interval: Duration) -> Self {
         Self {
+            duty,
+            watchdog: watchdog.clone(),
             changed: Arc::default(),
             quiet,
             interval,
@@ -68,6 +73,7 @@ impl Pulse {
 
     /// Notes what became of a write.
     pub(crate) fn note(&mut self, object: &str, written: Written) {
+        self.watchdog.moved(self.duty, Duration::ZERO);
         match written {
             Written::Done => _ = self.refused.remove(object),
             Written::Stale => {
@@ -87,6 +93,7 @@ impl Pulse {
 
     /// Notes that the server did not do what was asked of it.
     pub(crate) fn fail(&mut self) {
+        self.watchdog.moved(self.duty, Duration::ZERO);
         self.failed = true;
     }
 
@@ -99,6 +106,7 @@ impl Pulse {
     /// Waits for the next time to look.
     pub(crate) async fn next(&mut self) {
         let now = Instant::now();
+        self.watchdog.moved(self.duty, self.interval);
         self.refused.retain(|_, refused| now < refused.until + FORGOTTEN);
         let soonest = self.soonest.take();
         if std::mem::take(&mut self.failed) {
@@ -112,6 +120,7 @@ impl Pulse {
             _ = tokio::time::timeout_at(until, self.changed.notified()).await;
         }
         tokio::time::sleep(self.quiet).await;
+        self.watchdog.moved(self.duty, Duration::ZERO);
     }
 }
 
@@ -123,7 +132,7 @@ mod tests {
 
     fn pulse() -> (Pulse, Arc<Store<u32>>) {
         let store = Store::new();
-        (Pulse::new(QUIET, Duration::from_secs(300)).on(&store), store)
+        (Pulse::new("test", &Watchdog::default(), QUIET, Duration::from_secs(300)).on(&store), store)
     }
 
     async fn waited(pulse: &mut Pulse) -> Duration {

@@ -16,6 +16,7 @@ use crate::identities::{self, Act, NUMBERS, Pending, SecurityLabels, Used, secur
 use crate::metrics::{Outcome, Status};
 use crate::options::IdentityManagement;
 use crate::pulse::Pulse;
+use crate::rounds::Rounds;
 use crate::view::IdentityView;
 use crate::writer::{Written, annotation, as_of, exactly, merge};
 
@@ -31,10 +32,9 @@ pub(super) async fn collect(context: Context) {
     let per_second =
         f64::from(options.identity_gc_rate_limit) / options.identity_gc_rate_interval.as_secs_f64();
     let budget = Budget::new(Rate { per_second, burst: options.identity_gc_rate_limit });
-    let mut interval = tokio::time::interval(options.identity_gc_interval);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut rounds = Rounds::new("unused identities", &context.watchdog, options.identity_gc_interval);
     loop {
-        interval.tick().await;
+        rounds.next().await;
         let used = Used {
             numbers: context.endpoints.read().values().map(|endpoint| endpoint.identity).collect(),
             labels: if manages { wanted(&context).into_iter().collect() } else { HashSet::new() },
@@ -44,6 +44,7 @@ pub(super) async fn collect(context: Context) {
         let mut deleted = 0;
         let mut failed = false;
         for act in acts {
+            rounds.moved();
             if matches!(act, Act::Delete(..)) {
                 budget.wait().await;
             }
@@ -84,7 +85,7 @@ async fn perform(context: &Context, act: &Act) -> Written {
 
 /// Makes an identity for the labels of each pod.
 pub(super) async fn create(context: Context) {
-    let mut pulse = Pulse::new(QUIET, Duration::from_secs(60))
+    let mut pulse = Pulse::new("identities", &context.watchdog, QUIET, Duration::from_secs(60))
         .on(&context.pods)
         .on(&context.namespaces)
         .on(&context.identities);

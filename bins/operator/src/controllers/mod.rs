@@ -22,6 +22,7 @@ use crate::options::{IdentityManagement, IpamMode, Options};
 use crate::slices::Slice;
 use crate::store::Store;
 use crate::view::{CiliumNodeView, EndpointView, IdentityView, NamespaceView, NodeView, PodView};
+use crate::watchdog::Watchdog;
 use crate::writer::Writer;
 
 /// Changes that come so close together are looked at once.
@@ -33,6 +34,7 @@ pub(crate) struct Context {
     pub(crate) options: Arc<Options>,
     pub(crate) metrics: Metrics,
     pub(crate) writer: Writer,
+    pub(crate) watchdog: Watchdog,
     nodes: Arc<Store<NodeView>>,
     cilium_nodes: Arc<Store<CiliumNodeView>>,
     pods: Arc<Store<PodView>>,
@@ -43,12 +45,18 @@ pub(crate) struct Context {
 }
 
 /// Starts all duties; they end with the set. Everything is listed anew: what an earlier leader wrote last is in it.
-pub(crate) fn start(client: Client, options: &Arc<Options>, metrics: &Metrics) -> JoinSet<()> {
+pub(crate) fn start(
+    client: Client,
+    options: &Arc<Options>,
+    metrics: &Metrics,
+    watchdog: &Watchdog,
+) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let context = Context {
         options: Arc::clone(options),
         metrics: metrics.clone(),
         writer: Writer::new(client),
+        watchdog: watchdog.clone(),
         nodes: Store::new(),
         cilium_nodes: Store::new(),
         pods: Store::new(),

@@ -14,6 +14,7 @@ use crate::garbage;
 use crate::metrics::Outcome;
 use crate::pulse::Pulse;
 use crate::readiness::{Network, decide};
+use crate::rounds::Rounds;
 use crate::view::NodeView;
 use crate::writer::{Written, as_of, exactly, merge, merge_status};
 
@@ -21,7 +22,7 @@ use crate::writer::{Written, as_of, exactly, merge, merge_status};
 /// that must be ready as well.
 pub(super) async fn ready(context: Context) {
     let options = &context.options;
-    let mut pulse = Pulse::new(QUIET, Duration::from_secs(60))
+    let mut pulse = Pulse::new("nodes", &context.watchdog, QUIET, Duration::from_secs(60))
         .on(&context.nodes)
         .on(&context.cilium_nodes)
         .on(&context.pods);
@@ -99,14 +100,14 @@ pub(super) async fn collect(context: Context) {
     context.nodes.synced().await;
     context.cilium_nodes.synced().await;
     let mut garbage = garbage::Nodes::default();
-    let mut interval = tokio::time::interval(context.options.nodes_gc_interval);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut rounds = Rounds::new("CiliumNodes", &context.watchdog, context.options.nodes_gc_interval);
     loop {
-        interval.tick().await;
+        rounds.next().await;
         let names: Vec<String> =
             context.cilium_nodes.read().keys().map(|key| key.name().to_owned()).collect();
         let exists = |name: &str| context.nodes.get(&Key::new("", name)).is_some();
         for name in garbage.collect(names.iter().map(String::as_str), exists) {
+            rounds.moved();
             let Some(node) = context.cilium_nodes.get(&Key::new("", name)) else { continue };
             if is_gone::<Node>(&context.writer.all(), name, None).await != Some(true) {
                 continue;

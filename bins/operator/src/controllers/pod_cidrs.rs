@@ -20,7 +20,9 @@ use crate::view::{CiliumNodeView, EndpointView, NodeView, Version};
 use crate::writer::{Written, as_of, merge, merge_status, reference};
 
 pub(super) async fn cluster_pool(context: Context) {
-    let mut pulse = Pulse::new(QUIET, Duration::from_secs(60)).on(&context.nodes).on(&context.cilium_nodes);
+    let mut pulse = Pulse::new("pod CIDRs", &context.watchdog, QUIET, Duration::from_secs(60))
+        .on(&context.nodes)
+        .on(&context.cilium_nodes);
     context.nodes.synced().await;
     context.cilium_nodes.synced().await;
     context.endpoints.synced().await;
@@ -80,7 +82,9 @@ fn decide(context: &Context, cidrs: &mut PodCidrs) -> Decision {
 
 /// Nobody but Kubernetes gives CIDRs here. A node without is told to people.
 pub(super) async fn kubernetes(context: Context) {
-    let mut pulse = Pulse::new(QUIET, PATIENCE.unsigned_abs()).on(&context.nodes).on(&context.cilium_nodes);
+    let mut pulse = Pulse::new("pod CIDRs", &context.watchdog, QUIET, PATIENCE.unsigned_abs())
+        .on(&context.nodes)
+        .on(&context.cilium_nodes);
     context.nodes.synced().await;
     context.cilium_nodes.synced().await;
     let mut told: BTreeMap<String, String> = BTreeMap::new();

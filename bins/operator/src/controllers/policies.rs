@@ -23,6 +23,7 @@ use crate::writer::{MANAGER, Written, as_of};
 /// A kind of policies.
 #[derive(Clone)]
 struct Kind {
+    duty: &'static str,
     resource: ApiResource,
     /// Whether there is a status that has conditions.
     has_status: bool,
@@ -31,12 +32,16 @@ struct Kind {
 fn kinds() -> [Kind; 4] {
     let cluster = GroupVersionKind::gvk("policy.networking.k8s.io", "v1alpha2", "ClusterNetworkPolicy");
     [
-        (ApiResource::erase::<CiliumNetworkPolicy>(&()), true),
-        (ApiResource::erase::<CiliumClusterwideNetworkPolicy>(&()), true),
-        (ApiResource::erase::<NetworkPolicy>(&()), false),
-        (ApiResource::from_gvk_with_plural(&cluster, "clusternetworkpolicies"), true),
+        ("CiliumNetworkPolicies", ApiResource::erase::<CiliumNetworkPolicy>(&()), true),
+        ("CiliumClusterwideNetworkPolicies", ApiResource::erase::<CiliumClusterwideNetworkPolicy>(&()), true),
+        ("NetworkPolicies", ApiResource::erase::<NetworkPolicy>(&()), false),
+        (
+            "ClusterNetworkPolicies",
+            ApiResource::from_gvk_with_plural(&cluster, "clusternetworkpolicies"),
+            true,
+        ),
     ]
-    .map(|(resource, has_status)| Kind { resource, has_status })
+    .map(|(duty, resource, has_status)| Kind { duty, resource, has_status })
 }
 
 /// Follows all kinds of policies, each for itself: a cluster may not have all of them.
@@ -57,7 +62,7 @@ async fn tell(
     store: Arc<Store<PolicyView>>,
     all: Arc<[Arc<Store<PolicyView>>]>,
 ) {
-    let mut pulse = Pulse::new(QUIET, Duration::from_secs(300)).on(&store);
+    let mut pulse = Pulse::new(kind.duty, &context.watchdog, QUIET, Duration::from_secs(300)).on(&store);
     store.synced().await;
     // What people were told of policies whose status says nothing.
     let mut told: BTreeMap<Key, (String, String)> = BTreeMap::new();

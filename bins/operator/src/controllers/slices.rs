@@ -17,9 +17,10 @@ use crate::writer::{Written, exactly};
 
 pub(super) async fn keep(context: Context) {
     // More endpoints in one write, at the price of being told later.
-    let mut pulse = Pulse::new(Duration::from_millis(200), Duration::from_secs(60))
-        .on(&context.endpoints)
-        .on(&context.slices);
+    let mut pulse =
+        Pulse::new("slices", &context.watchdog, Duration::from_millis(200), Duration::from_secs(60))
+            .on(&context.endpoints)
+            .on(&context.slices);
     context.endpoints.synced().await;
     context.slices.synced().await;
     let mut pending = Pending::default();
