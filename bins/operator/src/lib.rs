@@ -15,6 +15,7 @@ mod conditions;
 mod controllers;
 mod garbage;
 mod identities;
+mod label_sets;
 mod metrics;
 mod options;
 mod pod_cidrs;

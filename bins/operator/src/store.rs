@@ -1,6 +1,6 @@
 //! What is known of one kind of object, kept up to date by a watch.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
@@ -19,10 +19,22 @@ pub(crate) trait View: PartialEq + Send + Sync + 'static {
     }
 }
 
+/// The names of objects that changed since somebody looked.
+#[derive(Default)]
+pub(crate) struct Changes(Mutex<HashSet<Key>>);
+
+impl Changes {
+    /// Takes them out.
+    pub(crate) fn take(&self) -> HashSet<Key> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// The objects of a kind, each as the little of it that somebody needs.
 pub(crate) struct Store<T> {
     items: RwLock<HashMap<Key, Arc<T>>>,
     listeners: Mutex<Vec<Arc<Notify>>>,
+    feeds: Mutex<Vec<Arc<Changes>>>,
     synced: flag::Sender<bool>,
 }
 
@@ -31,6 +43,7 @@ impl<T: View> Store<T> {
         Arc::new(Self {
             items: RwLock::default(),
             listeners: Mutex::default(),
+            feeds: Mutex::default(),
             synced: flag::Sender::new(false),
         })
     }
@@ -50,7 +63,7 @@ impl<T: View> Store<T> {
             match event {
                 Event::Set(object) => {
                     let key = Key::of(&*object);
-                    self.set(key, view(*object));
+                    self.set(&key, view(*object));
                 }
                 Event::Gone(key) | Event::Lost(key) => self.remove(&key),
                 // The watch keeps the names.
@@ -67,26 +80,33 @@ impl<T: View> Store<T> {
         }
     }
 
-    pub(crate) fn set(&self, key: Key, item: T) {
+    pub(crate) fn set(&self, key: &Key, item: T) {
         let mut items = self.items.write().unwrap_or_else(PoisonError::into_inner);
-        let known = items.get(&key);
+        let known = items.get(key);
         // Many writes change nothing that anyone looks at.
         if known.is_some_and(|known| **known == item) {
             return;
         }
         let is_alike = known.is_some_and(|known| known.is_alike(&item));
-        items.insert(key, Arc::new(item));
+        items.insert(key.clone(), Arc::new(item));
         drop(items);
         if !is_alike {
-            self.notify();
+            self.changed(key);
         }
     }
 
     fn remove(&self, key: &Key) {
         let removed = self.items.write().unwrap_or_else(PoisonError::into_inner).remove(key);
         if removed.is_some() {
-            self.notify();
+            self.changed(key);
         }
+    }
+
+    fn changed(&self, key: &Key) {
+        for feed in self.feeds.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            feed.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
+        }
+        self.notify();
     }
 
     fn notify(&self) {
@@ -98,6 +118,16 @@ impl<T: View> Store<T> {
     /// From now on `listener` is told when something changes.
     pub(crate) fn tell(&self, listener: &Arc<Notify>) {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(listener));
+    }
+
+    /// All that there is, and from now on all that changes.
+    pub(crate) fn changes(&self) -> Arc<Changes> {
+        let feed = Arc::<Changes>::default();
+        // Before the names are read: what comes meanwhile is named twice.
+        self.feeds.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&feed));
+        let names: Vec<Key> = self.read().keys().cloned().collect();
+        feed.0.lock().unwrap_or_else(PoisonError::into_inner).extend(names);
+        feed
     }
 
     /// Waits until the first list is complete.
@@ -117,3 +147,29 @@ impl<T: View> Store<T> {
 
 #[cfg(test)]
 impl View for u32 {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_is_named_once() {
+        let store = Store::new();
+        let key = |name| Key::new("", name);
+        store.set(&key("x"), 1_u32);
+        let feed = store.changes();
+        let taken = || {
+            let mut names: Vec<_> = feed.take().into_iter().collect();
+            names.sort();
+            names
+        };
+        assert_eq!(taken(), [key("x")]);
+        store.set(&key("x"), 1);
+        store.remove(&key("never"));
+        assert!(taken().is_empty(), "nothing is another");
+        store.set(&key("y"), 1);
+        store.set(&key("y"), 2);
+        store.remove(&key("x"));
+        assert_eq!(taken(), [key("x"), key("y")]);
+    }
+}

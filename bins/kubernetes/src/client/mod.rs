@@ -145,7 +145,8 @@ impl Connector {
     }
 
     /// A client whose writes are sent only while `leadership` holds; others fail with
-    /// [`NotLeader`](crate::lease::NotLeader). That is asked each time when a request leaves, after all waiting.
+    /// [`NotLeader`](crate::lease::NotLeader). That is asked each time when a request leaves, after all waiting; one
+    /// that is under way when the term ends is given up.
     ///
     /// # Errors
     ///

@@ -1,6 +1,7 @@
 //! Collects identities that nothing uses, and makes those that pods need where that is the operator's duty.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crds::CiliumIdentity;
@@ -13,11 +14,13 @@ use policy::pod::NAMESPACE;
 
 use super::{Context, QUIET};
 use crate::identities::{self, Act, NUMBERS, Pending, SecurityLabels, Used, security_labels};
+use crate::label_sets::LabelSets;
 use crate::metrics::{Outcome, Status};
 use crate::options::IdentityManagement;
 use crate::pulse::Pulse;
 use crate::rounds::Rounds;
-use crate::view::IdentityView;
+use crate::store::Changes;
+use crate::view::{IdentityView, PodView};
 use crate::writer::{Written, annotation, as_of, exactly, merge};
 
 pub(super) async fn collect(context: Context) {
@@ -37,7 +40,7 @@ pub(super) async fn collect(context: Context) {
         rounds.next().await;
         let used = Used {
             numbers: context.endpoints.read().values().map(|endpoint| endpoint.identity).collect(),
-            labels: if manages { wanted(&context).into_iter().collect() } else { HashSet::new() },
+            labels: if manages { labels_of_pods(&context) } else { HashSet::new() },
         };
         let known = known(&context);
         let acts = identities::collect(&known, &used, Timestamp::now(), options.identity_heartbeat_timeout);
@@ -92,14 +95,27 @@ pub(super) async fn create(context: Context) {
     context.pods.synced().await;
     context.namespaces.synced().await;
     context.identities.synced().await;
+    let mut pods = Pods::new(&context);
+    let identities = context.identities.changes();
     let mut pending = Pending::default();
+    let mut undone = false;
     let mut start = NUMBERS.start() + jiff::Timestamp::now().subsec_nanosecond().unsigned_abs() % 60_000;
     loop {
-        let mut known = known(&context);
-        pending.complete(&mut known, Timestamp::now());
-        for (number, labels) in identities::create(&known, &wanted(&context), start) {
+        let has_new = pulse.look(|| pods.update(&context));
+        let changed = !identities.take().is_empty();
+        // Most changes of pods bring no labels that are new.
+        let acts = if has_new || changed || undone || pending.waits() {
+            let mut known = known(&context);
+            pending.complete(&mut known, Timestamp::now());
+            identities::create(&known, &pods.sets, start)
+        } else {
+            BTreeMap::new()
+        };
+        undone = false;
+        for (number, labels) in acts {
             let object = format!("{labels:?}");
             if !pulse.may(&object) {
+                undone = true;
                 continue;
             }
             start = number + 1;
@@ -123,6 +139,7 @@ pub(super) async fn create(context: Context) {
                 pending.made(number, labels, Timestamp::now());
             }
             // A number that another took is another number the next time.
+            undone |= written != Written::Done;
             pulse.note(&object, written);
         }
         if pending.waits() {
@@ -132,21 +149,53 @@ pub(super) async fn create(context: Context) {
     }
 }
 
-fn known(context: &Context) -> BTreeMap<String, IdentityView> {
+fn known(context: &Context) -> BTreeMap<String, Arc<IdentityView>> {
     let items = context.identities.read();
-    items.iter().map(|(key, identity)| (key.name().to_owned(), (**identity).clone())).collect()
+    items.iter().map(|(key, identity)| (key.name().to_owned(), Arc::clone(identity))).collect()
+}
+
+/// The labels of all pods that need an identity, kept.
+struct Pods {
+    sets: LabelSets,
+    pods: Arc<Changes>,
+    namespaces: Arc<Changes>,
+}
+
+impl Pods {
+    fn new(context: &Context) -> Self {
+        let (pods, namespaces) = (context.pods.changes(), context.namespaces.changes());
+        Self { sets: LabelSets::default(), pods, namespaces }
+    }
+
+    /// Looks at what changed; says whether a pod has labels that none had before.
+    fn update(&mut self, context: &Context) -> bool {
+        let mut changed = self.pods.take();
+        let namespaces = self.namespaces.take();
+        if !namespaces.is_empty() {
+            let pods = context.pods.read();
+            changed.extend(
+                pods.keys().filter(|pod| namespaces.contains(&Key::new("", pod.namespace()))).cloned(),
+            );
+        }
+        let mut has_new = false;
+        for key in changed {
+            let labels = context.pods.get(&key).and_then(|pod| labels_of(context, &pod));
+            has_new |= self.sets.set(key, labels);
+        }
+        has_new
+    }
 }
 
 /// The labels of all pods that need an identity.
-fn wanted(context: &Context) -> BTreeSet<SecurityLabels> {
-    let namespaces = context.namespaces.read();
-    let pods = context.pods.read();
-    let needing = pods.values().filter(|pod| pod.live && !pod.host_network);
-    needing
-        .filter_map(|pod| {
-            let parsed = pod.parsed.as_ref()?;
-            let namespace = namespaces.get(&Key::new("", parsed.meta.namespace()))?;
-            Some(security_labels(&context.options.labelling.labels(parsed, &namespace.labels)))
-        })
-        .collect()
+fn labels_of_pods(context: &Context) -> HashSet<SecurityLabels> {
+    context.pods.read().values().filter_map(|pod| labels_of(context, pod)).collect()
+}
+
+fn labels_of(context: &Context, pod: &PodView) -> Option<SecurityLabels> {
+    if !pod.live || pod.host_network {
+        return None;
+    }
+    let parsed = pod.parsed.as_ref()?;
+    let namespace = context.namespaces.get(&Key::new("", parsed.meta.namespace()))?;
+    Some(security_labels(&context.options.labelling.labels(parsed, &namespace.labels)))
 }

@@ -32,7 +32,7 @@ pub(super) async fn ready(context: Context) {
     loop {
         let nodes: Vec<_> =
             context.nodes.read().iter().map(|(key, node)| (key.clone(), node.clone())).collect();
-        let agents = agents(&context);
+        let agents = pulse.look(|| agents(&context));
         for (key, node) in nodes {
             let name = key.name();
             if !pulse.may(name) {

@@ -29,7 +29,7 @@ pub(super) async fn cluster_pool(context: Context) {
     let delay = context.options.release_delay;
     let mut cidrs = PodCidrs::new(context.options.pools.clone(), delay);
     loop {
-        let decision = decide(&context, &mut cidrs);
+        let decision = pulse.look(|| decide(&context, &mut cidrs));
         if cidrs.keeps() {
             pulse.again_in(delay.clamp(Duration::from_secs(1), Duration::from_secs(60)));
         }

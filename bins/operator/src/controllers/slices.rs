@@ -25,7 +25,7 @@ pub(super) async fn keep(context: Context) {
     context.slices.synced().await;
     let mut pending = Pending::default();
     loop {
-        for act in wanted(&context, &mut pending) {
+        for act in pulse.look(|| wanted(&context, &mut pending)) {
             let object = match &act {
                 Act::Create { namespace, .. } => format!("namespace {namespace}"),
                 Act::Replace { name, .. } | Act::Delete { name, .. } => name.clone(),
