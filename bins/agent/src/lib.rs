@@ -145,6 +145,7 @@ impl Source {
             identities: args.kubernetes.identity_management_mode,
             slices: args.kubernetes.enable_cilium_endpoint_slice,
             last_valid,
+            ranges: args.state_dir.join("ranges.json"),
             counts: counts.clone(),
         };
         let server = connector.url().to_string();

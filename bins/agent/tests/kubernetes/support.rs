@@ -168,6 +168,7 @@ impl Told {
             identities,
             slices: false,
             last_valid: state.path().join("policies"),
+            ranges: state.path().join("ranges.json"),
             counts: Counts::default(),
         };
         let (send, changes) = mpsc::channel(16);

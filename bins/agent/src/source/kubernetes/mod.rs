@@ -81,6 +81,8 @@ pub struct Options {
     pub slices: bool,
     /// Directory for what policies were when they were valid last.
     pub last_valid: PathBuf,
+    /// File for the ranges of pod addresses that the node had last.
+    pub ranges: PathBuf,
     /// Where what the API tells is counted.
     pub counts: Counts,
 }
@@ -110,7 +112,7 @@ impl Kubernetes {
     /// The API that a client talks to. Nothing is asked yet.
     ///
     /// # Errors
-    /// When the machine's boot cannot be told from others.
+    /// When the machine's boot cannot be told from others, or what an earlier agent kept cannot be read.
     pub fn new(client: Client, options: Options) -> Result<Self> {
         let boot_id =
             std::fs::read_to_string("/proc/sys/kernel/random/boot_id").context("reading the boot's id")?;
@@ -126,7 +128,7 @@ impl Kubernetes {
         Ok(Self {
             watches: SelectAll::new(),
             endpoints: Some(endpoints),
-            picture: Picture::new(&options.node, wanted, options.last_valid),
+            picture: Picture::open(&options.node, wanted, options.last_valid, options.ranges)?,
             publisher: Publisher::new(terms),
             calls: FuturesUnordered::new(),
             outbox: VecDeque::new(),

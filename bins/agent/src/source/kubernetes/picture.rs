@@ -1,9 +1,11 @@
-//! What the API has told, and what follows from it. No I/O but what was valid last.
+//! What the API has told, and what follows from it. No I/O but for what is kept for the next agent: policies as they were
+//! valid last, and this node's ranges.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use api::PodRef;
 use kube::api::DynamicObject;
 use kube::runtime::watcher;
@@ -43,18 +45,21 @@ pub(super) struct Picture {
 
 impl Picture {
     /// Nothing is known of these kinds yet.
-    pub(super) fn new(node: &str, wanted: Vec<Kind>, last_valid: PathBuf) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When what an earlier agent kept cannot be read.
+    pub(super) fn open(node: &str, wanted: Vec<Kind>, last_valid: PathBuf, ranges: PathBuf) -> Result<Self> {
+        Ok(Self {
             identities: Identities::default(),
             endpoints: Endpoints::default(),
-            nodes: Nodes::new(node.to_owned()),
+            nodes: Nodes::open(node.to_owned(), ranges)?,
             owners: BTreeMap::new(),
             stored: Stored::new(last_valid),
             complete: BTreeSet::new(),
             wanted,
             stirred: false,
             complained: BTreeMap::new(),
-        }
+        })
     }
 
     /// Whether something was told since the last call that decides what this node publishes.
@@ -89,9 +94,10 @@ impl Picture {
                     let own = OwnNode::new(*node);
                     self.endpoints.set_own_addresses(own.ips());
                     self.nodes.own = Some(own);
+                    self.nodes.own_is_gone = false;
                 }
                 // An agent whose Node is gone goes on with what it knows.
-                Event::Gone(_) => {}
+                Event::Gone(_) => self.nodes.own_is_gone = true,
                 other => self.progress(Kind::Node, &other),
             },
             Told::CiliumNode(event) => match event {

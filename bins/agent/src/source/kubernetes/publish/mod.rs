@@ -226,6 +226,10 @@ impl Publisher {
         wake: &mut impl FnMut(Instant),
     ) {
         let Some(own) = &picture.nodes.own else { return };
+        // What it owned would be collected, as often as it is made.
+        if picture.nodes.own_is_gone {
+            return;
+        }
         let ready = match self.ready {
             Some((false, since)) if now < since + BUSY => {
                 wake(since + BUSY);
@@ -241,7 +245,7 @@ impl Publisher {
                 calls.extend(patch.map(|patch| (Subject::Node, Call::PatchNode(desired.name.into(), patch))));
             }
             None => {
-                let object = desired.object(&picture.nodes.last_ranges);
+                let object = desired.object(picture.nodes.last_ranges());
                 calls.push((Subject::Node, Call::CreateNode(Box::new(object))));
             }
         }

@@ -25,17 +25,13 @@ fn scene(allocates: bool) -> Scene {
     let terms =
         Terms { node: "n1".into(), boot_id: "b".into(), ranges_of_node: false, allocates, slices: false };
     let mut scene = Scene {
-        picture: Picture::new("n1", kinds, state.path().join("policies")),
+        picture: Picture::open("n1", kinds, state.path().join("policies"), state.path().join("ranges.json"))
+            .unwrap(),
         publisher: Publisher::new(terms),
         now: Instant::now(),
         _state: state,
     };
-    let node: Node = from_value(json!({
-        "metadata": {"name": "n1", "uid": "u"},
-        "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.1"}]},
-    }))
-    .unwrap();
-    scene.tell(Told::Node(Event::Set(Box::new(node))));
+    scene.node("u");
     for kind in Kind::COMMON {
         scene.tell(match kind {
             Kind::Node => Told::Node(Event::Synced),
@@ -82,6 +78,16 @@ impl Scene {
     fn tell(&mut self, told: Told) {
         let mut changes: Vec<Change> = Vec::new();
         self.picture.take(told, &mut changes);
+    }
+
+    /// The API has this node's Node.
+    fn node(&mut self, uid: &str) {
+        let node: Node = from_value(json!({
+            "metadata": {"name": "n1", "uid": uid},
+            "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.1"}]},
+        }))
+        .unwrap();
+        self.tell(Told::Node(Event::Set(Box::new(node))));
     }
 
     /// All has been told.
@@ -281,4 +287,19 @@ fn a_busy_node_is_still_ready_for_a_while() {
     assert!(scene.due().is_empty());
     scene.now += BUSY;
     assert!(matches!(scene.one().1, Call::PatchNode(..)));
+}
+
+#[test]
+fn a_node_that_was_deleted_is_not_made_again_and_again() {
+    let mut scene = scene(true);
+    scene.complete();
+    scene.tell(Told::Node(Event::Gone(Key::new("", "n1"))));
+    // Collected, as it was the Node's.
+    scene.tell(Told::CiliumNode(Event::Gone(Key::new("", "n1"))));
+    scene.now += Duration::from_secs(60);
+    assert!(scene.due().is_empty());
+    scene.node("u2");
+    let call = scene.one();
+    let Call::CreateNode(object) = &call.1 else { panic!("{call:?}") };
+    assert_eq!(object.metadata.owner_references.as_ref().unwrap()[0].uid, "u2");
 }
