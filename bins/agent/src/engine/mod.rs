@@ -4,6 +4,7 @@
 //! dealt with one after the other, so nothing needs a lock and nothing is seen half done.
 
 mod attachments;
+mod elsewhere;
 mod enforce;
 mod flows;
 mod plumbing;
@@ -31,6 +32,7 @@ use crate::readable::Readable;
 use crate::server::Enforced;
 use crate::source::{Change, Report};
 use crate::state_file;
+use elsewhere::Obstacles;
 use enforce::Installed;
 use plumbing::{Plumbed, Uplink};
 use reports::Reporter;
@@ -73,6 +75,8 @@ pub struct Engine {
     uplink: Uplink,
     /// What was plumbed last; none where the kernel has to be asked.
     plumbed: Option<Plumbed>,
+    /// What is in the way to other nodes' pods.
+    obstacles: Obstacles,
     /// When it is to be asked next, in any case.
     repair: Instant,
     masquerade: Option<netcore::masquerade::Masquerade>,
@@ -150,6 +154,7 @@ impl Engine {
             netns,
             uplink,
             plumbed: None,
+            obstacles: Obstacles::default(),
             repair: Instant::now() + REPAIR,
             masquerade: None,
             reports: Reporter::new(reports),
@@ -226,6 +231,7 @@ impl Engine {
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "the node could not be brought up to date");
                 self.failure = Some(format!("{error:#}"));
+                self.pending = true;
             }
         }
         self.report_wanted();
@@ -234,6 +240,10 @@ impl Engine {
     }
 
     async fn tick(&mut self) {
+        if self.obstacles.is_due(Instant::now()) {
+            self.due.nodes = true;
+            self.pending |= self.settled;
+        }
         if self.pending && self.observed.is_some() {
             self.catch_up().await;
         }
