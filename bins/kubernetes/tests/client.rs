@@ -205,7 +205,7 @@ async fn a_watch_goes_on_whatever_happens() {
     while told.iter().filter(|text| *text == "synced").count() < 3 {
         match events.next().await.unwrap() {
             Event::Set(object) => told.push(format!("+{}", object.metadata.name.unwrap())),
-            Event::Gone(key) => told.push(format!("-{key}")),
+            Event::Gone(key) | Event::Lost(key) => told.push(format!("-{key}")),
             Event::Synced => told.push("synced".to_owned()),
             Event::Listing | Event::Failed(_) => {}
         }

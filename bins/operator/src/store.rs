@@ -45,7 +45,7 @@ impl<T: PartialEq + Send + Sync + 'static> Store<T> {
                     let key = Key::of(&*object);
                     self.set(key, view(*object));
                 }
-                Event::Gone(key) => self.remove(&key),
+                Event::Gone(key) | Event::Lost(key) => self.remove(&key),
                 // The watch keeps the names.
                 Event::Listing => {}
                 Event::Synced => {

@@ -24,6 +24,8 @@ struct Follower<K, F, A> {
     /// Whether the server is to be asked where it is before the watch goes on: after a list, to know it, and after a
     /// failure, since it may be another.
     doubt: bool,
+    /// Whether the list that is under way is of a server that lost data. What it lacks was not deleted by anybody.
+    rewound: bool,
     /// What was told, where that is kept.
     known: Option<Known>,
     failures: Failures,
@@ -51,6 +53,7 @@ where
         source,
         newest: 0,
         doubt: false,
+        rewound: false,
         known,
         failures: Failures::new(longest),
         waiting: Vec::new(),
@@ -103,6 +106,7 @@ where
                 );
                 self.source = (self.start)();
                 self.newest = 0;
+                self.rewound = true;
             } else {
                 self.newest = now;
             }
@@ -139,7 +143,8 @@ where
                 self.doubt = true;
                 self.waiting.push(Event::Synced);
                 let missing = self.known.as_mut().map(Known::missing).unwrap_or_default();
-                self.waiting.extend(missing.into_iter().map(Event::Gone));
+                let gone = if std::mem::take(&mut self.rewound) { Event::Lost } else { Event::Gone };
+                self.waiting.extend(missing.into_iter().map(gone));
             }
         }
         None
@@ -215,6 +220,7 @@ mod tests {
         match event {
             Event::Set(object) => format!("+{}", object.metadata.name.as_deref().unwrap()),
             Event::Gone(key) => format!("-{key}"),
+            Event::Lost(key) => format!("?{key}"),
             Event::Listing => "listing".to_owned(),
             Event::Synced => "synced".to_owned(),
             Event::Failed(_) => "failed".to_owned(),
@@ -313,10 +319,13 @@ mod tests {
             Ok(Apply(object("y"))),
             broken(),
         ];
-        let second = vec![Ok(Init), Ok(InitApply(object("y"))), Ok(InitDone)];
+        // The list after that breaks off; what the next one lacks is lost all the same. Later things go as usual.
+        let second = vec![Ok(Init), broken(), Ok(Init), Ok(InitApply(object("y"))), Ok(InitDone)];
+        let third = vec![Ok(Init), Ok(InitDone)];
+        let second = second.into_iter().chain(third).collect();
         // At 7 when it was listed, at 8 after the first failure; after the second it counts anew.
-        let told = told_by(vec![first, second], vec![7, 8, 3], 8, Some(Known::default())).await;
-        assert_eq!(told, "+x synced failed +y failed +y -a/x synced");
+        let told = told_by(vec![first, second], vec![7, 8, 3], 11, Some(Known::default())).await;
+        assert_eq!(told, "+x synced failed +y failed failed +y ?a/x synced -a/y synced");
     }
 
     fn lost() -> kube::Error {
@@ -336,7 +345,7 @@ mod tests {
         let events: Vec<_> =
             follow(start, ask, Duration::from_secs(15), Some(Known::default())).take(7).collect().await;
         let told: Vec<_> = events.iter().map(text).collect();
-        assert_eq!(told.join(" "), "+x synced failed failed failed -a/x synced");
+        assert_eq!(told.join(" "), "+x synced failed failed failed ?a/x synced");
     }
 
     /// A server that is away for so long: how late the first change after that is told, at most.

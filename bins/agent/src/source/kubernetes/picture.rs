@@ -97,17 +97,17 @@ impl Picture {
                     self.nodes.own_is_gone = false;
                 }
                 // An agent whose Node is gone goes on with what it knows.
-                Event::Gone(_) => self.nodes.own_is_gone = true,
+                Event::Gone(_) | Event::Lost(_) => self.nodes.own_is_gone = true,
                 other => self.progress(Kind::Node, &other),
             },
             Told::CiliumNode(event) => match event {
                 Event::Set(object) => self.nodes.set(*object, changes),
-                Event::Gone(key) => self.nodes.remove(key.name(), changes),
+                Event::Gone(key) | Event::Lost(key) => self.nodes.remove(key.name(), changes),
                 other => self.progress(Kind::CiliumNode, &other),
             },
             Told::Identity(event) => match event {
                 Event::Set(object) => self.identities.set(&object, changes),
-                Event::Gone(key) => {
+                Event::Gone(key) | Event::Lost(key) => {
                     if let Ok(number) = key.name().parse() {
                         self.identities.remove(abi::Identity(number), changes);
                     }
@@ -116,7 +116,7 @@ impl Picture {
             },
             Told::Endpoint(event) => match event {
                 Event::Set(object) => self.endpoints.set(*object, changes),
-                Event::Gone(key) => self.endpoints.remove(&key, changes),
+                Event::Gone(key) | Event::Lost(key) => self.endpoints.remove(&key, changes),
                 Event::Listing => self.endpoints.begin_list(changes),
                 other => {
                     if matches!(other, Event::Synced) {
@@ -127,7 +127,7 @@ impl Picture {
             },
             Told::Slice(event) => match event {
                 Event::Set(object) => self.endpoints.set_slice(*object, changes),
-                Event::Gone(key) => self.endpoints.remove_slice(&key, changes),
+                Event::Gone(key) | Event::Lost(key) => self.endpoints.remove_slice(&key, changes),
                 other => self.progress(Kind::CiliumEndpointSlice, &other),
             },
         }
@@ -147,7 +147,7 @@ impl Picture {
                 }
                 self.stored.set(kind, *object, changes);
             }
-            Event::Gone(key) => {
+            Event::Gone(key) | Event::Lost(key) => {
                 if kind == Kind::Pod {
                     self.owners.remove(&pod_ref(&key));
                 }
@@ -177,7 +177,7 @@ impl Picture {
                     }
                 }
             }
-            Event::Set(_) | Event::Gone(_) | Event::Listing => {}
+            Event::Set(_) | Event::Gone(_) | Event::Lost(_) | Event::Listing => {}
         }
     }
 }
