@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use abi::Identity;
+use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use netloom_agent::source::{IdentityManagement, Report};
 
+use serde_json::json;
+
 use crate::proxy::{Fault, Proxy};
 use crate::support::{
-    Told, client, create, delete, eventually, furnish, get, labels, pod, policy, published,
+    Told, client, create, delete, eventually, furnish, get, labels, patch, pod, policy, published,
 };
 
 /// A server, a client that reaches it directly, and a source that does not.
@@ -30,8 +34,7 @@ async fn refusals_are_tried_again() {
     told.until("everything", |told| told.observed > 0).await;
     assert_eq!(proxy.failed("/pods"), 2);
 
-    // A number that somebody has is no reason to wait.
-    proxy.fail("POST", "/ciliumidentities", Fault::Status(409), 3);
+    proxy.fail("POST", "/ciliumidentities", Fault::Status(429), 3);
     told.report(Report::IdentityWanted(labels("web")));
     told.until("a number", |told| told.numbers.contains_key(&labels("web"))).await;
     assert_eq!(proxy.failed("/ciliumidentities"), 4);
@@ -82,6 +85,37 @@ async fn a_server_that_stands_still_holds_nobody_up_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_is_not_taken_from_a_newer_pod_of_another_node() {
+    let (server, direct, proxy, mut told) = scene().await;
+    // This node does not hear that its pod is another's: after the first list there is no watch of pods.
+    proxy.fail("GET", "/pods watch=true", Fault::Status(500), 10_000);
+    told.until("everything", |told| told.observed > 0).await;
+    told.report(Report::Endpoint(Box::new(published("web", Identity(300)))));
+    told.until("the endpoint", |told| told.endpoints.contains_key("shop/web")).await;
+
+    delete(&direct, &pod("web", "n1")).await;
+    create(&direct, pod("web", "n2")).await;
+    let newer = kube::Api::<Pod>::namespaced(direct.clone(), "shop").get("web").await.unwrap();
+    let mut endpoint = get(&direct, "CiliumEndpoint", Some("shop"), "web").await.unwrap();
+    let mut owner = endpoint["metadata"]["ownerReferences"][0].clone();
+    owner["uid"] = newer.metadata.uid.into();
+    endpoint["apiVersion"] = "cilium.io/v2".into();
+    endpoint["kind"] = "CiliumEndpoint".into();
+    let taken = json!({
+        "metadata": {"ownerReferences": [owner]}, "status": {"networking": {"node": "192.0.2.2"}},
+    });
+    proxy.fail("GET", "/ciliumendpoints/web", Fault::Status(500), 1);
+    patch(&direct, &endpoint, &taken).await;
+    // It looks before it writes, is refused once, and looks again.
+    eventually("it looks", || async { (proxy.failed("/ciliumendpoints/web") == 1).then_some(()) }).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let endpoint = get(&direct, "CiliumEndpoint", Some("shop"), "web").await.unwrap();
+    assert_eq!(endpoint["status"]["networking"]["node"], "192.0.2.2");
+    drop(told);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_started_again_is_gone_on_with() {
     let directory = tempfile::tempdir().unwrap();
     let journal = directory.path().join("journal");
@@ -105,7 +139,7 @@ async fn a_server_that_is_started_again_is_gone_on_with() {
     assert!(told.objects.contains_key("CiliumNetworkPolicy shop/p"));
     server.stop().await;
 
-    // One that has lost everything is believed, except for this node.
+    // One that has lost everything is believed after a while, except for this node.
     let server = apiserver::Server::builder().listen(address).start().await.unwrap();
     furnish(&direct).await;
     told.until("no policies", |told| !told.objects.keys().any(|key| key.starts_with("CiliumNetworkPolicy")))

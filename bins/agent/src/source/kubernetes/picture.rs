@@ -15,6 +15,7 @@ use kubernetes::watch::{Event, Key};
 use super::endpoints::Endpoints;
 use super::identities::Identities;
 use super::kind::Kind;
+use super::lost::Lost;
 use super::nodes::{Nodes, OwnNode};
 use super::owner::Owner;
 use super::stored::Stored;
@@ -33,6 +34,8 @@ pub(super) struct Picture {
     /// What the endpoints of this node's pods say of their pods.
     pub(super) owners: BTreeMap<PodRef, Owner>,
     stored: Stored,
+    /// What the API server lost, and is in force all the same.
+    pub(super) lost: Lost,
     /// The kinds that were told as a whole, or of which it is known that the API does not have them.
     complete: BTreeSet<Kind>,
     /// All kinds that are watched.
@@ -55,6 +58,7 @@ impl Picture {
             nodes: Nodes::open(node.to_owned(), ranges)?,
             owners: BTreeMap::new(),
             stored: Stored::new(last_valid),
+            lost: Lost::default(),
             complete: BTreeSet::new(),
             wanted,
             stirred: false,
@@ -82,7 +86,7 @@ impl Picture {
         let (before, was_complete) = (changes.len(), self.is_complete());
         let own_before = self.endpoints.own_revision();
         self.stirred |= match &told {
-            Told::Stored(kind, _) => *kind == Kind::Pod,
+            Told::Stored(kind, event) => *kind == Kind::Pod || matches!(event, Event::Lost(_)),
             Told::Node(_) | Told::CiliumNode(_) | Told::Identity(_) => true,
             // Those of other nodes are many.
             Told::Endpoint(_) | Told::Slice(_) => false,
@@ -145,15 +149,25 @@ impl Picture {
                 if kind == Kind::Pod {
                     self.owners.insert(pod_ref(&Key::of(&*object)), Owner::new(&object));
                 }
+                self.lost.forget(kind, &Key::of(&*object));
                 self.stored.set(kind, *object, changes);
             }
+            Event::Lost(key) if Lost::keeps(kind) => self.lost.note(kind, key, Instant::now()),
             Event::Gone(key) | Event::Lost(key) => {
                 if kind == Kind::Pod {
                     self.owners.remove(&pod_ref(&key));
                 }
+                self.lost.forget(kind, &key);
                 self.stored.remove(kind, &key, changes);
             }
             other => self.progress(kind, &other),
+        }
+    }
+
+    /// What the server lost, and need not stay any more, is gone.
+    pub(super) fn give_up_lost(&mut self, now: Instant, changes: &mut Vec<Change>) {
+        for (kind, key) in self.lost.take_due(now) {
+            self.stored.remove(kind, &key, changes);
         }
     }
 
