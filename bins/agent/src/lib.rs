@@ -43,7 +43,7 @@ use tokio::sync::mpsc;
 
 use args::Args;
 use cluster::Numbering;
-use engine::Engine;
+use engine::{Engine, Pulse};
 use flows::FlowLog;
 use metrics::Counts;
 use server::{Enforced, Server};
@@ -93,12 +93,14 @@ pub async fn run(args: Args) -> Result<()> {
         }
     };
     let mut serving = pin!(server.run(listener));
-    let mut engine = pin!(engine.run(changed, called));
+    let pulse = Pulse::default();
+    let mut engine = pin!(engine.run(changed, called, pulse.clone()));
     tokio::select! {
         ended = &mut engine => return ended,
         ended = &mut serving => return ended,
         ended = source.run(changes, to_publish) => return ended,
         () = cni::keep(args.conflist(), reported, publishable, is_ready) => return Ok(()),
+        () = pulse.watch(health.clone()) => return Ok(()),
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }

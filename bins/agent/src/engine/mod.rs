@@ -8,6 +8,7 @@ mod elsewhere;
 mod enforce;
 mod flows;
 mod plumbing;
+mod pulse;
 mod reports;
 mod status;
 mod waiting;
@@ -35,6 +36,7 @@ use crate::state_file;
 use elsewhere::Obstacles;
 use enforce::Installed;
 use plumbing::{Plumbed, Uplink};
+pub use pulse::Pulse;
 use reports::Reporter;
 use waiting::Waiting;
 
@@ -176,12 +178,14 @@ impl Engine {
         mut self,
         mut changes: mpsc::Receiver<Change>,
         mut calls: mpsc::Receiver<Call>,
+        pulse: Pulse,
     ) -> Result<()> {
         let mut tick = tokio::time::interval(TICK);
         let mut sweep = tokio::time::interval(SWEEP);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            pulse.beat(Instant::now());
             let next_answer = self.next_answer();
             tokio::select! {
                 biased;

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use abi::Identity;
 use k8s_openapi::api::core::v1::Pod;
-use kube::Client;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::{Api, Client};
 use netloom_agent::source::{IdentityManagement, Report};
 
 use serde_json::json;
 
 use crate::proxy::{Fault, Proxy};
 use crate::support::{
-    Told, client, create, delete, eventually, furnish, get, labels, patch, pod, policy, published,
+    Told, client, create, delete, eventually, furnish, get, labels, pod, policy, published, resource,
 };
 
 /// A server, a client that reaches it directly, and a source that does not.
@@ -93,19 +94,24 @@ async fn an_endpoint_is_not_taken_from_a_newer_pod_of_another_node() {
     told.report(Report::Endpoint(Box::new(published("web", Identity(300)))));
     told.until("the endpoint", |told| told.endpoints.contains_key("shop/web")).await;
 
-    delete(&direct, &pod("web", "n1")).await;
+    let pods = Api::<Pod>::namespaced(direct.clone(), "shop");
+    pods.delete("web", &DeleteParams::default().grace_period(0)).await.unwrap();
     create(&direct, pod("web", "n2")).await;
-    let newer = kube::Api::<Pod>::namespaced(direct.clone(), "shop").get("web").await.unwrap();
-    let mut endpoint = get(&direct, "CiliumEndpoint", Some("shop"), "web").await.unwrap();
-    let mut owner = endpoint["metadata"]["ownerReferences"][0].clone();
-    owner["uid"] = newer.metadata.uid.into();
-    endpoint["apiVersion"] = "cilium.io/v2".into();
-    endpoint["kind"] = "CiliumEndpoint".into();
-    let taken = json!({
-        "metadata": {"ownerReferences": [owner]}, "status": {"networking": {"node": "192.0.2.2"}},
+    let newer = pods.get("web").await.unwrap();
+    let endpoint = json!({
+        "apiVersion": "cilium.io/v2", "kind": "CiliumEndpoint",
+        "metadata": {
+            "name": "web", "namespace": "shop",
+            "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "web", "uid": newer.metadata.uid}],
+        },
+        "status": {
+            "id": 9, "identity": {"id": 300},
+            "networking": {"addressing": [{"ipv4": "10.9.2.7"}], "node": "192.0.2.2"},
+        },
     });
     proxy.fail("GET", "/ciliumendpoints/web", Fault::Status(500), 1);
-    patch(&direct, &endpoint, &taken).await;
+    let as_agent = PatchParams::apply("netloom-agent").force();
+    resource(&direct, &endpoint).patch("web", &as_agent, &Patch::Apply(&endpoint)).await.unwrap();
     // It looks before it writes, is refused once, and looks again.
     eventually("it looks", || async { (proxy.failed("/ciliumendpoints/web") == 1).then_some(()) }).await;
     tokio::time::sleep(Duration::from_secs(3)).await;

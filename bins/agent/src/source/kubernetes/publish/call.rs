@@ -66,9 +66,7 @@ impl Call {
                     object.metadata.resource_version = there.metadata.resource_version;
                 }
                 // Nobody else's word counts for these fields.
-                api.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&object))
-                    .await
-                    .map(drop)
+                api.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&object)).await.map(drop)
             }
             Self::DeleteEndpoint { pod, nodes, attachment } => {
                 let api = Api::<CiliumEndpoint>::namespaced(client, &pod.namespace);
@@ -141,7 +139,8 @@ async fn is_current(client: Client, object: &CiliumEndpoint) -> kube::Result<boo
 fn is_of(object: &CiliumEndpoint, nodes: &BTreeSet<IpAddr>, attachment: Option<&str>) -> bool {
     let Some(EndpointStatus { external_identifiers, .. }) = &object.status else { return false };
     let of = external_identifiers.as_ref().and_then(|names| names.cni_attachment_id.as_deref());
-    node_of(object).is_some_and(|node| nodes.contains(&node)) && attachment.is_none_or(|wanted| of == Some(wanted))
+    node_of(object).is_some_and(|node| nodes.contains(&node))
+        && attachment.is_none_or(|wanted| of == Some(wanted))
 }
 
 #[cfg(test)]

@@ -359,7 +359,8 @@ impl Publisher {
         let count = u64::from(last - first) + 1;
         let start = stable_hash(&labels.to_string()) % count;
         let held = self.pods.values().filter(|local| local.published.labels == *labels);
-        let held = held.map(|local| local.published.identity).filter(|held| held.0 >= first && held.0 <= last);
+        let held =
+            held.map(|local| local.published.identity).filter(|held| held.0 >= first && held.0 <= last);
         let others = (0..count).filter_map(|step| {
             let offset = u32::try_from((start + step) % count).ok()?;
             Some(Identity(first + offset))
