@@ -62,10 +62,15 @@ pub(crate) fn collect(
     known.iter().filter_map(act).collect()
 }
 
+/// Whether its labels can be said with it. Others stand for something else, or for nothing.
+fn is_usable(identity: &IdentityView) -> bool {
+    identity.number.is_some_and(|number| NUMBERS.contains(&number))
+}
+
 /// For each set of labels, the identity that counts: the oldest one, then the smallest number.
 fn best(known: &BTreeMap<String, IdentityView>) -> HashMap<&SecurityLabels, &String> {
     let mut best: HashMap<&SecurityLabels, (&String, &IdentityView)> = HashMap::new();
-    for (name, identity) in known.iter().filter(|(_, identity)| identity.number.is_some()) {
+    for (name, identity) in known.iter().filter(|(_, identity)| is_usable(identity)) {
         let rank = |identity: &IdentityView| (identity.created, identity.number);
         let entry = best.entry(&identity.labels).or_insert((name, identity));
         if rank(identity) < rank(entry.1) {
@@ -77,7 +82,7 @@ fn best(known: &BTreeMap<String, IdentityView>) -> HashMap<&SecurityLabels, &Str
 
 /// How many identities there are for labels that another one stands for already.
 pub(crate) fn duplicates(known: &BTreeMap<String, IdentityView>) -> usize {
-    known.values().filter(|identity| identity.number.is_some()).count() - best(known).len()
+    known.values().filter(|identity| is_usable(identity)).count() - best(known).len()
 }
 
 /// New identities for labels that have none, each with a number that is free.
@@ -89,12 +94,46 @@ pub(crate) fn create(
     wanted: &BTreeSet<SecurityLabels>,
     start: u32,
 ) -> BTreeMap<u32, SecurityLabels> {
-    let have: HashSet<&SecurityLabels> = known.values().map(|identity| &identity.labels).collect();
+    let have: HashSet<&SecurityLabels> =
+        known.values().filter(|identity| is_usable(identity)).map(|identity| &identity.labels).collect();
     let taken: HashSet<u32> = known.values().filter_map(|identity| identity.number).collect();
     let start = start.clamp(*NUMBERS.start(), *NUMBERS.end());
     let free =
         (start..=*NUMBERS.end()).chain(*NUMBERS.start()..start).filter(|number| !taken.contains(number));
     free.zip(wanted.iter().filter(|labels| !have.contains(labels)).cloned()).collect()
+}
+
+/// Identities that this leader made and that the watch has not told of yet. One that it does not tell of for long is
+/// gone again, whoever deleted it.
+#[derive(Default)]
+pub(crate) struct Pending(BTreeMap<u32, (SecurityLabels, Timestamp)>);
+
+/// How long the watch may take to tell of an identity.
+const PENDING: Duration = Duration::from_secs(30);
+
+impl Pending {
+    /// Notes one that was made.
+    pub(crate) fn made(&mut self, number: u32, labels: SecurityLabels, now: Timestamp) {
+        self.0.insert(number, (labels, now));
+    }
+
+    /// Adds them to those that the watch has told of.
+    pub(crate) fn complete(&mut self, known: &mut BTreeMap<String, IdentityView>, now: Timestamp) {
+        self.0.retain(|number, (labels, since)| {
+            let waits = Duration::try_from(now.duration_since(*since)).unwrap_or_default() < PENDING;
+            let name = number.to_string();
+            if !waits || known.contains_key(&name) {
+                return false;
+            }
+            known.insert(name, IdentityView::pending(*number, labels.clone()));
+            true
+        });
+    }
+
+    /// Whether there is one that the watch may still tell of.
+    pub(crate) fn waits(&self) -> bool {
+        !self.0.is_empty()
+    }
 }
 
 /// A label set as a CiliumIdentity has it.
@@ -160,6 +199,32 @@ mod tests {
         // One that an endpoint has still is kept, whatever counts.
         let by_endpoint = Used { numbers: [300].into(), labels: [labels("web")].into() };
         assert_eq!(collected(&known, &by_endpoint, 10), "mark 302");
+    }
+
+    #[test]
+    fn what_agents_do_not_use_stands_for_nothing() {
+        let (_, stray) = identity("web", 1, None, 300);
+        for (name, number) in [("foo", None), ("7", Some(7)), ("70000", Some(70_000))] {
+            let known = [(name.to_owned(), IdentityView { number, ..stray.clone() })].into();
+            assert_eq!(create(&known, &[labels("web")].into(), 300), [(300, labels("web"))].into(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_the_watch_never_tells_of_is_made_again() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut pending = Pending::default();
+        pending.made(300, labels("web"), at(0));
+        let names = |pending: &mut Pending, told: &[u32], second| {
+            let mut known = told.iter().map(|number| identity("told", 1, None, *number)).collect();
+            pending.complete(&mut known, at(second));
+            known.into_values().map(|identity| identity.labels["k8s:app"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&mut pending, &[], 29), ["web"]);
+        assert!(names(&mut pending, &[], 31).is_empty() && !pending.waits());
+        pending.made(300, labels("web"), at(40));
+        assert_eq!(names(&mut pending, &[300], 41), ["told"]);
+        assert!(!pending.waits());
     }
 
     #[test]

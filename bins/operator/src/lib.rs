@@ -19,12 +19,15 @@ mod metrics;
 mod options;
 mod pod_cidrs;
 mod problem;
+mod pulse;
 mod readiness;
+mod rounds;
 mod run;
 mod slices;
 mod store;
 mod validity;
 mod view;
+mod watchdog;
 mod writer;
 
 pub use metrics::Metrics;

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use crate::controllers;
 use crate::metrics::Metrics;
 use crate::options::{Keys, Options};
+use crate::watchdog::{DUTIES, Watchdog};
 
 /// The reference's name: while its operator leads, this one does not.
 const LEASE: &str = "cilium-operator-resource-lock";
@@ -46,6 +47,7 @@ pub async fn run(
     .await?;
     tokio::pin!(shutdown);
     health.expect(KUBERNETES);
+    health.expect_vital(DUTIES);
     if !keys.skip_crd_creation {
         health.expect(DEFINITIONS);
         tokio::select! {
@@ -58,6 +60,8 @@ pub async fn run(
     let election = Election::start(connector.prompt(timing.renew_deadline / 2)?, settings);
     let mut terms = election.terms();
     let outcome = loop {
+        // Who follows has none.
+        health.set(DUTIES, Ok::<(), String>(()));
         let term = terms.borrow_and_update().clone();
         let Some(leadership) = term else {
             tokio::select! {
@@ -70,7 +74,7 @@ pub async fn run(
         metrics.seconds_leading.set(Timestamp::now().as_duration().as_secs_f64());
         let ended = tokio::select! {
             () = &mut shutdown => Some(Ok(())),
-            ended = lead(&connector, leadership, &options, metrics, &mut terms) => ended.err().map(Err),
+            ended = lead(&connector, leadership, &options, metrics, health, &mut terms) => ended.err().map(Err),
         };
         metrics.leader.set(0);
         if let Some(ended) = ended {
@@ -110,11 +114,14 @@ async fn lead(
     leadership: Leadership,
     options: &Arc<Options>,
     metrics: &Metrics,
+    health: &Health,
     terms: &mut watch::Receiver<Option<Leadership>>,
 ) -> Result<()> {
     let client = connector.fenced(leadership)?;
-    let mut tasks = controllers::start(client, options, metrics);
+    let watchdog = Watchdog::default();
+    let mut tasks = controllers::start(client, options, metrics, &watchdog);
     let outcome = tokio::select! {
+        never = watchdog.watch(health) => match never {},
         changed = terms.changed() => changed.context("the election has ended"),
         ended = tasks.join_next() => match ended {
             Some(Err(error)) => Err(error).context("a duty has failed"),

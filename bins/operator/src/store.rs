@@ -3,14 +3,21 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use kube::{Api, Resource};
+use kubernetes::refusal::is_unknown_kind;
 use kubernetes::watch::{Event, Key, Options, watch};
 use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch as flag};
-use tokio::time::Instant;
+
+/// What is kept of an object.
+pub(crate) trait View: PartialEq + Send + Sync + 'static {
+    /// Whether nobody need look again, though something changed.
+    fn is_alike(&self, other: &Self) -> bool {
+        self == other
+    }
+}
 
 /// The objects of a kind, each as the little of it that somebody needs.
 pub(crate) struct Store<T> {
@@ -19,7 +26,7 @@ pub(crate) struct Store<T> {
     synced: flag::Sender<bool>,
 }
 
-impl<T: PartialEq + Send + Sync + 'static> Store<T> {
+impl<T: View> Store<T> {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             items: RwLock::default(),
@@ -52,6 +59,9 @@ impl<T: PartialEq + Send + Sync + 'static> Store<T> {
                     self.synced.send_replace(true);
                     self.notify();
                 }
+                Event::Failed(error) if is_unknown_kind(&error) => {
+                    tracing::debug!(kind, %error, "the API does not have this kind");
+                }
                 Event::Failed(error) => tracing::warn!(kind, %error, "watch: tried again"),
             }
         }
@@ -59,13 +69,17 @@ impl<T: PartialEq + Send + Sync + 'static> Store<T> {
 
     pub(crate) fn set(&self, key: Key, item: T) {
         let mut items = self.items.write().unwrap_or_else(PoisonError::into_inner);
+        let known = items.get(&key);
         // Many writes change nothing that anyone looks at.
-        if items.get(&key).is_some_and(|known| **known == item) {
+        if known.is_some_and(|known| **known == item) {
             return;
         }
+        let is_alike = known.is_some_and(|known| known.is_alike(&item));
         items.insert(key, Arc::new(item));
         drop(items);
-        self.notify();
+        if !is_alike {
+            self.notify();
+        }
     }
 
     fn remove(&self, key: &Key) {
@@ -101,39 +115,5 @@ impl<T: PartialEq + Send + Sync + 'static> Store<T> {
     }
 }
 
-/// When a controller looks again: something changed, its interval has passed, or something failed a while ago.
-pub(crate) struct Pulse {
-    changed: Arc<Notify>,
-    /// Changes that come so close together are looked at once.
-    quiet: Duration,
-    interval: Duration,
-    failures: u32,
-}
-
-impl Pulse {
-    /// For controllers that look at everything.
-    pub(crate) fn new(quiet: Duration, interval: Duration) -> Self {
-        Self { changed: Arc::default(), quiet, interval, failures: 0 }
-    }
-
-    /// Looks again when something in the store changes.
-    #[must_use]
-    pub(crate) fn on<T: PartialEq + Send + Sync + 'static>(self, store: &Store<T>) -> Self {
-        store.tell(&self.changed);
-        self
-    }
-
-    /// Waits for the next time to look. `failed` says whether the last one left something undone.
-    pub(crate) async fn next(&mut self, failed: bool) {
-        self.failures = if failed { self.failures.saturating_add(1) } else { 0 };
-        let pause = Duration::from_millis(250).saturating_mul(1 << self.failures.min(7));
-        let until = Instant::now() + if failed { pause.min(self.interval) } else { self.interval };
-        if failed {
-            // Whatever changes meanwhile would not be written either.
-            tokio::time::sleep_until(until).await;
-        } else {
-            _ = tokio::time::timeout_at(until, self.changed.notified()).await;
-        }
-        tokio::time::sleep(self.quiet).await;
-    }
-}
+#[cfg(test)]
+impl View for u32 {}

@@ -117,14 +117,21 @@ where
             budget.wait().await;
         }
         let sent = Instant::now();
-        if let Some(leadership) = terms.fence.as_ref().filter(|_| write) {
-            leadership.check()?;
-        }
         let request = Request::from_parts(parts.clone(), Body::from(bytes.clone()));
         let exchange = exchange(service.clone(), request, watch);
-        let outcome = tokio::time::timeout(terms.timeout, exchange).await.unwrap_or_else(|_| {
-            Err(TooLate { method: parts.method.clone(), uri: parts.uri.clone(), limit: terms.timeout }.into())
-        });
+        let fence = terms.fence.as_ref().filter(|_| write);
+        let outcome = match fence {
+            None => bounded(exchange, terms.timeout, &parts).await,
+            Some(leadership) => {
+                leadership.check()?;
+                tokio::select! {
+                    biased;
+                    // A connection that takes long must not carry it when another leads.
+                    over = leadership.over() => Err(over.into()),
+                    outcome = bounded(exchange, terms.timeout, &parts) => outcome,
+                }
+            }
+        };
         if let Some(observer) = &terms.observer {
             observer.called(&Call {
                 method: &parts.method,
@@ -149,6 +156,17 @@ where
         tracing::debug!(method = %parts.method, path = parts.uri.path(), ?wait, attempt, "request is sent again");
         tokio::time::sleep(wait).await;
     }
+}
+
+/// Waits so long for an answer.
+async fn bounded(
+    exchange: impl Future<Output = Result<Answer, BoxError>>,
+    limit: Duration,
+    parts: &http::request::Parts,
+) -> Result<Answer, BoxError> {
+    tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_| {
+        Err(TooLate { method: parts.method.clone(), uri: parts.uri.clone(), limit }.into())
+    })
 }
 
 /// Sends a request, and takes in the whole of the answer unless it is a watch.

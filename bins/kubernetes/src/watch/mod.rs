@@ -6,7 +6,8 @@
 //! where whoever listens has them anyway ([`Options::keeps_names`]); who wants them all at hand has a [`copy`] kept.
 //!
 //! A server that comes back without its data counts from the beginning again, and would tell nothing to whoever asks to
-//! go on from where it was. So after failures it is asked where it is, and listed again if that is earlier. What such a
+//! go on from where it was. So after failures, and after a watch that ended before its time, it is asked where it is, and
+//! listed again if that is earlier than the last object or bookmark. What such a
 //! list lacks is told apart from what was deleted: [`Event::Lost`].
 //!
 //! ```no_run
@@ -33,13 +34,14 @@ mod follower;
 mod key;
 mod known;
 mod options;
+mod source;
 
 use std::fmt;
 
 use futures_util::FutureExt as _;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use kube::api::ListParams;
-use kube::runtime::watcher::{Error, watcher};
+use kube::runtime::watcher::Error;
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
@@ -75,7 +77,7 @@ where
 {
     let (longest, known) = (options.longest_pause, options.keeps_names.then(Known::default));
     let asked = api.clone();
-    let start = move || watcher(api.clone(), options.config()).boxed();
+    let start = move || source::source(api.clone(), options.clone());
     let ask = move || {
         let api = asked.clone();
         async move {

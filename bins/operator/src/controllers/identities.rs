@@ -12,10 +12,11 @@ use kubernetes::watch::Key;
 use policy::pod::NAMESPACE;
 
 use super::{Context, QUIET};
-use crate::identities::{self, Act, NUMBERS, SecurityLabels, Used, security_labels};
+use crate::identities::{self, Act, NUMBERS, Pending, SecurityLabels, Used, security_labels};
 use crate::metrics::{Outcome, Status};
 use crate::options::IdentityManagement;
-use crate::store::Pulse;
+use crate::pulse::Pulse;
+use crate::rounds::Rounds;
 use crate::view::IdentityView;
 use crate::writer::{Written, annotation, as_of, exactly, merge};
 
@@ -31,10 +32,9 @@ pub(super) async fn collect(context: Context) {
     let per_second =
         f64::from(options.identity_gc_rate_limit) / options.identity_gc_rate_interval.as_secs_f64();
     let budget = Budget::new(Rate { per_second, burst: options.identity_gc_rate_limit });
-    let mut interval = tokio::time::interval(options.identity_gc_interval);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut rounds = Rounds::new("unused identities", &context.watchdog, options.identity_gc_interval);
     loop {
-        interval.tick().await;
+        rounds.next().await;
         let used = Used {
             numbers: context.endpoints.read().values().map(|endpoint| endpoint.identity).collect(),
             labels: if manages { wanted(&context).into_iter().collect() } else { HashSet::new() },
@@ -44,11 +44,12 @@ pub(super) async fn collect(context: Context) {
         let mut deleted = 0;
         let mut failed = false;
         for act in acts {
+            rounds.moved();
             if matches!(act, Act::Delete(..)) {
                 budget.wait().await;
             }
             let written = perform(&context, &act).await;
-            failed |= written.failed();
+            failed |= matches!(written, Written::Failed | Written::Refused);
             deleted += usize::from(matches!(act, Act::Delete(..)) && written == Written::Done);
         }
         let metrics = &context.metrics;
@@ -84,24 +85,23 @@ async fn perform(context: &Context, act: &Act) -> Written {
 
 /// Makes an identity for the labels of each pod.
 pub(super) async fn create(context: Context) {
-    let mut pulse = Pulse::new(QUIET, Duration::from_secs(60))
+    let mut pulse = Pulse::new("identities", &context.watchdog, QUIET, Duration::from_secs(60))
         .on(&context.pods)
         .on(&context.namespaces)
         .on(&context.identities);
     context.pods.synced().await;
     context.namespaces.synced().await;
     context.identities.synced().await;
-    // Made by this leader, and not told by the watch yet.
-    let mut pending: BTreeMap<u32, SecurityLabels> = BTreeMap::new();
+    let mut pending = Pending::default();
     let mut start = NUMBERS.start() + jiff::Timestamp::now().subsec_nanosecond().unsigned_abs() % 60_000;
     loop {
-        let mut failed = false;
         let mut known = known(&context);
-        pending.retain(|number, _| !known.contains_key(&number.to_string()));
-        for (number, labels) in &pending {
-            known.insert(number.to_string(), IdentityView::pending(*number, labels.clone()));
-        }
+        pending.complete(&mut known, Timestamp::now());
         for (number, labels) in identities::create(&known, &wanted(&context), start) {
+            let object = format!("{labels:?}");
+            if !pulse.may(&object) {
+                continue;
+            }
             start = number + 1;
             let name = number.to_string();
             let identity = CiliumIdentity {
@@ -120,12 +120,15 @@ pub(super) async fn create(context: Context) {
             if written == Written::Done {
                 tracing::info!(identity = name, ?labels, "identity made");
                 context.metrics.identities_created.inc();
-                pending.insert(number, labels);
+                pending.made(number, labels, Timestamp::now());
             }
             // A number that another took is another number the next time.
-            failed |= written != Written::Done;
+            pulse.note(&object, written);
         }
-        pulse.next(failed).await;
+        if pending.waits() {
+            pulse.again_in(Duration::from_secs(10));
+        }
+        pulse.next().await;
     }
 }
 

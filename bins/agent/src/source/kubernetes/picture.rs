@@ -176,7 +176,7 @@ impl Picture {
         match event {
             Event::Synced => _ = self.complete.insert(kind),
             Event::Failed(error) => {
-                let is_missing = is_missing(error);
+                let is_missing = refusal::is_unknown_kind(error);
                 if is_missing && !kind.is_required() {
                     self.complete.insert(kind);
                     tracing::debug!(kind = kind.name(), "the API does not have this kind");
@@ -198,14 +198,4 @@ impl Picture {
 
 fn pod_ref(key: &Key) -> PodRef {
     PodRef { namespace: key.namespace().to_owned(), name: key.name().to_owned() }
-}
-
-/// Whether the API does not have a kind.
-fn is_missing(error: &watcher::Error) -> bool {
-    match error {
-        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
-            refusal::is_missing(error)
-        }
-        _ => false,
-    }
 }
