@@ -8,7 +8,6 @@ mod elsewhere;
 mod enforce;
 mod flows;
 mod plumbing;
-mod pulse;
 mod reports;
 mod status;
 mod waiting;
@@ -20,6 +19,7 @@ use std::time::{Duration, Instant};
 use abi::IfIndex;
 use anyhow::{Context, Result};
 use api::{DelQueue, ErrorCode, ErrorReply, Known, Reply, Request};
+use daemon::watchdog::Watchdog;
 use datapath::{AttachMode, Capacities, Datapath, Events, Options};
 use netcore::{Net, Netns};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -36,7 +36,6 @@ use crate::state_file;
 use elsewhere::Obstacles;
 use enforce::Installed;
 use plumbing::{Plumbed, Uplink};
-pub use pulse::Pulse;
 use reports::Reporter;
 use waiting::Waiting;
 
@@ -170,7 +169,8 @@ impl Engine {
         })
     }
 
-    /// Runs until the source or the socket is closed.
+    /// Runs until the source or the socket is closed. The watchdog is told of each round: there is one each second at
+    /// least.
     ///
     /// # Errors
     /// None but those that make going on pointless.
@@ -178,14 +178,14 @@ impl Engine {
         mut self,
         mut changes: mpsc::Receiver<Change>,
         mut calls: mpsc::Receiver<Call>,
-        pulse: Pulse,
+        watchdog: &Watchdog,
     ) -> Result<()> {
         let mut tick = tokio::time::interval(TICK);
         let mut sweep = tokio::time::interval(SWEEP);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            pulse.beat(Instant::now());
+            watchdog.moved("the engine", TICK);
             let next_answer = self.next_answer();
             tokio::select! {
                 biased;

@@ -12,7 +12,8 @@ use serde_json::json;
 
 use crate::proxy::{Fault, Proxy};
 use crate::support::{
-    Told, client, create, delete, eventually, furnish, get, labels, pod, policy, published, resource,
+    Told, client, create, delete, eventually, furnish, get, impatient, labels, pod, policy, published,
+    resource,
 };
 
 /// A server, a client that reaches it directly, and a source that does not.
@@ -73,14 +74,19 @@ async fn what_was_missed_is_found_when_a_place_is_gone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_stands_still_holds_nobody_up_for_ever() {
-    let (server, direct, proxy, mut told) = scene().await;
+    let (server, direct, proxy, told) = scene().await;
+    drop(told);
+    let mut told = Told::start(impatient(&proxy.url).await, "n1", IdentityManagement::Agent);
     told.until("everything", |told| told.observed > 0).await;
     proxy.freeze(true);
     told.report(Report::IdentityWanted(labels("web")));
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    create(&direct, policy("q")).await;
+    // For longer than anything is waited for. What was asked until then is never answered.
+    tokio::time::sleep(Duration::from_secs(6)).await;
     assert!(!told.numbers.contains_key(&labels("web")));
     proxy.freeze(false);
     told.until("a number", |told| told.numbers.contains_key(&labels("web"))).await;
+    told.until("what came meanwhile", |told| told.objects.contains_key("CiliumNetworkPolicy shop/q")).await;
     drop(direct);
     server.stop().await;
 }

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use api::PodRef;
 use kube::api::DynamicObject;
-use kube::runtime::watcher;
 use kubernetes::refusal;
 use kubernetes::watch::{Event, Key};
 
