@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crds::types::node::CNI_READY_ANNOTATION;
 use crds::types::{CoreEndpoint, HEARTBEAT_ANNOTATION};
 use crds::{CiliumEndpoint, CiliumIdentity, CiliumNode};
 use jiff::Timestamp;
@@ -12,9 +13,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use policy::manifest::{self, Object};
 
 use crate::store::View;
-
-/// The annotation of a CiliumNode whose node can connect pods; its agent writes it.
-pub(crate) const CNI_READY: &str = "netloom.io/cni-ready";
 
 /// Which object, and which state of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -112,7 +110,7 @@ impl CiliumNodeView {
 
 impl From<CiliumNode> for CiliumNodeView {
     fn from(node: CiliumNode) -> Self {
-        let ready = node.metadata.annotations.as_ref().and_then(|notes| notes.get(CNI_READY));
+        let ready = node.metadata.annotations.as_ref().and_then(|notes| notes.get(CNI_READY_ANNOTATION));
         Self {
             version: Version::of(&node.metadata),
             created: created(&node.metadata),
@@ -274,7 +272,7 @@ mod tests {
         let said = |ready: &str, owners: &serde_json::Value| {
             let node: CiliumNode = serde_json::from_value(json!({
                 "apiVersion": "cilium.io/v2", "kind": "CiliumNode", "spec": {},
-                "metadata": {"name": "n", "annotations": {CNI_READY: ready}, "ownerReferences": owners},
+                "metadata": {"name": "n", "annotations": {CNI_READY_ANNOTATION: ready}, "ownerReferences": owners},
             }))
             .unwrap();
             CiliumNodeView::from(node)

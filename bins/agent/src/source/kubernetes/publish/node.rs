@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 
 use crds::CiliumNode;
-use crds::types::node::NodeAddress;
+use crds::types::node::{CNI_READY_ANNOTATION as READY, NodeAddress};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Map, Value, json};
 
 use super::super::nodes::OwnNode;
-
-/// The annotation that says whether the node can connect pods.
-pub(super) const READY: &str = "netloom.io/cni-ready";
 
 /// What this node's object is to say.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! What is due, without an API.
 
+use crds::types::node::CNI_READY_ANNOTATION;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::DynamicObject;
 use kube::core::Status;
@@ -315,10 +316,10 @@ fn a_busy_node_is_still_ready_for_a_while() {
     let call = scene.one();
     assert_eq!(
         call.1,
-        Call::PatchNode("n1".into(), json!({"metadata": {"annotations": {node::READY: "true"}}}))
+        Call::PatchNode("n1".into(), json!({"metadata": {"annotations": {CNI_READY_ANNOTATION: "true"}}}))
     );
     let Some(mut object) = scene.picture.nodes.published.clone() else { panic!() };
-    object.metadata.annotations = Some([(node::READY.to_owned(), "true".to_owned())].into());
+    object.metadata.annotations = Some([(CNI_READY_ANNOTATION.to_owned(), "true".to_owned())].into());
     scene.tell(Told::CiliumNode(Event::Set(Box::new(object))));
     scene.done(&call, &Ok(()));
     scene.now += Duration::from_secs(60);
