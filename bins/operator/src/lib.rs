@@ -28,7 +28,6 @@ mod slices;
 mod store;
 mod validity;
 mod view;
-mod watchdog;
 mod writer;
 
 pub use metrics::Metrics;

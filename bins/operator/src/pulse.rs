@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::watchdog::Watchdog;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::store::{Store, View};
-use crate::watchdog::Watchdog;
 use crate::writer::Written;
 
 /// A refused object is left alone for so long at first, then twice as long each time.
@@ -145,7 +145,16 @@ mod tests {
 
     fn pulse() -> (Pulse, Arc<Store<u32>>) {
         let store = Store::new();
-        (Pulse::new("test", &Watchdog::default(), QUIET, Duration::from_secs(300)).on(&store), store)
+        (
+            Pulse::new(
+                "test",
+                &Watchdog::new("duties", Duration::from_secs(600)),
+                QUIET,
+                Duration::from_secs(300),
+            )
+            .on(&store),
+            store,
+        )
     }
 
     async fn waited(pulse: &mut Pulse) -> Duration {

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
+use daemon::watchdog::Watchdog;
 use tokio::time::{Interval, MissedTickBehavior};
-
-use crate::watchdog::Watchdog;
 
 /// When a duty looks that waits for nothing but time.
 pub(crate) struct Rounds {

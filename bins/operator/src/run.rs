@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use daemon::health::{Health, KUBERNETES};
+use daemon::watchdog::Watchdog;
 use jiff::Timestamp;
 use kubernetes::client::{Connector, Settings as ClientSettings};
 use kubernetes::install::{Installed, install};
@@ -15,13 +16,18 @@ use tokio::sync::watch;
 use crate::controllers;
 use crate::metrics::Metrics;
 use crate::options::{Keys, Options};
-use crate::watchdog::{DUTIES, Watchdog};
 
 /// The reference's name: while its operator leads, this one does not.
 const LEASE: &str = "cilium-operator-resource-lock";
 
 /// The part of the program's health that stands for the custom resources.
 const DEFINITIONS: &str = "custom-resources";
+
+/// The part of the program's health that stands for the duties.
+const DUTIES: &str = "duties";
+
+/// What a duty may take for one step; requests end far earlier.
+const STEP: Duration = Duration::from_secs(600);
 
 /// Runs until `shutdown` resolves; then gives the lease back.
 ///
@@ -118,7 +124,7 @@ async fn lead(
     terms: &mut watch::Receiver<Option<Leadership>>,
 ) -> Result<()> {
     let client = connector.fenced(leadership)?;
-    let watchdog = Watchdog::default();
+    let watchdog = Watchdog::new(DUTIES, STEP);
     let mut tasks = controllers::start(client, options, metrics, &watchdog);
     let outcome = tokio::select! {
         never = watchdog.watch(health) => match never {},

@@ -1,14 +1,16 @@
 //! The node's own plumbing: forwarding, routes to the other nodes' pods, routes to this node's, masquerade.
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 use abi::IfIndex;
 use anyhow::{Context, Result, anyhow};
 use ipnetwork::IpNetwork;
 use netcore::masquerade::{Mark, Masquerade};
-use netcore::{Family, Net, Owned, Plan, Route, State, Sysctl};
+use netcore::{Failure, Family, Net, Owned, Plan, State, Step, Sysctl};
 
 use super::Engine;
+use super::elsewhere::{self, Ways};
 
 /// The link that leads to the other nodes.
 #[derive(Clone, Debug)]
@@ -24,7 +26,7 @@ impl Uplink {
         Ok(Self { name: link.name, index: IfIndex(link.index.0), mtu: link.mtu })
     }
 
-    fn device(&self) -> netcore::IfIndex {
+    pub(super) fn device(&self) -> netcore::IfIndex {
         netcore::IfIndex(self.index.0)
     }
 }
@@ -44,63 +46,66 @@ pub(super) async fn own_addresses(net: &Net) -> Result<Vec<IpAddr>> {
 pub(super) struct Plumbed {
     /// The addresses of this node.
     own: Vec<IpAddr>,
-    /// Routes to the pods of other nodes.
+    /// The routes to the pods of other nodes that are there.
     routes: State,
 }
 
 impl Engine {
     /// Brings routes, kernel parameters and masquerade in line with what is known. What was plumbed before is compared
-    /// with what is to be; where that is not known, with what the kernel has.
+    /// with what is to be; where that is not known, with what the kernel has. What is wrong with other nodes is told and
+    /// tried again later, and is no failure: this node's pods do not wait for it.
     pub(super) async fn plumb(&mut self) -> Result<()> {
         let own = self.cluster.own_addresses();
-        let routes = self.routes_to_nodes();
-        match self.plumbed.take() {
+        let Ways { mut routes, mut obstacles } = self.ways();
+        let failures = match self.plumbed.take() {
             Some(before) if before.own == own => {
                 let plan = netcore::plan(&Owned::default(), &routes, &before.routes);
                 tell(&plan);
-                self.net.apply(&plan).await.map_err(|errors| failed(&errors))?;
+                self.net.apply_each(&plan).await
             }
             _ => self.plumb_anew(&own, &routes).await?,
+        };
+        for failure in failures {
+            obstacles.insert(elsewhere::keep_what_is(&mut routes, failure));
         }
         self.plumbed = Some(Plumbed { own, routes });
+        self.obstacles.note(obstacles, Instant::now());
         self.plumb_masquerade()
     }
 
-    async fn plumb_anew(&mut self, own: &[IpAddr], routes: &State) -> Result<()> {
+    /// Returns what failed of the routes to other nodes.
+    async fn plumb_anew(&mut self, own: &[IpAddr], elsewhere: &State) -> Result<Vec<Failure>> {
         // For a pod that went without a word nothing can be plumbed any more, which would hold up all others.
         self.collect_gone().await;
-        let mut desired = routes.clone();
-        desired.sysctls.insert(Sysctl::forwarding(Family::V4), "1".into());
+        let mut here = State::default();
+        here.sysctls.insert(Sysctl::forwarding(Family::V4), "1".into());
         if netcore::has_ipv6() {
-            desired.sysctls.insert(Sysctl::forwarding(Family::V6), "1".into());
+            here.sysctls.insert(Sysctl::forwarding(Family::V6), "1".into());
         }
         for endpoint in self.endpoints.iter() {
             let state = endpoint.wiring(own).host_state(netcore::IfIndex(endpoint.ifindex));
-            desired.routes.extend(state.routes);
-            desired.neighbours.extend(state.neighbours);
+            here.routes.extend(state.routes);
+            here.neighbours.extend(state.neighbours);
         }
-        let plan = self.net.reconcile(&Owned::default(), &desired).await.map_err(|errors| failed(&errors))?;
+        let mut desired = here.clone();
+        desired.routes.extend(elsewhere.routes.iter().cloned());
+        let observed = self.net.observe(&Owned::default(), &desired).await;
+        let observed = observed.context("looking at the node's plumbing")?;
+        let plan = netcore::plan(&Owned::default(), &desired, &observed);
         tell(&plan);
-        Ok(())
-    }
-
-    /// Routes to the pods of other nodes.
-    fn routes_to_nodes(&self) -> State {
-        let mut state = State::default();
-        for node in self.cluster.other_nodes() {
-            for cidr in &node.pod_cidrs {
-                let gateway = node.addresses.iter().find(|address| address.is_ipv4() == cidr.is_ipv4());
-                match gateway {
-                    Some(gateway) => {
-                        state.routes.insert(Route::to(*cidr).via(*gateway).dev(self.uplink.device()));
-                    }
-                    None => {
-                        tracing::warn!(node = node.name, %cidr, "no address of the node leads to its pods");
-                    }
-                }
-            }
+        let is_here = |failure: &Failure| match &failure.step {
+            Step::SetSysctl { .. } | Step::SetNeighbour(_) => true,
+            Step::AddRoute(route) | Step::ReplaceRoute { to: route, .. } => here.routes.contains(route),
+            // What is too much hinders no pod of this node.
+            _ => false,
+        };
+        let (here, elsewhere): (Vec<Failure>, _) =
+            self.net.apply_each(&plan).await.into_iter().partition(is_here);
+        if here.is_empty() {
+            return Ok(elsewhere);
         }
-        state
+        let all: Vec<String> = here.iter().map(|failure| failure.error.to_string()).collect();
+        Err(anyhow!("bringing the node's plumbing up to date: {}", all.join("; ")))
     }
 
     fn plumb_masquerade(&mut self) -> Result<()> {
@@ -135,9 +140,4 @@ fn tell(plan: &Plan) {
         1..=100 => tracing::info!(plan = %plan.to_string().trim_end(), "plumbing"),
         steps => tracing::info!(steps, "plumbing"),
     }
-}
-
-fn failed(errors: &[netcore::Error]) -> anyhow::Error {
-    let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    anyhow!("bringing the node's plumbing up to date: {}", all.join("; "))
 }

@@ -6,6 +6,7 @@
 
 mod agent;
 mod faults;
+mod nodes;
 mod proxy;
 mod publishing;
 mod support;

@@ -13,6 +13,7 @@ mod arguments;
 mod directory;
 mod elsewhere;
 mod error;
+mod protection;
 mod table;
 
 use std::env;
@@ -27,6 +28,9 @@ pub use table::{table, with_table};
 
 /// The variables of the environment that keys are read from begin so.
 pub const PREFIX: &str = "CILIUM_";
+
+/// The key by which a program goes on although protection is asked for that there is not.
+pub const WITHOUT_PROTECTION: &str = "ignore-unsupported-protection";
 
 /// What arguments are made of.
 #[derive(Clone, Debug, Default)]
@@ -106,6 +110,8 @@ pub struct Unknown {
     pub origin: Origin,
     /// Whether it is one of Cilium's, which means nothing here.
     pub of_cilium: bool,
+    /// The protection that it asks for, and that there is not.
+    pub protection: Option<&'static str>,
 }
 
 /// Arguments, and what was not understood.
@@ -118,10 +124,23 @@ pub struct Parsed<T> {
 }
 
 impl<T> Parsed<T> {
+    /// For programs that would have to give it: no key asks for protection that there is not.
+    ///
+    /// # Errors
+    /// [`ConfigError::Unprotected`] of the first one that does.
+    pub fn refuse_unprotected(&self) -> Result<(), ConfigError> {
+        let first = self.unknown.iter().find_map(|unknown| Some((unknown, unknown.protection?)));
+        first.map_or(Ok(()), |(Unknown { key, origin, .. }, protection)| {
+            Err(ConfigError::Unprotected { key: key.clone(), origin: origin.clone(), protection })
+        })
+    }
+
     /// Logs the keys that were not understood: a warning each, but for those that Cilium has.
     pub fn report(&self) {
-        for Unknown { key, origin, of_cilium } in &self.unknown {
-            if *of_cilium {
+        for Unknown { key, origin, of_cilium, protection } in &self.unknown {
+            if let Some(protection) = protection {
+                tracing::warn!(%key, %origin, protection, "this key asks for protection that there is not");
+            } else if *of_cilium {
                 tracing::info!(%key, %origin, "this key of Cilium's has no effect here");
             } else {
                 tracing::warn!(%key, %origin, "unknown key");

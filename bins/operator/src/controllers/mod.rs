@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crds::{CiliumEndpoint, CiliumEndpointSlice, CiliumIdentity, CiliumNode};
+use daemon::watchdog::Watchdog;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::{Api, Client};
 use kubernetes::watch::Options as WatchOptions;
@@ -22,7 +23,6 @@ use crate::options::{IdentityManagement, IpamMode, Options};
 use crate::slices::Slice;
 use crate::store::Store;
 use crate::view::{CiliumNodeView, EndpointView, IdentityView, NamespaceView, NodeView, PodView};
-use crate::watchdog::Watchdog;
 use crate::writer::Writer;
 
 /// Changes that come so close together are looked at once.
