@@ -64,7 +64,7 @@ pub use neighbour::Neighbour;
 pub use net::Net;
 pub use netns::Netns;
 pub use pace::Pace;
-pub use plan::{Plan, Step, plan};
+pub use plan::{Failure, Plan, Step, plan};
 pub use route::{Protocol, Route, RouteKind, RouteTable};
 pub use rule::{Family, Rule};
 pub use state::{Owned, State};

@@ -283,35 +283,59 @@ impl Draft {
     }
 }
 
+/// A step that failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// The step.
+    pub step: Step,
+    /// Why.
+    pub error: Error,
+}
+
 impl Net {
     /// Carries out a plan in this namespace. All steps are tried, also after one has failed. What is to be
-    /// removed and is gone already is content.
-    ///
-    /// # Errors
-    /// Every failed step's, in their order.
-    pub async fn apply(&self, plan: &Plan) -> Result<(), Vec<Error>> {
+    /// removed and is gone already is content. Returns the steps that failed, in their order.
+    pub async fn apply_each(&self, plan: &Plan) -> Vec<Failure> {
         let mut failures = Vec::new();
         let sysctls: Vec<_> = plan
             .steps
             .iter()
             .filter_map(|step| match step {
-                Step::SetSysctl { key, to, .. } => Some((key, to)),
+                Step::SetSysctl { key, to, .. } => Some((step, key, to)),
                 _ => None,
             })
             .collect();
-        if !sysctls.is_empty() {
-            let write = || sysctls.iter().filter_map(|(key, to)| key.write_here(to).err()).collect();
-            failures = self.netns().run_in(write).unwrap_or_else(|error| vec![error]);
+        if let Some((first, ..)) = sysctls.first() {
+            let write = || {
+                let failed = |(step, key, to): &(&Step, &Sysctl, &String)| {
+                    key.write_here(to).err().map(|error| Failure { step: (*step).clone(), error })
+                };
+                sysctls.iter().filter_map(failed).collect()
+            };
+            failures = self
+                .netns()
+                .run_in(write)
+                .unwrap_or_else(|error| vec![Failure { step: (*first).clone(), error }]);
         }
-        let (removes, requests): (Vec<bool>, Vec<Request>) =
-            plan.steps.iter().filter_map(|step| Some((step.removes(), step.request()?))).unzip();
-        for (result, removes) in self.submit_each(requests).await.into_iter().zip(removes) {
+        let (steps, requests): (Vec<&Step>, Vec<Request>) =
+            plan.steps.iter().filter_map(|step| Some((step, step.request()?))).unzip();
+        for (result, step) in self.submit_each(requests).await.into_iter().zip(steps) {
             match result {
-                Err(Error::NotFound { .. }) if removes => {}
-                Err(error) => failures.push(error),
+                Err(Error::NotFound { .. }) if step.removes() => {}
+                Err(error) => failures.push(Failure { step: step.clone(), error }),
                 Ok(()) => {}
             }
         }
+        failures
+    }
+
+    /// As [`Net::apply_each`], for whom it does not matter which steps failed.
+    ///
+    /// # Errors
+    /// Every failed step's, in their order.
+    pub async fn apply(&self, plan: &Plan) -> Result<(), Vec<Error>> {
+        let failures: Vec<Error> =
+            self.apply_each(plan).await.into_iter().map(|failure| failure.error).collect();
         if failures.is_empty() { Ok(()) } else { Err(failures) }
     }
 

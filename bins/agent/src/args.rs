@@ -79,6 +79,9 @@ pub struct Args {
     /// Network interfaces of AWS.
     #[command(flatten)]
     pub eni: EniArgs,
+    /// Go on although the configuration asks for protection that there is not: encryption, policy for nodes
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    pub ignore_unsupported_protection: bool,
     /// Logging.
     #[command(flatten)]
     pub logs: LogArgs,

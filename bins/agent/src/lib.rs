@@ -38,6 +38,7 @@ use axum::Router;
 use daemon::health::{Health, KUBERNETES};
 use daemon::listen::{self, Listen};
 use daemon::requests::Requests;
+use daemon::watchdog::Watchdog;
 use kubernetes::client::Connector;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -99,12 +100,16 @@ pub async fn run(args: Args) -> Result<()> {
         }
     };
     let mut serving = pin!(server.run(listener));
-    let mut engine = pin!(engine.run(changed, called));
+    // If its whole thread stands still, the probes themselves are not answered.
+    health.expect_vital(ENGINE);
+    let watchdog = Watchdog::new(ENGINE, ROUND);
+    let mut engine = pin!(engine.run(changed, called, &watchdog));
     tokio::select! {
         ended = &mut engine => return ended,
         ended = &mut serving => return ended,
         ended = source.run(changes, to_publish) => return ended,
         () = cni::keep(args.conflist(), reported, publishable, is_ready) => return Ok(()),
+        never = watchdog.watch(&health) => match never {},
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
@@ -157,6 +162,14 @@ impl Drop for AbortOnDrop {
 /// The part of the agent's health that stands for the node: whether pods can be connected.
 const NODE: &str = "node";
 
+/// The vital part of the agent's health: whether its engine still goes round. Where it does not, the kernel or the agent
+/// is at fault, and only an agent that is started again can go on.
+const ENGINE: &str = "engine";
+
+/// How long one round of the engine may take. The longest are those in which much of a large cluster is new, with
+/// seconds each.
+const ROUND: Duration = Duration::from_secs(60);
+
 /// Serves something over HTTP, if it is to be served.
 async fn serve_at(listen: Option<&Listen>, router: Router) -> Result<Option<listen::Server>> {
     match listen {
@@ -187,6 +200,7 @@ impl Source {
             identities: args.kubernetes.identity_management_mode,
             slices: args.kubernetes.enable_cilium_endpoint_slice,
             last_valid,
+            ranges: args.state_dir.join("ranges.json"),
             counts: counts.clone(),
         };
         let server = connector.url().to_string();

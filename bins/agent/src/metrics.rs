@@ -143,6 +143,11 @@ fn encode(status: &Status, mut encoder: DescriptorEncoder) -> Result<(), fmt::Er
     gauge("cilium_policy_max_revision", "Revision of all that policy depends on", status.policy_revision)?;
     gauge("netloom_source_revision", "Revision of the source that is enforced", status.revision)?;
     gauge(
+        "netloom_unreachable_pod_cidrs",
+        "Ranges of other nodes' pods that no route leads to",
+        status.unreachable_pod_cidrs,
+    )?;
+    gauge(
         "netloom_conntrack_established",
         "Connections that both ends confirmed",
         status.conntrack.established,
@@ -260,6 +265,7 @@ mod tests {
             policy_audit: true,
             pod_cidrs: Vec::new(),
             addresses_used: 2,
+            unreachable_pod_cidrs: 1,
             attach: "tcx".into(),
             endpoints: vec![endpoint(true), endpoint(false)],
             policies: vec![PolicyStatus {

@@ -208,6 +208,9 @@ pub struct Status {
     pub pod_cidrs: Vec<IpNetwork>,
     /// Addresses in use.
     pub addresses_used: u64,
+    /// Ranges of other nodes' pods that no route of this node leads to.
+    #[serde(default)]
+    pub unreachable_pod_cidrs: u64,
     /// How programs are attached: `tcx` or `clsact`.
     pub attach: String,
     /// The node's pods.

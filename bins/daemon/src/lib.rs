@@ -5,6 +5,7 @@
 //! - [`metrics`]: a registry with the process's own metrics, served to Prometheus.
 //! - [`listen`]: addresses to serve on, as Cilium's keys write them, and the HTTP server.
 //! - [`requests`]: requests to the API server, counted, and what they say about its health.
+//! - [`watchdog`]: whether what a program has to do still moves.
 //! - [`logs`]: text or JSON on standard error.
 //!
 //! ```
@@ -35,3 +36,4 @@ pub mod listen;
 pub mod logs;
 pub mod metrics;
 pub mod requests;
+pub mod watchdog;

@@ -3,11 +3,23 @@
 use std::time::Duration;
 
 use kube::Error;
+use kube::runtime::watcher;
 
 /// Whether there is no such object, or no such kind.
 #[must_use]
 pub fn is_missing(error: &Error) -> bool {
     code(error) == Some(404)
+}
+
+/// Whether a watch failed because the API does not have its kind.
+#[must_use]
+pub fn is_unknown_kind(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
+            is_missing(error)
+        }
+        _ => false,
+    }
 }
 
 /// Whether the object is another than the one that was to be changed, or there already.
@@ -26,6 +38,12 @@ pub fn is_forbidden(error: &Error) -> bool {
 #[must_use]
 pub fn is_expired(error: &Error) -> bool {
     code(error) == Some(410)
+}
+
+/// Whether the server would refuse it again: it is about this object, or this kind, and not about how the server is.
+#[must_use]
+pub fn is_lasting(error: &Error) -> bool {
+    matches!(code(error), Some(400 | 403 | 405 | 413 | 415 | 422))
 }
 
 /// How long the server asks to be left alone.
@@ -65,7 +83,18 @@ mod tests {
             assert_eq!(fits, meaning, "{code}");
             assert!(meanings.iter().filter(|means| means(&refused(code, 0))).count() <= 1, "{code}");
         }
+        assert!(is_unknown_kind(&watcher::Error::InitialListFailed(refused(404, 0))));
+        assert!(!is_unknown_kind(&watcher::Error::InitialListFailed(refused(403, 0))));
         assert!(!is_missing(&Error::LinesCodecMaxLineLengthExceeded));
+    }
+
+    #[test]
+    fn what_is_about_the_object_lasts() {
+        for (code, lasts) in [(422, true), (403, true), (400, true), (409, false), (429, false), (503, false)]
+        {
+            assert_eq!(is_lasting(&refused(code, 0)), lasts, "{code}");
+        }
+        assert!(!is_lasting(&Error::Service("connection refused".into())));
     }
 
     #[test]

@@ -102,6 +102,9 @@ pub struct Keys {
     /// Prefix length of a node's IPv6 pod CIDR
     #[arg(long, default_value_t = 112, value_name = "BITS")]
     pub cluster_pool_ipv6_mask_size: u8,
+    /// How long a pod CIDR is kept for a node that is gone, whose pods may live on
+    #[arg(long, default_value = "10m", value_parser = duration, value_name = "DURATION")]
+    pub cluster_pool_release_delay: Duration,
     /// Who makes CiliumIdentities
     #[arg(long, value_enum, default_value = "agent", value_name = "WHO")]
     pub identity_management_mode: IdentityManagement,
@@ -175,6 +178,7 @@ pub struct Keys {
 pub struct Options {
     pub(crate) ipam: IpamMode,
     pub(crate) pools: Vec<ClusterPool>,
+    pub(crate) release_delay: Duration,
     pub(crate) identity_management: IdentityManagement,
     pub(crate) identity_gc_interval: Duration,
     pub(crate) identity_heartbeat_timeout: Duration,
@@ -223,6 +227,7 @@ impl Keys {
         Ok(Options {
             ipam: self.ipam,
             pools,
+            release_delay: self.cluster_pool_release_delay,
             identity_management: self.identity_management_mode,
             identity_gc_interval: self.identity_gc_interval,
             identity_heartbeat_timeout: self.identity_heartbeat_timeout,

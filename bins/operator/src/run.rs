@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use daemon::health::{Health, KUBERNETES};
+use daemon::watchdog::Watchdog;
 use jiff::Timestamp;
 use kubernetes::client::{Connector, Settings as ClientSettings};
 use kubernetes::install::{Installed, install};
@@ -21,6 +22,12 @@ const LEASE: &str = "cilium-operator-resource-lock";
 
 /// The part of the program's health that stands for the custom resources.
 const DEFINITIONS: &str = "custom-resources";
+
+/// The part of the program's health that stands for the duties.
+const DUTIES: &str = "duties";
+
+/// What a duty may take for one step; requests end far earlier.
+const STEP: Duration = Duration::from_secs(600);
 
 /// Runs until `shutdown` resolves; then gives the lease back.
 ///
@@ -46,6 +53,7 @@ pub async fn run(
     .await?;
     tokio::pin!(shutdown);
     health.expect(KUBERNETES);
+    health.expect_vital(DUTIES);
     if !keys.skip_crd_creation {
         health.expect(DEFINITIONS);
         tokio::select! {
@@ -58,6 +66,8 @@ pub async fn run(
     let election = Election::start(connector.prompt(timing.renew_deadline / 2)?, settings);
     let mut terms = election.terms();
     let outcome = loop {
+        // Who follows has none.
+        health.set(DUTIES, Ok::<(), String>(()));
         let term = terms.borrow_and_update().clone();
         let Some(leadership) = term else {
             tokio::select! {
@@ -70,7 +80,7 @@ pub async fn run(
         metrics.seconds_leading.set(Timestamp::now().as_duration().as_secs_f64());
         let ended = tokio::select! {
             () = &mut shutdown => Some(Ok(())),
-            ended = lead(&connector, leadership, &options, metrics, &mut terms) => ended.err().map(Err),
+            ended = lead(&connector, leadership, &options, metrics, health, &mut terms) => ended.err().map(Err),
         };
         metrics.leader.set(0);
         if let Some(ended) = ended {
@@ -110,11 +120,14 @@ async fn lead(
     leadership: Leadership,
     options: &Arc<Options>,
     metrics: &Metrics,
+    health: &Health,
     terms: &mut watch::Receiver<Option<Leadership>>,
 ) -> Result<()> {
     let client = connector.fenced(leadership)?;
-    let mut tasks = controllers::start(client, options, metrics);
+    let watchdog = Watchdog::new(DUTIES, STEP);
+    let mut tasks = controllers::start(client, options, metrics, &watchdog);
     let outcome = tokio::select! {
+        never = watchdog.watch(health) => match never {},
         changed = terms.changed() => changed.context("the election has ended"),
         ended = tasks.join_next() => match ended {
             Some(Err(error)) => Err(error).context("a duty has failed"),

@@ -323,6 +323,12 @@ fn a_route_of_others_is_not_taken() {
         let failures = net.reconcile(&Owned::default(), &desired).await.unwrap_err();
         assert!(matches!(&failures[..], [Error::Exists { operation: "add route", .. }]), "{failures:?}");
         assert!(net.routes().await.unwrap().contains(&to("10.0.2.0/24").dev(device)), "the others are tried");
+
+        // Who wants to know is told which steps those are.
+        let failures = net.apply_each(&plan(&Owned::default(), &desired, &State::default())).await;
+        let failed: Vec<String> = failures.iter().map(|failure| failure.step.to_string()).collect();
+        let of = |route: Route| format!("+ route {route}");
+        assert_eq!(failed, [of(to("10.0.1.0/24").dev(device).mtu(1400)), of(to("10.0.2.0/24").dev(device))]);
     });
 }
 

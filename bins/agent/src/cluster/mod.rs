@@ -8,6 +8,7 @@ mod nodes;
 mod numbers;
 mod placing;
 mod pods;
+mod ranges;
 mod services;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ pub use nodes::KnownNode;
 use nodes::Nodes;
 pub use numbers::{Given, Numbering, Numbers};
 use pods::{PodId, Pods};
+pub use ranges::Contested;
 use services::Services;
 use versions::Versions;
 
@@ -362,8 +364,11 @@ impl Cluster {
 
     /// Notes that somebody has an address. Where he has it already, who he is may have changed.
     fn claim(&mut self, address: IpAddr, claim: Claim) {
-        if self.holders.claim(address, claim) {
-            self.enter(address, claim);
+        let is_alone = self.holders.claim(address, claim);
+        let is_another = !is_alone && self.elect(address);
+        match self.holders.get(address) {
+            Some(holder) if is_another || holder == claim => self.enter(address, holder),
+            _ => {}
         }
     }
 
@@ -372,6 +377,7 @@ impl Cluster {
         if !self.holders.release(address, claim) {
             return;
         }
+        self.elect(address);
         match self.holders.get(address) {
             Some(next) => self.enter(address, next),
             None => {

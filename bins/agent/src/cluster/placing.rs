@@ -36,10 +36,12 @@ impl Cluster {
 
     pub(super) fn set_endpoint(&mut self, endpoint: &RemoteEndpoint) {
         let here = endpoint.node.is_some_and(|node| self.own_addresses.contains(&node));
+        let host = self.pods.host_of(endpoint.node);
         let published = Published {
             identity: endpoint.identity,
             addresses: Addresses::of(&endpoint.addresses),
             here,
+            host,
             listed: true,
         };
         let id = self.pods.find_or_insert(&endpoint.pod);
@@ -127,7 +129,7 @@ impl Cluster {
     /// A number stands for these labels from now on.
     pub(super) fn set_identity(&mut self, number: Identity, labels: &LabelSet) {
         let super::Numbers::Given(given) = &mut self.identities else { return };
-        if number < Identity::CLUSTER_MIN {
+        if !(Identity::CLUSTER_MIN..=Identity::CLUSTER_MAX).contains(&number) {
             return;
         }
         let labels = &self.shared.share(labels);

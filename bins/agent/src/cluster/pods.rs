@@ -1,6 +1,6 @@
 //! All pods that are known, in little room: there may be a hundred thousand of them.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -56,8 +56,18 @@ pub(super) struct Published {
     pub(super) addresses: Addresses,
     /// Whether this node is said to be its node.
     pub(super) here: bool,
+    /// Its node.
+    pub(super) host: Host,
     /// Whether it was told since the last list began.
     pub(super) listed: bool,
+}
+
+/// The number of a node's address, in little room. What has none is not told from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Host(u16);
+
+impl Host {
+    const UNKNOWN: Self = Self(u16::MAX);
 }
 
 /// Addresses of a pod, one a family at most.
@@ -167,9 +177,33 @@ pub(super) struct Pods {
     with_object: BTreeSet<PodId>,
     /// What pods published, by identity.
     by_identity: BTreeSet<(Identity, PodId)>,
+    /// Addresses of nodes, by number and back. They stay: nodes are few.
+    hosts: Vec<IpAddr>,
+    host_numbers: HashMap<IpAddr, Host>,
 }
 
 impl Pods {
+    /// The number of a node's address.
+    pub(super) fn host_of(&mut self, address: Option<IpAddr>) -> Host {
+        let Some(address) = address else { return Host::UNKNOWN };
+        if let Some(known) = self.host_numbers.get(&address) {
+            return *known;
+        }
+        match u16::try_from(self.hosts.len()).map(Host) {
+            Ok(new) if new != Host::UNKNOWN => {
+                self.hosts.push(address);
+                self.host_numbers.insert(address, new);
+                new
+            }
+            _ => Host::UNKNOWN,
+        }
+    }
+
+    /// The address of a node.
+    pub(super) fn host(&self, host: Host) -> Option<IpAddr> {
+        self.hosts.get(usize::from(host.0)).copied()
+    }
+
     /// The number of a pod that is known.
     pub(super) fn find(&self, pod: &PodRef) -> Option<PodId> {
         let hash = self.hasher.hash_one((&*pod.namespace, &*pod.name));
@@ -309,8 +343,10 @@ mod tests {
             identity: Identity(300),
             addresses: Addresses::of(&[]),
             here: false,
+            host: Host::UNKNOWN,
             listed: true,
         };
+        assert!(size_of::<Published>() <= 24, "there are a hundred thousand of them");
         let (a, b) = (pods.find_or_insert(&pod("x", "a")), pods.find_or_insert(&pod("x", "b")));
         assert_eq!(pods.find_or_insert(&pod("x", "a")), a);
         for id in [a, b] {

@@ -276,7 +276,15 @@ impl Model {
     /// Who has an address, with the number where it is certain.
     fn holder(&self, ip: IpAddr) -> Option<(Holder, Option<Identity>, LabelSet)> {
         let unmanaged = || (Some(Identity::UNMANAGED), reserved_labels(Identity::UNMANAGED));
-        let Some((_, claimer)) = self.claims.iter().rev().find(|(claimed, _)| *claimed == ip) else {
+        let claims = self.claims.iter().filter(|(claimed, _)| *claimed == ip);
+        // Nobody comes over this node and its pods; a node is believed before a pod that is nobody's.
+        let standing = |claimer: &Claimer| match claimer {
+            Claimer::Node(0) => 2,
+            Claimer::Pod(pod) if self.locals.contains_key(pod) => 2,
+            Claimer::Node(_) => 1,
+            Claimer::Pod(_) => 0,
+        };
+        let Some((_, claimer)) = claims.max_by_key(|(_, claimer)| standing(claimer)) else {
             let labels = ["reserved:world", "reserved:world-ipv4", "reserved:kube-apiserver"];
             let labels = labels.iter().map(|label| label.parse().unwrap()).collect();
             return self.api_server.contains(&ip).then_some((Holder::ApiServer, None, labels));

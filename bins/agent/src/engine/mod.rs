@@ -4,6 +4,7 @@
 //! dealt with one after the other, so nothing needs a lock and nothing is seen half done.
 
 mod attachments;
+mod elsewhere;
 mod enforce;
 mod flows;
 mod interfaces;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use abi::IfIndex;
 use anyhow::{Context, Result};
 use api::{DelQueue, ErrorCode, ErrorReply, Known, Reply, Request};
+use daemon::watchdog::Watchdog;
 use datapath::{AttachMode, Capacities, Datapath, Events, Options};
 use netcore::{Net, Netns};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -32,6 +34,7 @@ use crate::readable::Readable;
 use crate::server::Enforced;
 use crate::source::{Change, Report};
 use crate::state_file;
+use elsewhere::Obstacles;
 use enforce::Installed;
 use interfaces::EniMode;
 pub(crate) use interfaces::configured as configured_enis;
@@ -76,6 +79,8 @@ pub struct Engine {
     uplink: Uplink,
     /// What was plumbed last; none where the kernel has to be asked.
     plumbed: Option<Plumbed>,
+    /// What is in the way to other nodes' pods.
+    obstacles: Obstacles,
     /// When it is to be asked next, in any case.
     repair: Instant,
     masquerade: Option<netcore::masquerade::Masquerade>,
@@ -156,6 +161,7 @@ impl Engine {
             netns,
             uplink,
             plumbed: None,
+            obstacles: Obstacles::default(),
             repair: Instant::now() + REPAIR,
             masquerade: None,
             eni,
@@ -170,7 +176,8 @@ impl Engine {
         })
     }
 
-    /// Runs until the source or the socket is closed.
+    /// Runs until the source or the socket is closed. The watchdog is told of each round: there is one each second at
+    /// least.
     ///
     /// # Errors
     /// None but those that make going on pointless.
@@ -178,12 +185,14 @@ impl Engine {
         mut self,
         mut changes: mpsc::Receiver<Change>,
         mut calls: mpsc::Receiver<Call>,
+        watchdog: &Watchdog,
     ) -> Result<()> {
         let mut tick = tokio::time::interval(TICK);
         let mut sweep = tokio::time::interval(SWEEP);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            watchdog.moved("the engine", TICK);
             let next_answer = self.next_answer();
             let next_look = self.eni.as_ref().and_then(EniMode::due);
             tokio::select! {
@@ -240,6 +249,7 @@ impl Engine {
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "the node could not be brought up to date");
                 self.failure = Some(format!("{error:#}"));
+                self.pending = true;
             }
         }
         self.report_wanted();
@@ -250,6 +260,10 @@ impl Engine {
     }
 
     async fn tick(&mut self) {
+        if self.obstacles.is_due(Instant::now()) {
+            self.due.nodes = true;
+            self.pending |= self.settled;
+        }
         if self.pending && self.observed.is_some() {
             self.catch_up().await;
         }

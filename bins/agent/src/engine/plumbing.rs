@@ -1,14 +1,16 @@
 //! The node's own plumbing: forwarding, routes to the other nodes' pods, routes to this node's, masquerade.
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 use abi::IfIndex;
 use anyhow::{Context, Result, anyhow};
 use ipnetwork::IpNetwork;
 use netcore::masquerade::{Mark, Masquerade};
-use netcore::{Family, Net, Owned, Plan, Route, State, Sysctl};
+use netcore::{Failure, Family, Net, Owned, Plan, State, Step, Sysctl};
 
 use super::Engine;
+use super::elsewhere::{self, Ways};
 
 /// Packets that answer somebody whose packets went past the stack.
 const ANSWER: Mark = Mark { value: abi::mark::ANSWER, mask: abi::mark::MASK };
@@ -27,7 +29,7 @@ impl Uplink {
         Ok(Self { name: link.name, index: IfIndex(link.index.0), mtu: link.mtu })
     }
 
-    fn device(&self) -> netcore::IfIndex {
+    pub(super) fn device(&self) -> netcore::IfIndex {
         netcore::IfIndex(self.index.0)
     }
 }
@@ -47,73 +49,85 @@ pub(super) async fn own_addresses(net: &Net) -> Result<Vec<IpAddr>> {
 pub(super) struct Plumbed {
     /// The addresses of this node.
     own: Vec<IpAddr>,
-    /// Routes to the pods of other nodes.
+    /// The routes to the pods of other nodes that are there.
     routes: State,
 }
 
 impl Engine {
     /// Brings routes, kernel parameters and masquerade in line with what is known. What was plumbed before is compared
-    /// with what is to be; where that is not known, with what the kernel has.
+    /// with what is to be; where that is not known, with what the kernel has. What is wrong with other nodes is told and
+    /// tried again later, and is no failure: this node's pods do not wait for it.
     pub(super) async fn plumb(&mut self) -> Result<()> {
         let own = self.cluster.own_addresses();
-        let routes = self.routes_to_nodes();
-        match self.plumbed.take() {
+        let Ways { mut routes, mut obstacles } = self.ways();
+        let failures = match self.plumbed.take() {
             Some(before) if before.own == own => {
                 let plan = netcore::plan(&Owned::default(), &routes, &before.routes);
                 tell(&plan);
-                self.net.apply(&plan).await.map_err(|errors| failed(&errors))?;
+                self.net.apply_each(&plan).await
             }
             _ => self.plumb_anew(&own, &routes).await?,
+        };
+        for failure in failures {
+            obstacles.insert(elsewhere::keep_what_is(&mut routes, failure));
         }
         self.plumb_interfaces().await?;
         self.plumbed = Some(Plumbed { own, routes });
+        self.obstacles.note(obstacles, Instant::now());
         self.plumb_masquerade()
     }
 
-    async fn plumb_anew(&mut self, own: &[IpAddr], routes: &State) -> Result<()> {
+    /// Returns what failed of the routes to other nodes.
+    async fn plumb_anew(&mut self, own: &[IpAddr], elsewhere: &State) -> Result<Vec<Failure>> {
         // For a pod that went without a word nothing can be plumbed any more, which would hold up all others.
         self.collect_gone().await;
-        let mut desired = routes.clone();
-        desired.sysctls.insert(Sysctl::forwarding(Family::V4), "1".into());
+        let mut here = State::default();
+        here.sysctls.insert(Sysctl::forwarding(Family::V4), "1".into());
         if netcore::has_ipv6() {
-            desired.sysctls.insert(Sysctl::forwarding(Family::V6), "1".into());
+            here.sysctls.insert(Sysctl::forwarding(Family::V6), "1".into());
         }
         for endpoint in self.endpoints.iter() {
             let state = endpoint.wiring(own).host_state(netcore::IfIndex(endpoint.ifindex));
-            desired.routes.extend(state.routes);
-            desired.neighbours.extend(state.neighbours);
+            here.routes.extend(state.routes);
+            here.neighbours.extend(state.neighbours);
         }
         let (owned, interfaces) = self.desired_interfaces_anew()?;
-        let mut all = desired;
-        all.merge(interfaces.clone());
-        let plan = self.net.reconcile(&owned, &all).await.map_err(|errors| failed(&errors))?;
-        tell(&plan);
-        if self.eni.is_some() && !plan.is_empty() {
+        here.merge(interfaces.clone());
+        let mut desired = here.clone();
+        desired.routes.extend(elsewhere.routes.iter().cloned());
+        let (repaired, mut failures) = self.bring_about(&owned, &desired).await?;
+        if self.eni.is_some() && repaired {
             // The kernel forgets routes without a word with the last address of an interface, and links may have
             // been down until now.
-            tell(&self.net.reconcile(&owned, &all).await.map_err(|errors| failed(&errors))?);
+            failures = self.bring_about(&owned, &desired).await?.1;
         }
-        self.interfaces_plumbed((owned, interfaces), !plan.is_empty());
-        Ok(())
+        let is_here = |failure: &Failure| match &failure.step {
+            Step::AddRoute(route) | Step::ReplaceRoute { to: route, .. } => here.routes.contains(route),
+            Step::SetSysctl { .. }
+            | Step::SetLink { .. }
+            | Step::AddAddress(_)
+            | Step::SetNeighbour(_)
+            | Step::AddRule(_) => true,
+            // What is too much hinders no pod of this node.
+            Step::RemoveAddress(_)
+            | Step::RemoveNeighbour(_)
+            | Step::RemoveRoute(_)
+            | Step::RemoveRule(_) => false,
+        };
+        let (here, elsewhere): (Vec<Failure>, _) = failures.into_iter().partition(is_here);
+        if !here.is_empty() {
+            return Err(failed(here.iter().map(|failure| &failure.error)));
+        }
+        self.interfaces_plumbed((owned, interfaces), repaired);
+        Ok(elsewhere)
     }
 
-    /// Routes to the pods of other nodes.
-    fn routes_to_nodes(&self) -> State {
-        let mut state = State::default();
-        for node in self.cluster.other_nodes() {
-            for cidr in &node.pod_cidrs {
-                let gateway = node.addresses.iter().find(|address| address.is_ipv4() == cidr.is_ipv4());
-                match gateway {
-                    Some(gateway) => {
-                        state.routes.insert(Route::to(*cidr).via(*gateway).dev(self.uplink.device()));
-                    }
-                    None => {
-                        tracing::warn!(node = node.name, %cidr, "no address of the node leads to its pods");
-                    }
-                }
-            }
-        }
-        state
+    /// Compares what is with what is to be, and does what is missing. Returns whether anything was, and what failed.
+    async fn bring_about(&self, owned: &Owned, desired: &State) -> Result<(bool, Vec<Failure>)> {
+        let observed = self.net.observe(owned, desired).await.context("looking at the node's plumbing")?;
+        let plan = netcore::plan(owned, desired, &observed);
+        tell(&plan);
+        Ok((!plan.is_empty(), self.net.apply_each(&plan).await))
     }
 
     fn plumb_masquerade(&mut self) -> Result<()> {
@@ -170,7 +184,7 @@ fn tell(plan: &Plan) {
     }
 }
 
-pub(super) fn failed(errors: &[netcore::Error]) -> anyhow::Error {
-    let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+pub(super) fn failed<'a>(errors: impl IntoIterator<Item = &'a netcore::Error>) -> anyhow::Error {
+    let all: Vec<String> = errors.into_iter().map(ToString::to_string).collect();
     anyhow!("bringing the node's plumbing up to date: {}", all.join("; "))
 }

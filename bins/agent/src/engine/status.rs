@@ -40,6 +40,7 @@ impl Engine {
         let mut warnings = self.cluster.warnings();
         warnings.extend(self.failure.clone());
         warnings.extend(self.eni.iter().flat_map(super::EniMode::complaints));
+        warnings.extend(self.obstacles.sentences());
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -51,6 +52,7 @@ impl Engine {
             policy_audit: settings.audit,
             pod_cidrs: self.cluster.own_node().map(|node| node.pod_cidrs.clone()).unwrap_or_default(),
             addresses_used: self.addresses.as_ref().map_or(0, crate::addresses::AddressBook::used),
+            unreachable_pod_cidrs: self.obstacles.ranges(),
             attach: self.datapath.attach_mode().name().to_owned(),
             endpoints: endpoints.collect(),
             policies: self.cluster.policies(),

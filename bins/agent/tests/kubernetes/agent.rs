@@ -90,7 +90,7 @@ impl Node {
         eventually("the agent is ready", || async { self.status().filter(|status| status.ready) }).await
     }
 
-    fn add(&self, netns: &Netns) -> Reply {
+    pub(crate) fn add(&self, netns: &Netns) -> Reply {
         let request = Request::Add {
             attachment: attachment(),
             pod: Some(PodRef { namespace: "shop".into(), name: "web".into() }),

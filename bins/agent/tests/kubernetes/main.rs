@@ -7,6 +7,7 @@
 mod agent;
 mod eni;
 mod faults;
+mod nodes;
 mod proxy;
 mod publishing;
 mod support;

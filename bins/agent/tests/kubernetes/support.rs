@@ -30,6 +30,14 @@ pub(crate) async fn client(url: &str) -> Client {
     Connector::new(settings).await.unwrap().client().unwrap()
 }
 
+/// A client that waits for one second for answers, and for two for a word of a watch.
+pub(crate) async fn impatient(url: &str) -> Client {
+    let mut settings = Settings::new("test");
+    settings.server = Some(url.to_owned());
+    (settings.timeout, settings.silence) = (Duration::from_secs(1), Duration::from_secs(2));
+    Connector::new(settings).await.unwrap().client().unwrap()
+}
+
 /// Where objects of this kind are.
 pub(crate) fn resource(client: &Client, object: &Value) -> Api<DynamicObject> {
     let (kind, version) = (object["kind"].as_str().unwrap(), object["apiVersion"].as_str().unwrap());
@@ -168,6 +176,7 @@ impl Told {
             identities,
             slices: false,
             last_valid: state.path().join("policies"),
+            ranges: state.path().join("ranges.json"),
             counts: Counts::default(),
         };
         let (send, changes) = mpsc::channel(16);

@@ -1,10 +1,10 @@
 use std::any::TypeId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, ArgAction, Command};
 
-use super::{ConfigError, Origin, PREFIX, Sources, Unknown, directory, elsewhere};
+use super::{ConfigError, Origin, PREFIX, Sources, Unknown, directory, elsewhere, protection};
 
 /// A command line, and where its values came from.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub fn arguments(command: &Command, sources: &Sources) -> Result<Arguments, Conf
     let known = known(command);
     let mut origins = BTreeMap::new();
     let mut flags = given(&sources.flags, &known, &mut origins)?;
-    let mut unknown = BTreeMap::new();
+    let (mut unknown, mut decided) = (BTreeMap::new(), BTreeSet::new());
     let mut extra = Vec::new();
     for (key, value, origin) in found(sources)? {
         let Some(arg) = known.get(&key) else {
@@ -34,7 +34,14 @@ pub fn arguments(command: &Command, sources: &Sources) -> Result<Arguments, Conf
                 continue;
             }
             let elsewhere = elsewhere::is_known(&key);
-            unknown.entry(key.clone()).or_insert(Unknown { key, origin, elsewhere });
+            let protection = protection::wanted(&key, &value);
+            let found = Unknown { key: key.clone(), origin, elsewhere, protection };
+            // An empty value decides nothing.
+            if value.is_empty() {
+                unknown.entry(key).or_insert(found);
+            } else if decided.insert(key.clone()) {
+                unknown.insert(key, found);
+            }
             continue;
         };
         // An alias of a flag is the same key.
@@ -267,6 +274,27 @@ mod tests {
         let told: Vec<_> = unknown.iter().map(|one| (one.key.as_str(), one.elsewhere)).collect();
         assert_eq!(told, [("cluster-id", true), ("cuont", false), ("enable-ipv44", false)]);
         assert_eq!(unknown[1].origin.to_string(), "in the environment (CILIUM_CUONT)");
+    }
+
+    #[test]
+    fn protection_that_there_is_not_is_refused() {
+        let refused = |files: &[(&str, &str)], environment: &[(&str, &str)]| {
+            let parsed = read(files, environment, &[]).expect("arguments");
+            parsed.refuse_unprotected().map_err(|error| error.to_string())
+        };
+        assert_eq!(refused(&[("enable-wireguard", "false"), ("enable-hubble", "true")], &[]), Ok(()));
+        let file = refused(&[("enable-wireguard", "true")], &[]).expect_err("no encryption");
+        assert!(
+            file.contains("enable-wireguard in /") && file.contains("encryption between nodes"),
+            "{file}"
+        );
+        // The one that wins decides.
+        let off = [("CILIUM_ENABLE_WIREGUARD", "false")];
+        assert_eq!(refused(&[("enable-wireguard", "true")], &off), Ok(()));
+        let empty = [("CILIUM_ENABLE_WIREGUARD", "")];
+        assert!(refused(&[("enable-wireguard", "true")], &empty).is_err(), "empty is none");
+        let variable = refused(&[], &[("CILIUM_ENABLE_HOST_FIREWALL", "1")]).expect_err("no host firewall");
+        assert!(variable.contains("in the environment (CILIUM_ENABLE_HOST_FIREWALL)"), "{variable}");
     }
 
     #[test]

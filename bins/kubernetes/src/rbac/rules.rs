@@ -123,8 +123,16 @@ pub(super) const OPERATOR: &[Rule] = &[
         "numbers of labels; to collect those that nothing uses",
     ),
     rule(CILIUM, &["ciliumendpoints"], &[Get, List, Watch, Delete], "to collect what agents left behind"),
-    rule(CILIUM, &["ciliumendpointslices"], &[List, Create, Update, Delete], "to pack endpoints"),
+    rule(CILIUM, &["ciliumendpointslices"], &[List, Watch, Create, Update, Delete], "to pack endpoints"),
     rule(CILIUM, &["ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies"], FOLLOW, "to check policies"),
+    rule("networking.k8s.io", &["networkpolicies"], FOLLOW, "to check policies"),
+    rule("policy.networking.k8s.io", &["clusternetworkpolicies"], FOLLOW, "to check policies"),
+    rule(
+        "policy.networking.k8s.io",
+        &["clusternetworkpolicies/status"],
+        &[Patch],
+        "to say whether a policy is valid",
+    ),
     rule(
         CILIUM,
         &["ciliumnetworkpolicies/status", "ciliumclusterwidenetworkpolicies/status"],

@@ -57,7 +57,7 @@ where
                 first.insert(Key::of(&*object), *object);
                 false
             }
-            (Event::Gone(key), Some(first)) => {
+            (Event::Gone(key) | Event::Lost(key), Some(first)) => {
                 first.remove(&key);
                 false
             }
@@ -75,7 +75,7 @@ where
                 self.writer.apply_watcher_event(&watcher::Event::Apply(*object));
                 true
             }
-            (Event::Gone(key), None) => {
+            (Event::Gone(key) | Event::Lost(key), None) => {
                 let mut of = ObjectRef::new_with(key.name(), self.kind.clone());
                 of.namespace = (!key.namespace().is_empty()).then(|| key.namespace().to_owned());
                 let Some(object) = self.store.get(&of) else { return false };

@@ -1,18 +1,16 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use futures_util::stream::{BoxStream, Stream, StreamExt as _};
+use futures_util::stream::{Stream, StreamExt as _};
 use kube::Resource;
 use kube::runtime::watcher::{self, Error};
 use tokio::time::Instant;
 
 use super::known::Known;
+use super::source::{Said, Source};
 use super::{Event, Key};
 use crate::backoff::{Backoff, Failure};
 use crate::client::jitter;
-use crate::refusal::is_expired;
-
-pub(super) type Source<K> = BoxStream<'static, Result<watcher::Event<K>, Error>>;
 
 struct Follower<K, F, A> {
     start: F,
@@ -21,9 +19,11 @@ struct Follower<K, F, A> {
     source: Source<K>,
     /// The newest version that was heard of.
     newest: u64,
-    /// Whether the server is to be asked where it is before the watch goes on: after a list, to know it, and after a
-    /// failure, since it may be another.
+    /// Whether the server is to be asked where it is before the watch goes on: after a failure, or when the watch ended
+    /// before its time, since it may be another.
     doubt: bool,
+    /// Whether the list that is under way is of a server that lost data. What it lacks was not deleted by anybody.
+    rewound: bool,
     /// What was told, where that is kept.
     known: Option<Known>,
     failures: Failures,
@@ -51,6 +51,7 @@ where
         source,
         newest: 0,
         doubt: false,
+        rewound: false,
         known,
         failures: Failures::new(longest),
         waiting: Vec::new(),
@@ -78,7 +79,12 @@ where
             }
             match self.source.next().await {
                 None => self.source = (self.start)(),
-                Some(Ok(event)) => {
+                Some(Ok(Said::At(version))) => self.newest = self.newest.max(version),
+                Some(Ok(Said::CutOff)) => {
+                    self.failures.failed(Failure::Away, Instant::now(), jitter());
+                    self.doubt();
+                }
+                Some(Ok(Said::Event(event))) => {
                     if let Some(event) = self.take(event) {
                         return event;
                     }
@@ -103,6 +109,7 @@ where
                 );
                 self.source = (self.start)();
                 self.newest = 0;
+                self.rewound = true;
             } else {
                 self.newest = now;
             }
@@ -136,27 +143,25 @@ where
                 return was_told.then_some(Event::Gone(key));
             }
             watcher::Event::InitDone => {
-                self.doubt = true;
                 self.waiting.push(Event::Synced);
                 let missing = self.known.as_mut().map(Known::missing).unwrap_or_default();
-                self.waiting.extend(missing.into_iter().map(Event::Gone));
+                let gone = if std::mem::take(&mut self.rewound) { Event::Lost } else { Event::Gone };
+                self.waiting.extend(missing.into_iter().map(gone));
             }
         }
         None
+    }
+
+    /// Who has told nothing has nothing to lose.
+    fn doubt(&mut self) {
+        self.doubt |= self.newest > 0;
     }
 
     fn failed(&mut self, error: Error) -> Event<K> {
         let pause = self.failures.failed((&error).into(), Instant::now(), jitter());
         let kind = std::any::type_name::<K>().rsplit("::").next().unwrap_or_default();
         tracing::debug!(kind, ?pause, %error, "watch failed");
-        // Who has told nothing has nothing to lose.
-        self.doubt |= self.newest > 0;
-        // The watcher would ask for the same place for ever.
-        if let Error::WatchStartFailed(refusal) = &error
-            && is_expired(refusal)
-        {
-            self.source = (self.start)();
-        }
+        self.doubt();
         Event::Failed(error)
     }
 }
@@ -200,7 +205,6 @@ mod tests {
 
     use futures_util::{FutureExt as _, stream};
     use k8s_openapi::api::core::v1::ConfigMap;
-    use kube::core::Status;
 
     use super::*;
 
@@ -215,25 +219,40 @@ mod tests {
         match event {
             Event::Set(object) => format!("+{}", object.metadata.name.as_deref().unwrap()),
             Event::Gone(key) => format!("-{key}"),
+            Event::Lost(key) => format!("?{key}"),
             Event::Listing => "listing".to_owned(),
             Event::Synced => "synced".to_owned(),
             Event::Failed(_) => "failed".to_owned(),
         }
     }
 
-    fn gone() -> Error {
-        let mut status = Status::failure("expired", "Expired");
-        status.code = 410;
-        Error::WatchStartFailed(kube::Error::Api(status.boxed()))
+    type Told = Result<watcher::Event<ConfigMap>, Error>;
+
+    /// A source that tells this and then nothing; each list is of version 7.
+    fn source(events: Vec<Told>) -> Source<ConfigMap> {
+        let said = |event: Told| {
+            let is_end = matches!(event, Ok(watcher::Event::InitDone));
+            is_end.then_some(Ok(Said::At(7))).into_iter().chain([event.map(Said::Event)])
+        };
+        stream::iter(events.into_iter().flat_map(said).collect::<Vec<_>>()).chain(stream::pending()).boxed()
     }
 
-    async fn told(sources: Vec<Vec<Result<watcher::Event<ConfigMap>, Error>>>, count: usize) -> String {
+    async fn told(sources: Vec<Vec<Told>>, count: usize) -> String {
         told_by(sources, Vec::new(), count, Some(Known::default())).await
     }
 
     /// What is told by a server that is at these versions whenever it is asked.
     async fn told_by(
-        sources: Vec<Vec<Result<watcher::Event<ConfigMap>, Error>>>,
+        sources: Vec<Vec<Told>>,
+        versions: Vec<u64>,
+        count: usize,
+        known: Option<Known>,
+    ) -> String {
+        follow_all(sources.into_iter().map(source).collect(), versions, count, known).await
+    }
+
+    async fn follow_all(
+        sources: Vec<Source<ConfigMap>>,
         versions: Vec<u64>,
         count: usize,
         known: Option<Known>,
@@ -241,10 +260,7 @@ mod tests {
         let versions = Mutex::new(versions.into_iter());
         let ask = move || std::future::ready(Ok(versions.lock().unwrap().next())).boxed();
         let sources = Mutex::new(sources.into_iter());
-        let start = move || match sources.lock().unwrap().next() {
-            Some(events) => stream::iter(events).chain(stream::pending()).boxed(),
-            None => stream::pending().boxed(),
-        };
+        let start = move || sources.lock().unwrap().next().unwrap_or_else(|| stream::pending().boxed());
         let events: Vec<_> = follow(start, ask, Duration::from_secs(5), known).take(count).collect().await;
         events.iter().map(text).collect::<Vec<_>>().join(" ")
     }
@@ -289,16 +305,8 @@ mod tests {
             Ok(Init),
             Ok(InitDone),
         ];
-        let told = told_by(vec![events], vec![1, 1], 10, None).await;
+        let told = told_by(vec![events], Vec::new(), 10, None).await;
         assert_eq!(told, "listing +x failed listing +y synced +z -a/never listing synced");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn gone_when_a_watch_starts_is_listed_again() {
-        use watcher::Event::{Init, InitApply, InitDone};
-        let first = vec![Ok(Init), Ok(InitApply(object("x"))), Ok(InitDone), Err(gone())];
-        let second = vec![Ok(Init), Ok(InitDone)];
-        assert_eq!(told(vec![first, second], 5).await, "+x synced failed -a/x synced");
     }
 
     #[tokio::test(start_paused = true)]
@@ -313,10 +321,39 @@ mod tests {
             Ok(Apply(object("y"))),
             broken(),
         ];
-        let second = vec![Ok(Init), Ok(InitApply(object("y"))), Ok(InitDone)];
-        // At 7 when it was listed, at 8 after the first failure; after the second it counts anew.
-        let told = told_by(vec![first, second], vec![7, 8, 3], 8, Some(Known::default())).await;
-        assert_eq!(told, "+x synced failed +y failed +y -a/x synced");
+        // The list after that breaks off; what the next one lacks is lost all the same. Later things go as usual.
+        let second = vec![Ok(Init), broken(), Ok(Init), Ok(InitApply(object("y"))), Ok(InitDone)];
+        let third = vec![Ok(Init), Ok(InitDone)];
+        let second = second.into_iter().chain(third).collect();
+        // At 8 after the first failure; after the second it counts anew.
+        let told = told_by(vec![first, second], vec![8, 3], 11, Some(Known::default())).await;
+        assert_eq!(told, "+x synced failed +y failed failed +y ?a/x synced -a/y synced");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_watch_that_is_cut_off_finds_out_that_its_server_is_behind() {
+        use watcher::Event::{Init, InitApply, InitDone};
+        let list = |name| vec![Ok(Init), Ok(InitApply(object(name))), Ok(InitDone)];
+        // Nothing happened since the list, at 7, but for a bookmark; the server was restored from 30.
+        let first = stream::iter([Ok(Said::At(50)), Ok(Said::CutOff)]).chain(stream::pending());
+        let first = source(list("x")).take(4).chain(first).boxed();
+        let told = follow_all(vec![first, source(list("y"))], vec![30], 5, Some(Known::default())).await;
+        assert_eq!(told, "+x synced +y ?a/x synced");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_is_cut_off_again_and_again_is_no_flood() {
+        let start =
+            || stream::iter([Ok(Said::At(7))]).chain(stream::repeat_with(|| Ok(Said::CutOff))).boxed();
+        let asked = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&asked);
+        let ask = move || {
+            *count.lock().unwrap() += 1;
+            std::future::ready(Ok(Some(9))).boxed()
+        };
+        let mut events = std::pin::pin!(follow::<ConfigMap, _, _>(start, ask, Duration::from_secs(15), None));
+        assert!(tokio::time::timeout(Duration::from_secs(60), events.next()).await.is_err());
+        assert!((10..100).contains(&*asked.lock().unwrap()), "{asked:?}");
     }
 
     fn lost() -> kube::Error {
@@ -328,15 +365,14 @@ mod tests {
         use watcher::Event::{Init, InitApply, InitDone};
         let first = vec![Ok(Init), Ok(InitApply(object("x"))), Ok(InitDone), Err(Error::WatchFailed(lost()))];
         let second = vec![Ok(Init), Ok(InitDone)];
-        let sources = Mutex::new(vec![first, second].into_iter());
-        let start =
-            move || stream::iter(sources.lock().unwrap().next().unwrap()).chain(stream::pending()).boxed();
-        let answers = Mutex::new(vec![Ok(Some(7)), Err(lost()), Err(lost()), Ok(Some(3))].into_iter());
+        let sources = Mutex::new(vec![source(first), source(second)].into_iter());
+        let start = move || sources.lock().unwrap().next().unwrap();
+        let answers = Mutex::new(vec![Err(lost()), Err(lost()), Ok(Some(3))].into_iter());
         let ask = move || std::future::ready(answers.lock().unwrap().next().unwrap()).boxed();
         let events: Vec<_> =
             follow(start, ask, Duration::from_secs(15), Some(Known::default())).take(7).collect().await;
         let told: Vec<_> = events.iter().map(text).collect();
-        assert_eq!(told.join(" "), "+x synced failed failed failed -a/x synced");
+        assert_eq!(told.join(" "), "+x synced failed failed failed ?a/x synced");
     }
 
     /// A server that is away for so long: how late the first change after that is told, at most.
@@ -346,14 +382,15 @@ mod tests {
         let told = Arc::new(Mutex::new(false));
         let start = move || {
             let told = Arc::clone(&told);
-            let events = [Ok(Init), Ok(InitDone)];
+            let events = [Init, InitDone].map(|event| Ok(Said::Event(event)));
             let change = async move {
                 if std::mem::replace(&mut *told.lock().unwrap(), true) {
                     std::future::pending::<()>().await;
                 }
-                Ok(Apply(object("y")))
+                Ok(Said::Event(Apply(object("y"))))
             };
-            stream::iter(events).chain(stream::once(change)).boxed()
+            let cut = [Ok(Said::At(1)), Ok(Said::CutOff)];
+            stream::iter(events).chain(stream::iter(cut)).chain(stream::once(change)).boxed()
         };
         let ask = move || {
             let answer = if Instant::now() < back { Err(lost()) } else { Ok(Some(1)) };

@@ -6,7 +6,9 @@
 //! where whoever listens has them anyway ([`Options::keeps_names`]); who wants them all at hand has a [`copy`] kept.
 //!
 //! A server that comes back without its data counts from the beginning again, and would tell nothing to whoever asks to
-//! go on from where it was. So after failures it is asked where it is, and listed again if that is earlier.
+//! go on from where it was. So after failures, and after a watch that ended before its time, it is asked where it is, and
+//! listed again if that is earlier than the last object or bookmark. What such a
+//! list lacks is told apart from what was deleted: [`Event::Lost`].
 //!
 //! ```no_run
 //! # async fn example(client: kube::Client) {
@@ -18,7 +20,7 @@
 //! while let Some(event) = events.next().await {
 //!     match event {
 //!         Event::Set(namespace) => println!("{:?}", namespace.metadata.labels),
-//!         Event::Gone(key) => println!("{} is gone", key.name()),
+//!         Event::Gone(key) | Event::Lost(key) => println!("{} is gone", key.name()),
 //!         Event::Listing => {}
 //!         Event::Synced => println!("that is all for now"),
 //!         Event::Failed(error) => println!("tried again by itself: {error}"),
@@ -32,13 +34,14 @@ mod follower;
 mod key;
 mod known;
 mod options;
+mod source;
 
 use std::fmt;
 
 use futures_util::FutureExt as _;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use kube::api::ListParams;
-use kube::runtime::watcher::{Error, watcher};
+use kube::runtime::watcher::Error;
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
@@ -52,8 +55,11 @@ pub use options::Options;
 pub enum Event<K> {
     /// An object is there, or is another now. After a list it may be told again as it was.
     Set(Box<K>),
-    /// An object is gone.
+    /// An object is gone: somebody deleted it.
     Gone(Key),
+    /// An object is gone, and nobody deleted it: the server is behind what it told, as one is that was restored from a
+    /// backup. Where names are not kept, [`Event::Listing`] does not say so.
+    Lost(Key),
     /// A list begins. It is told only where names are not kept: what was told before and is not told again until
     /// [`Event::Synced`] is gone then. A list that breaks off begins anew.
     Listing,
@@ -71,7 +77,7 @@ where
 {
     let (longest, known) = (options.longest_pause, options.keeps_names.then(Known::default));
     let asked = api.clone();
-    let start = move || watcher(api.clone(), options.config()).boxed();
+    let start = move || source::source(api.clone(), options.clone());
     let ask = move || {
         let api = asked.clone();
         async move {

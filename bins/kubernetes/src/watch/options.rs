@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use kube::runtime::watcher::Config;
+use kube::api::{ListParams, WatchParams};
 
 use crate::client::jitter;
 
@@ -17,8 +17,6 @@ pub struct Options {
     pub keeps_names: bool,
     /// How many objects a list asks for at once: memory against requests.
     pub page_size: u32,
-    /// The list comes as the beginning of the watch, where the server knows how (Kubernetes 1.32 and later).
-    pub streaming_list: bool,
     /// How long a watch lasts before the server ends it and it is resumed; some jitter is added.
     pub duration: Duration,
     /// The longest pause after failures that follow one another.
@@ -32,7 +30,6 @@ impl Default for Options {
             labels: None,
             keeps_names: true,
             page_size: 500,
-            streaming_list: false,
             duration: Duration::from_secs(240),
             longest_pause: Duration::from_secs(15),
         }
@@ -61,15 +58,24 @@ impl Options {
         self
     }
 
-    pub(super) fn config(&self) -> Config {
-        let jittered = self.duration.mul_f64(1.0 + jitter() / 5.0).as_secs();
-        let mut config =
-            Config::default().page_size(self.page_size).timeout(u32::try_from(jittered).unwrap_or(u32::MAX));
-        config.field_selector.clone_from(&self.fields);
-        config.label_selector.clone_from(&self.labels);
-        if self.streaming_list {
-            config = config.streaming_lists();
+    /// A page of a list.
+    pub(super) fn list(&self) -> ListParams {
+        ListParams {
+            field_selector: self.fields.clone(),
+            label_selector: self.labels.clone(),
+            limit: Some(self.page_size),
+            ..ListParams::default()
         }
-        config
+    }
+
+    /// A watch. Bookmarks are asked for.
+    pub(super) fn watch(&self) -> WatchParams {
+        let jittered = self.duration.mul_f64(1.0 + jitter() / 5.0).as_secs();
+        WatchParams {
+            field_selector: self.fields.clone(),
+            label_selector: self.labels.clone(),
+            timeout: Some(u32::try_from(jittered).unwrap_or(u32::MAX)),
+            ..WatchParams::default()
+        }
     }
 }

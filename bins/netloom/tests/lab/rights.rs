@@ -18,12 +18,18 @@ const HOME: &str = "kube-system";
 /// Rights that this test's lab has no use for, and who has: program, verb, group and resource, when.
 const ELSEWHERE: &[(Program, &str, &str, &str)] = &[
     (Program::Agent, "list watch", "cilium.io/ciliumendpointslices", "with enable-cilium-endpoint-slice"),
-    (Program::Operator, "list create update delete", "cilium.io/ciliumendpointslices", "likewise"),
+    (Program::Operator, "list watch create update delete", "cilium.io/ciliumendpointslices", "likewise"),
     (Program::Operator, "list watch", "/namespaces", "with identity-management-mode operator"),
     (Program::Operator, "create", "cilium.io/ciliumidentities", "likewise"),
     (Program::Operator, "delete", "cilium.io/ciliumidentities", "half an hour after the last use"),
     (Program::Operator, "delete", "cilium.io/ciliumnodes", "5 to 10 minutes after the Node was deleted"),
     (Program::Operator, "patch", "cilium.io/ciliumnodes/status", "when no pod CIDR is left"),
+    (
+        Program::Operator,
+        "patch",
+        "policy.networking.k8s.io/clusternetworkpolicies/status",
+        "when there is such a policy",
+    ),
     (Program::Operator, "delete", "/pods", "pods of another network, 30 seconds after their start"),
     (Program::Operator, "get", "cilium.io/ciliumendpoints", "before it deletes such a pod"),
 ];

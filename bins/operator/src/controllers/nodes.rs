@@ -12,8 +12,9 @@ use serde_json::json;
 use super::{Context, QUIET, is_gone};
 use crate::garbage;
 use crate::metrics::Outcome;
+use crate::pulse::Pulse;
 use crate::readiness::{Network, decide};
-use crate::store::Pulse;
+use crate::rounds::Rounds;
 use crate::view::NodeView;
 use crate::writer::{Written, as_of, exactly, merge, merge_status};
 
@@ -21,7 +22,7 @@ use crate::writer::{Written, as_of, exactly, merge, merge_status};
 /// that must be ready as well.
 pub(super) async fn ready(context: Context) {
     let options = &context.options;
-    let mut pulse = Pulse::new(QUIET, Duration::from_secs(60))
+    let mut pulse = Pulse::new("nodes", &context.watchdog, QUIET, Duration::from_secs(60))
         .on(&context.nodes)
         .on(&context.cilium_nodes)
         .on(&context.pods);
@@ -29,13 +30,15 @@ pub(super) async fn ready(context: Context) {
     context.cilium_nodes.synced().await;
     context.pods.synced().await;
     loop {
-        let mut failed = false;
         let nodes: Vec<_> =
             context.nodes.read().iter().map(|(key, node)| (key.clone(), node.clone())).collect();
-        let agents = agents(&context);
+        let agents = pulse.look(|| agents(&context));
         for (key, node) in nodes {
             let name = key.name();
-            let said = context.cilium_nodes.get(&key).is_some_and(|node| node.ready);
+            if !pulse.may(name) {
+                continue;
+            }
+            let said = context.cilium_nodes.get(&key).is_some_and(|said| said.is_ready(&node));
             let network = match agents.get(name) {
                 Some(false) => Network::AgentNotReady,
                 _ if said => Network::Up,
@@ -45,7 +48,7 @@ pub(super) async fn ready(context: Context) {
             if let Some(conditions) = changes.conditions {
                 let patch = as_of(&node.version, json!({ "status": { "conditions": conditions } }));
                 let written = merge_status::<Node>(&context.writer.all(), name, &patch).await;
-                failed |= written.failed();
+                pulse.note(name, written);
                 if written != Written::Done {
                     continue;
                 }
@@ -62,7 +65,7 @@ pub(super) async fn ready(context: Context) {
                     }
                     Err(error) => {
                         tracing::warn!(node = name, %error, "node not read");
-                        failed = true;
+                        pulse.fail();
                         continue;
                     }
                 };
@@ -73,10 +76,10 @@ pub(super) async fn ready(context: Context) {
                 } else if written == Written::Done {
                     tracing::info!(node = name, "the agent's pod is not ready: taint set");
                 }
-                failed |= written.failed();
+                pulse.note(name, written);
             }
         }
-        pulse.next(failed).await;
+        pulse.next().await;
     }
 }
 
@@ -97,14 +100,14 @@ pub(super) async fn collect(context: Context) {
     context.nodes.synced().await;
     context.cilium_nodes.synced().await;
     let mut garbage = garbage::Nodes::default();
-    let mut interval = tokio::time::interval(context.options.nodes_gc_interval);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut rounds = Rounds::new("CiliumNodes", &context.watchdog, context.options.nodes_gc_interval);
     loop {
-        interval.tick().await;
+        rounds.next().await;
         let names: Vec<String> =
             context.cilium_nodes.read().keys().map(|key| key.name().to_owned()).collect();
         let exists = |name: &str| context.nodes.get(&Key::new("", name)).is_some();
         for name in garbage.collect(names.iter().map(String::as_str), exists) {
+            rounds.moved();
             let Some(node) = context.cilium_nodes.get(&Key::new("", name)) else { continue };
             if is_gone::<Node>(&context.writer.all(), name, None).await != Some(true) {
                 continue;

@@ -1,5 +1,6 @@
 //! Gives nodes their pod CIDRs, or says that nobody did.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,23 +13,27 @@ use serde_json::json;
 
 use super::{Context, QUIET};
 use crate::metrics::OfFamily;
-use crate::pod_cidrs::{Act, PodCidrs};
+use crate::pod_cidrs::{Act, Decision, Facts, PodAddresses, PodCidrs};
 use crate::problem::{self, PATIENCE, Problem};
-use crate::store::Pulse;
-use crate::view::{CiliumNodeView, NodeView, Version};
+use crate::pulse::Pulse;
+use crate::view::{CiliumNodeView, EndpointView, NodeView, Version};
 use crate::writer::{Written, as_of, merge, merge_status, reference};
 
 pub(super) async fn cluster_pool(context: Context) {
-    let mut pulse = Pulse::new(QUIET, Duration::from_secs(60)).on(&context.nodes).on(&context.cilium_nodes);
+    let mut pulse = Pulse::new("pod CIDRs", &context.watchdog, QUIET, Duration::from_secs(60))
+        .on(&context.nodes)
+        .on(&context.cilium_nodes);
     context.nodes.synced().await;
     context.cilium_nodes.synced().await;
-    let mut pods = PodCidrs::new(context.options.pools.clone());
+    context.endpoints.synced().await;
+    let delay = context.options.release_delay;
+    let mut cidrs = PodCidrs::new(context.options.pools.clone(), delay);
     loop {
-        let known = nodes(&context);
-        let exists = |name: &str| context.nodes.get(&Key::new("", name)).is_some();
-        let mut failed = false;
-        let decision = pods.decide(&known, exists);
-        for (family, all, free) in pods.counts() {
+        let decision = pulse.look(|| decide(&context, &mut cidrs));
+        if cidrs.keeps() {
+            pulse.again_in(delay.clamp(Duration::from_secs(1), Duration::from_secs(60)));
+        }
+        for (family, all, free) in cidrs.counts() {
             let label = OfFamily { family: family.to_string() };
             let gauge = |number: u128| i64::try_from(number).unwrap_or(i64::MAX);
             context.metrics.pod_cidrs.get_or_create(&label).set(gauge(all));
@@ -36,35 +41,54 @@ pub(super) async fn cluster_pool(context: Context) {
         }
         for act in decision.acts {
             match act {
+                Act::Assign { node, .. } | Act::Report { node, .. } if !pulse.may(&node) => {}
                 Act::Assign { node, version, cidrs } => {
                     let patch = as_of(&version, json!({ "spec": { "ipam": { "podCIDRs": cidrs } } }));
                     let written = merge::<CiliumNode>(&context.writer.all(), &node, &patch).await;
                     if written == Written::Done {
                         tracing::info!(node, ?cidrs, "pod CIDRs given");
                     }
-                    failed |= written.failed();
+                    pulse.note(&node, written);
                 }
                 Act::Report { node, version, problem } => {
-                    failed |= report(&context, &node, &version, problem.as_ref()).await.failed();
+                    pulse.note(&node, report(&context, &node, &version, problem.as_ref()).await);
                 }
             }
         }
         for (name, node) in node_views(&context) {
-            failed |= set_condition(&context, &name, &node, decision.problems.get(&name)).await;
+            set_condition(&context, &mut pulse, &name, &node, decision.problems.get(&name)).await;
         }
         note_errors(&context);
-        pulse.next(failed).await;
+        pulse.next().await;
     }
+}
+
+fn decide(context: &Context, cidrs: &mut PodCidrs) -> Decision {
+    // Made only where a block is given or freed: there may be many pods.
+    let pods = OnceCell::new();
+    let addresses = || {
+        let endpoints = context.endpoints.read();
+        let of =
+            |one: &Arc<EndpointView>| one.addresses.iter().map(|pod| (*pod, one.node)).collect::<Vec<_>>();
+        endpoints.values().flat_map(of).collect::<PodAddresses>()
+    };
+    cidrs.decide(&Facts {
+        nodes: &nodes(context),
+        exists: &|name| context.nodes.get(&Key::new("", name)).is_some(),
+        pods: &|| pods.get_or_init(addresses),
+        now: Timestamp::now(),
+    })
 }
 
 /// Nobody but Kubernetes gives CIDRs here. A node without is told to people.
 pub(super) async fn kubernetes(context: Context) {
-    let mut pulse = Pulse::new(QUIET, PATIENCE.unsigned_abs()).on(&context.nodes).on(&context.cilium_nodes);
+    let mut pulse = Pulse::new("pod CIDRs", &context.watchdog, QUIET, PATIENCE.unsigned_abs())
+        .on(&context.nodes)
+        .on(&context.cilium_nodes);
     context.nodes.synced().await;
     context.cilium_nodes.synced().await;
     let mut told: BTreeMap<String, String> = BTreeMap::new();
     loop {
-        let mut failed = false;
         let items: BTreeMap<String, Arc<NodeView>> = node_views(&context).into_iter().collect();
         told.retain(|name, uid| items.get(name).is_some_and(|node| node.version.uid == *uid));
         for (name, node) in items {
@@ -79,14 +103,15 @@ pub(super) async fn kubernetes(context: Context) {
             if problem.is_none() && node.pod_cidrs.is_empty() {
                 continue;
             }
-            failed |= set_condition(&context, &name, &node, problem.as_ref()).await;
+            set_condition(&context, &mut pulse, &name, &node, problem.as_ref()).await;
             let Some(cilium_node) = context.cilium_nodes.get(&Key::new("", &name)) else { continue };
-            if problem.as_ref().map(|problem| &problem.message) != cilium_node.error.as_ref() {
-                failed |= report(&context, &name, &cilium_node.version, problem.as_ref()).await.failed();
+            let told = problem.as_ref().map(|problem| &problem.message) == cilium_node.error.as_ref();
+            if !told && pulse.may(&name) {
+                pulse.note(&name, report(&context, &name, &cilium_node.version, problem.as_ref()).await);
             }
         }
         note_errors(&context);
-        pulse.next(failed).await;
+        pulse.next().await;
     }
 }
 
@@ -103,13 +128,21 @@ fn note_errors(context: &Context) {
     context.metrics.ipam_errors.set(i64::try_from(errors).unwrap_or(i64::MAX));
 }
 
-/// Says in the condition of the Node what hinders its CIDRs, or that nothing does any more; true if that failed.
-async fn set_condition(context: &Context, name: &str, node: &NodeView, problem: Option<&Problem>) -> bool {
-    let Some(conditions) = problem::conditions(&node.conditions, problem, Timestamp::now()) else {
-        return false;
-    };
-    let patch = as_of(&node.version, json!({ "status": { "conditions": conditions } }));
-    merge_status::<Node>(&context.writer.all(), name, &patch).await.failed()
+/// Says in the condition of the Node what hinders its CIDRs, or that nothing does any more.
+async fn set_condition(
+    context: &Context,
+    pulse: &mut Pulse,
+    name: &str,
+    node: &NodeView,
+    problem: Option<&Problem>,
+) {
+    let Some(conditions) = problem::conditions(&node.conditions, problem, Timestamp::now()) else { return };
+    // The Node is another object than the CiliumNode.
+    let object = format!("Node {name}");
+    if pulse.may(&object) {
+        let patch = as_of(&node.version, json!({ "status": { "conditions": conditions } }));
+        pulse.note(&object, merge_status::<Node>(&context.writer.all(), name, &patch).await);
+    }
 }
 
 /// Says in the status and with events what hinders a node's CIDRs, or that nothing does any more.

@@ -61,6 +61,11 @@ async fn identities(cluster: &Cluster) -> Result<()> {
         })
         .await?;
     ensure!(slices.len() == 1 && slices[0]["namespace"] == "default", "{slices:#?}");
+    // One that somebody deletes is there again.
+    let name = slices[0]["metadata"]["name"].as_str().context("a name")?.to_owned();
+    cluster.delete("CiliumEndpointSlice", None, &name).await?;
+    let names = |slice: &Value| slice["endpoints"].as_array().map_or(0, Vec::len);
+    cluster.until_all("CiliumEndpointSlice", |slices| slices.iter().map(names).sum::<usize>() == 2).await?;
     cluster.delete("Pod", Some("default"), "back").await?;
     cluster.until("CiliumEndpoint", Some("default"), "back", Value::is_null).await?;
     cluster
@@ -141,6 +146,60 @@ async fn policies(cluster: &Cluster) -> Result<()> {
     let fixed = json!({"spec": {"ingress": [{"fromEntities": ["world"]}]}});
     cluster.patch("CiliumNetworkPolicy", Some("default"), "rules", fixed).await?;
     cluster.until("CiliumNetworkPolicy", Some("default"), "rules", is("True")).await?;
+    cluster_policies(cluster).await
+}
+
+/// A kind that comes to the cluster when the operator is long there.
+async fn cluster_policies(cluster: &Cluster) -> Result<()> {
+    let (group, plural) = ("policy.networking.k8s.io", "clusternetworkpolicies");
+    cluster
+        .create(json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {
+                "name": format!("{plural}.{group}"),
+                "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"},
+            },
+            "spec": {
+                "group": group, "scope": "Cluster",
+                "names": {"kind": "ClusterNetworkPolicy", "plural": plural},
+                "versions": [{
+                    "name": "v1alpha2", "served": true, "storage": true, "subresources": {"status": {}},
+                    "schema": {"openAPIV3Schema": {
+                        "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                    }},
+                }],
+            },
+        }))
+        .await?;
+    cluster
+        .until("CustomResourceDefinition", None, &format!("{plural}.{group}"), |definition| {
+            let conditions = definition["status"]["conditions"].as_array();
+            conditions
+                .into_iter()
+                .flatten()
+                .any(|one| one["type"] == "Established" && one["status"] == "True")
+        })
+        .await?;
+    cluster
+        .create(json!({
+            "apiVersion": format!("{group}/v1alpha2"), "kind": "ClusterNetworkPolicy",
+            "metadata": {"name": "admin"},
+            "spec": {
+                "tier": "Admin", "priority": 1, "subject": {"namespaces": {}},
+                "ingress": [{"action": "Perhaps", "from": [{"namespaces": {}}]}],
+            },
+        }))
+        .await?;
+    let is_invalid = |policy: &Value| {
+        let conditions = policy["status"]["conditions"].as_array();
+        let says = |one: &Value| one["message"].as_str().is_some_and(|text| text.contains("Perhaps"));
+        conditions.into_iter().flatten().any(|one| one["status"] == "False" && says(one))
+    };
+    cluster.until("ClusterNetworkPolicy", None, "admin", is_invalid).await?;
+    let is_told = |event: &Value| {
+        event["reason"] == "InvalidPolicy" && event["involvedObject"]["kind"] == "ClusterNetworkPolicy"
+    };
+    cluster.until_all("Event", |events| events.iter().any(is_told)).await?;
     Ok(())
 }
 

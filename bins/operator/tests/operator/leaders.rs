@@ -44,7 +44,8 @@ pub(crate) async fn take_turns(cluster: &mut Cluster) -> Result<()> {
     ensure!(cluster.pod_cidrs("n2").await? != n1);
     ensure!(cluster.pod_cidrs("n1").await? == n1, "taken over as it was");
 
-    // Stopped past its deadline: another leads, and when it goes on it writes nothing.
+    // Stopped past its deadline: another leads, and when it goes on it ends its duties. That a write does not leave even
+    // where a duty has not ended yet is a test of the client.
     let third = cluster.start(&[])?;
     follower.signal(Signal::SIGSTOP)?;
     let given = follower.log().matches("pod CIDRs given").count();

@@ -43,6 +43,7 @@ impl Told {
             match event {
                 Event::Set(_) => "set",
                 Event::Gone(_) => "gone",
+                Event::Lost(_) => "lost",
                 Event::Listing => "listing",
                 Event::Synced => "synced",
                 Event::Failed(_) => "failed",

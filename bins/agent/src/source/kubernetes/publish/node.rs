@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crds::CiliumNode;
-use crds::types::node::NodeAddress;
+use crds::types::node::{CNI_READY_ANNOTATION as READY, NodeAddress};
 use ipam::eni::handshake::DRAINED;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Map, Value, json};
@@ -12,9 +12,6 @@ use super::super::nodes::OwnNode;
 use crate::eni::wishes::merge;
 use crate::eni::{Publish, Wishes};
 use crate::source::Answer;
-
-/// The annotation that says whether the node can connect pods.
-pub(super) const READY: &str = "netloom.io/cni-ready";
 
 /// What this node's object is to say of network interfaces on AWS, as far as it is known yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
