@@ -121,8 +121,12 @@ fn told(cluster: &Cluster, name: &str, reason: &str) -> bool {
 
 #[test]
 fn ranges_and_addresses_run_out_and_come_back() {
-    // Three ranges of 8 addresses.
-    let config = ["cluster-pool-ipv4-cidr=10.9.0.0/28,10.9.0.32/29", "cluster-pool-ipv4-mask-size=29"];
+    // Three ranges of 8 addresses, which are free again soon after their node is gone.
+    let config = [
+        "cluster-pool-ipv4-cidr=10.9.0.0/28,10.9.0.32/29",
+        "cluster-pool-ipv4-mask-size=29",
+        "cluster-pool-release-delay=1s",
+    ];
     let arguments = ["--nodes", "2", "--ipv4-only"]
         .into_iter()
         .chain(config.into_iter().flat_map(|one| ["--config", one]));
