@@ -168,6 +168,12 @@ impl Cluster {
         }
     }
 
+    /// An operator that knows nothing.
+    pub fn another(&mut self) -> Fleet {
+        self.leads[0].0 = 0;
+        Fleet::new(self.config.clone(), 99)
+    }
+
     fn one_in(&mut self, often: u32) -> bool {
         often > 0 && self.lots.u32(..often) == 0
     }

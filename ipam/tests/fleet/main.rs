@@ -7,7 +7,7 @@ mod cluster;
 
 use cloud::Cloud;
 use cluster::{Cluster, Faults};
-use ipam::ec2::Action;
+use ipam::{ec2::Action, eni::handshake::Drain};
 
 fn pods(node: &str, count: usize) -> impl Iterator<Item = String> {
     (0..count).map(move |number| format!("{node}/{number:03}"))
@@ -305,4 +305,35 @@ fn security_groups_by_tags() {
         cluster.status("a").interfaces.values().map(|of| of.security_groups.clone()).collect();
     assert_eq!(groups, [["sg-pods"]]);
     assert_eq!(cluster.status("a").error, None);
+}
+
+/// A new leader that is shown a list from long ago, in which a prefix is promised that is in use by now.
+#[test]
+fn a_leader_with_old_news() {
+    let mut cluster = Cluster::new(Cloud::new(&["10.1.0.0/24"]), true, 5);
+    cluster.add("a", |settings| settings.watermarks.pre_allocate = 1);
+    cluster.want("a", pods("a", 20));
+    cluster.run(30);
+    cluster.end("a", 2);
+    // Until the prefix is promised and not listed, and the epoch goes on.
+    let mut old = None;
+    for _ in 0..600 {
+        let object = cluster.nodes["a"].object.clone();
+        if cluster.nodes["a"].asks_back() && object.status.usable().len() == 1 {
+            old = Some(object);
+        }
+        cluster.tick();
+    }
+    let old = old.expect("a prefix was released");
+    cluster.run(200);
+    cluster.want("a", pods("b", 28));
+    cluster.run(30);
+    assert_eq!(cluster.waiting(), 0);
+    let asked = Drain::parse(old.drain.as_ref().unwrap()).unwrap().prefixes;
+    assert!(asked.is_subset(&cluster.status("a").usable()), "EC2 gives the lowest first: {asked:?}");
+    cluster.fleets[0] = cluster.another();
+    cluster.fleets[0].observe(old);
+    cluster.run(120);
+    assert_eq!(cluster.cloud.calls[&Action::UnassignPrivateIpAddresses], 1);
+    assert_eq!(cluster.status("a").usable().len(), 2);
 }
