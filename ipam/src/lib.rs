@@ -4,6 +4,8 @@
 //! - [`Pool`] decides who gets which address. It knows no clock: callers say what time it is.
 //! - [`ClusterPool`] decides which node has which pod CIDR. It is the operator's, as a [`Pool`] is a node's.
 //! - [`ec2`] says in types what a pod network asks of EC2, and what it answers.
+//! - [`eni`] decides what to ask: how many addresses a node needs, the cheapest plan to get them, and how a prefix is
+//!   taken back; [`eni::Fleet`] is all of the operator's logic, without its I/O.
 //! - [`journal`] turns decisions into bytes and back; a write that a crash interrupted is told from damage.
 //! - [`mod@file`] (feature `file`, on by default) keeps the journal on disk. It is all the I/O there is.
 //!
@@ -34,7 +36,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It plans no cloud interfaces.
+//! It talks to no cloud: whoever has a client performs the requests.
 
 mod cluster_pool;
 pub mod ec2;

@@ -7,6 +7,7 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, ResourceExt as _};
+use kubernetes::refusal::{is_conflict, is_missing};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -128,7 +129,7 @@ async fn perform(
         Step::Remove => {
             let sets: Api<DaemonSet> = Api::namespaced(client.clone(), NAMESPACE);
             match sets.delete(AWS_NODE, &DeleteParams::background()).await {
-                Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+                Err(error) if is_missing(&error) => Ok(()),
                 other => Ok(other.map(drop)?),
             }
         }
@@ -179,7 +180,7 @@ async fn evict(api: &Api<Pod>, pod: &Pod) -> Result<Option<String>> {
         Ok(_) => Ok(None),
         // A budget for disruptions does not allow it now; or it is another pod by now, or none.
         Err(kube::Error::Api(status)) if status.code == 429 => Ok(Some(status.message.clone())),
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(None),
+        Err(error) if is_missing(&error) || is_conflict(&error) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

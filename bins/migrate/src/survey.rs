@@ -8,6 +8,7 @@ use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
+use kubernetes::refusal::is_missing;
 
 use crate::drain::{Eviction, Kept};
 use crate::names::{AGENT, AWS_NODE, CNI_READY, CORDONED, EKS_MANAGER, LABEL, NAMESPACE, POD_ENI};
@@ -236,7 +237,7 @@ where
 {
     match Api::<K>::all(client.clone()).list(&ListParams::default()).await {
         Ok(listed) => Ok(listed.items),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
+        Err(error) if is_missing(&error) => Ok(Vec::new()),
         Err(error) => Err(error).with_context(|| format!("listing {what}")),
     }
 }

@@ -9,7 +9,7 @@ use ipam::{
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::TcpSocket,
 };
 use vpc::{
     Cloud, Settings,
@@ -71,27 +71,55 @@ async fn a_token_that_ended_is_renewed() {
     assert_eq!(fixture.client.instance().await.unwrap().id, fixture.node);
 }
 
+/// Each instance hears of itself, on one listener for all: their addresses are those of the loopback interface here.
 #[tokio::test]
 async fn who_asks_is_known_by_the_address() {
-    let fixture = fixture(|_| Asking::ByAddress).await;
-    // Nobody has 127.0.0.1: no token, no answer.
-    let error = fixture.client.instance().await.unwrap_err();
+    let cloud = Cloud::standing_still(Settings::default(), Timestamp(1_800_000_000_000));
+    let nodes = cloud.with(|region, _| {
+        let vpc = region.add_vpc("127.7.0.0/16".parse().unwrap()).unwrap();
+        let subnet = region.add_subnet(&vpc, "127.7.1.0/24".parse().unwrap(), "a").unwrap();
+        let id = |region: &mut vpc::Region| region.add_instance("m5.large", &subnet).unwrap();
+        [id(region), id(region)]
+    });
+    let server =
+        Server::metadata(cloud.clone(), "127.0.0.1:0".parse().unwrap(), Asking::ByAddress).await.unwrap();
+    for node in nodes {
+        let address = cloud.with(|region, _| region.primary_interface(&node).unwrap().primary_address);
+        let put = "PUT /latest/api/token HTTP/1.1\r\nx-aws-ec2-metadata-token-ttl-seconds: 60";
+        let (given, token) = exchange_from(address, &server, put).await.unwrap();
+        assert_eq!(given, 200);
+        let read = format!("GET /latest/meta-data/instance-id HTTP/1.1\r\nx-aws-ec2-metadata-token: {token}");
+        assert_eq!(exchange_from(address, &server, &read).await, Some((200, node)));
+        let other = Ipv4Addr::new(127, 7, 1, 1);
+        assert_eq!(exchange_from(other, &server, &read).await, None, "nobody's address");
+    }
+    // Nor does a client hear anything that is nobody's instance.
+    let client =
+        Client::with_patience(&format!("http://{}", server.address()), Duration::from_secs(10), 1).unwrap();
+    let error = client.instance().await.unwrap_err();
     assert!(matches!(error, Error::Unanswered { .. }), "{error}");
-    let address =
-        fixture.cloud.with(|region, _| region.primary_interface(&fixture.node).unwrap().primary_address);
-    let asked = fixture
-        .cloud
-        .with(|region, _| (region.instance_at(address), region.instance_at(Ipv4Addr::new(10, 0, 1, 1))));
-    assert_eq!(asked, (Some(fixture.node), None));
 }
 
-/// The status of an answer to a request as it goes over the wire.
-async fn status(server: &Server, request: &str) -> u16 {
-    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+/// The status and the text of an answer to a request as it goes over the wire.
+async fn exchange(server: &Server, request: &str) -> (u16, String) {
+    exchange_from(Ipv4Addr::LOCALHOST, server, request).await.unwrap()
+}
+
+/// The same from an address; nothing where no answer comes.
+async fn exchange_from(from: Ipv4Addr, server: &Server, request: &str) -> Option<(u16, String)> {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    let mut stream = socket.connect(server.address()).await.unwrap();
     stream.write_all(format!("{request}\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer.split(' ').nth(1).unwrap().parse().unwrap()
+    // A connection that is closed without an answer may be reset.
+    let _length = stream.read_to_string(&mut answer).await;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}
+
+async fn status(server: &Server, request: &str) -> u16 {
+    exchange(server, request).await.0
 }
 
 #[tokio::test]
@@ -100,7 +128,11 @@ async fn version_2_alone_is_spoken() {
     let server = &fixture.server;
     let lifetime = "x-aws-ec2-metadata-token-ttl-seconds";
     let token = format!("PUT /latest/api/token HTTP/1.1\r\n{lifetime}: ");
-    assert_eq!(status(server, &format!("{token}60")).await, 200);
+    let (given, text) = exchange(server, &format!("{token}60")).await;
+    let read = format!("GET /latest/meta-data/instance-id HTTP/1.1\r\nx-aws-ec2-metadata-token: {text}");
+    assert_eq!((given, exchange(server, &read).await), (200, (200, fixture.node.clone())));
+    fixture.cloud.pass(Duration::from_secs(60));
+    assert_eq!(status(server, &read).await, 401, "its time is over");
     assert_eq!(status(server, &format!("{token}0")).await, 400);
     assert_eq!(status(server, &format!("{token}21601")).await, 400);
     assert_eq!(status(server, "PUT /latest/api/token HTTP/1.1").await, 400);

@@ -30,6 +30,9 @@ pub struct Cloud {
     pub calls: BTreeMap<Action, u32>,
     /// Interfaces that a listing went through.
     pub listed: usize,
+    /// Lists leave out all prefixes.
+    pub hidden: bool,
+    pub hid: u32,
     last_id: u32,
 }
 
@@ -63,6 +66,8 @@ impl Cloud {
             tokens: BTreeMap::new(),
             calls: BTreeMap::new(),
             listed: 0,
+            hidden: false,
+            hid: 0,
             last_id: 0,
         }
     }
@@ -107,7 +112,14 @@ impl Cloud {
 
     /// What an instance has: whatever its pods use must be in it.
     pub fn assigned(&self, instance_id: &str) -> Vec<Ipv4Network> {
-        let on = |of: &&Interface| of.attachment.as_ref().is_some_and(|a| a.instance_id == instance_id);
+        self.assigned_from(instance_id, 0)
+    }
+
+    /// What its interfaces from a number on have.
+    pub fn assigned_from(&self, instance_id: &str, first: u32) -> Vec<Ipv4Network> {
+        let on = |of: &&Interface| {
+            of.attachment.as_ref().is_some_and(|a| a.instance_id == instance_id && a.device_index >= first)
+        };
         let of = |of: &Interface| {
             let singles = of.secondary_addresses.iter().map(|address| Ipv4Network::from(*address));
             of.prefixes.iter().copied().chain(singles).collect::<Vec<_>>()
@@ -337,6 +349,11 @@ impl Cloud {
         let page = describe.page.unwrap_or(u32::MAX) as usize;
         let all: Vec<Interface> =
             past.unwrap_or(&self.interfaces).values().filter(matches).cloned().collect();
+        let mut all = all;
+        if self.hidden {
+            self.hid += 1;
+            all.iter_mut().for_each(|of| of.prefixes.clear());
+        }
         self.listed += all.len();
         let next_token = (from + page < all.len()).then(|| (from + page).to_string());
         Reply::Interfaces { interfaces: all.into_iter().skip(from).take(page).collect(), next_token }

@@ -82,6 +82,8 @@ pub struct Cluster {
     pub faults: Faults,
     lots: Rng,
     freed: BTreeMap<IpAddr, Timestamp>,
+    /// Operators that something was told.
+    stirred: BTreeSet<usize>,
     pub writes: u32,
 }
 
@@ -106,13 +108,9 @@ impl Cluster {
             faults: Faults::default(),
             lots: Rng::with_seed(seed),
             freed: BTreeMap::new(),
+            stirred: BTreeSet::new(),
             writes: 0,
         }
-    }
-
-    pub fn configure(&mut self, change: impl FnOnce(&mut Config)) {
-        change(&mut self.config);
-        self.fleets = vec![Fleet::new(self.config.clone(), 7)];
     }
 
     pub fn add(&mut self, name: &str, change: impl FnOnce(&mut NodeSettings)) {
@@ -217,7 +215,10 @@ impl Cluster {
             self.fleets[last].leads_until(Some(Timestamp(self.leads[last].0)), self.now);
         }
         for leader in 0..self.fleets.len() {
-            if self.leads[leader].1 {
+            // Nobody asks without need.
+            let asked = self.fleets[leader].wake().is_none_or(|wake| wake <= self.now);
+            let told = self.stirred.remove(&leader);
+            if self.leads[leader].1 && (asked || told) {
                 for outgoing in self.fleets[leader].poll(self.now) {
                     self.send(leader, outgoing);
                 }
@@ -227,6 +228,9 @@ impl Cluster {
     }
 
     fn send(&mut self, leader: usize, outgoing: Outgoing) {
+        if !matches!(outgoing, Outgoing::Request { .. }) {
+            self.stirred.insert(leader);
+        }
         match outgoing {
             Outgoing::Request { id, request } => {
                 let delay = self.lots.u64(50..400);
@@ -293,11 +297,13 @@ impl Cluster {
             }
             Due::Reply { leader, id, result } => {
                 if self.leads[leader].1 {
+                    self.stirred.insert(leader);
                     self.fleets[leader].complete(id, result, self.now);
                 }
             }
             Due::Observe { leader, record } => {
                 if self.nodes.contains_key(&record.name) {
+                    self.stirred.insert(leader);
                     self.fleets[leader].observe(*record);
                 }
             }
@@ -389,6 +395,14 @@ impl Cluster {
 
     pub fn status(&self, node: &str) -> &NodeStatus {
         &self.nodes[node].object.status
+    }
+}
+
+impl Node {
+    /// Whether something is asked back.
+    pub fn asks_back(&self) -> bool {
+        let drain = self.object.drain.as_deref().map(|drain| Drain::parse(drain).unwrap());
+        drain.is_some_and(|drain| !drain.prefixes.is_empty())
     }
 }
 

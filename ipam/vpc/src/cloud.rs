@@ -93,7 +93,8 @@ impl Cloud {
         self.region.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has every event told from now on. It is called while the region is locked: it may send the event on,
+    /// Has every event told from now on; who comes late sees what there is by [`Region::instances`] and
+    /// [`Region::interfaces`] afterwards, and may hear again of what it saw. It is called while the region is locked: it may send the event on,
     /// and must not ask the region.
     pub fn subscribe(&self, tell: impl Fn(&Event) + Send + Sync + 'static) {
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(tell));

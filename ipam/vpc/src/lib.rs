@@ -35,7 +35,6 @@
 
 mod actions;
 mod answer;
-mod build;
 mod call;
 mod cloud;
 #[cfg(feature = "contract")]
@@ -54,6 +53,7 @@ mod pods;
 mod refusal;
 mod region;
 mod settings;
+mod shorthands;
 mod space;
 mod state;
 mod throttle;

@@ -12,12 +12,12 @@ use ipam::{
 };
 
 use crate::{
-    Answer, Buckets, Call, Counters, CreateInterface, Event, Failure, Fault, Faults, Operation, Outcome,
-    Refusal, RunInstances, Settings, Violation,
+    Answer, Buckets, Call, Counters, CreateInterface, Event, Failure, Fault, Faults, InstanceView, Operation,
+    Outcome, Refusal, RunInstances, Settings, Violation,
     events::Change,
     history::{History, after, before},
     pods::Pods,
-    state::{State, status},
+    state::{State, SubnetState, status},
 };
 
 /// A region of EC2: an account's VPCs and all that is in them.
@@ -289,6 +289,21 @@ impl Region {
     /// All interfaces as they are, whatever Describe shows.
     pub fn interfaces(&self) -> impl Iterator<Item = &ec2::Interface> {
         self.state.interfaces.values().map(|one| &one.is)
+    }
+
+    /// All instances as they are, terminated ones too.
+    pub fn instances(&self) -> impl Iterator<Item = InstanceView> {
+        self.state.instances.values().map(|one| self.instance_view(one, self.now))
+    }
+
+    /// All subnets as they are.
+    pub fn subnets(&self) -> impl Iterator<Item = ec2::Subnet> {
+        self.state.subnets.values().map(SubnetState::view)
+    }
+
+    /// All VPCs as they are.
+    pub fn vpcs(&self) -> impl Iterator<Item = ec2::Vpc> {
+        self.state.networks.values().map(|one| one.view().vpc)
     }
 
     /// Whether the operation's bucket would let a request through, in how long; zero where nothing is

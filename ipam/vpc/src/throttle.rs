@@ -28,7 +28,7 @@ impl Rate {
             | Operation::CreateNetworkInterface
             | Operation::DeleteNetworkInterface
             | Operation::ModifyNetworkInterfaceAttribute => (100.0, 5.0),
-            Operation::CreateTags | Operation::DeleteTags => (100.0, 10.0),
+            Operation::CreateTags => (100.0, 10.0),
             Operation::CreateSubnetCidrReservation => (5.0, 1.0),
             _ => (50.0, 5.0),
         };

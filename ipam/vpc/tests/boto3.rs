@@ -66,7 +66,7 @@ async fn script(name: &str, arguments: &[&str]) -> Option<String> {
     let python = match tokio::task::spawn_blocking(python).await.expect("no panic") {
         Ok(python) => python,
         Err(why) => {
-            eprintln!("\nskipped: boto3 can't be installed: {why}");
+            eprintln!("skipped: boto3 can't be installed: {why}");
             return None;
         }
     };

@@ -63,6 +63,38 @@ fn a_prefix_taken_from_under_a_pod_is_noticed() {
     assert_eq!(fixture.region.check(), [released], "what was done stays known");
 }
 
+/// Who subscribes late finds what there is, and hears the rest; over time that passes by itself, too.
+#[test]
+fn subscribers_hear_what_happens_by_itself() {
+    use std::sync::mpsc;
+    use vpc::{Change, Cloud, InstanceState};
+
+    let lags = Lags { boot: Duration::from_secs(5), ..Lags::default() };
+    let cloud = Cloud::standing_still(Settings { lags, ..Settings::default() }, Timestamp(1_000));
+    let node = cloud.with(|region, _| {
+        let vpc = region.add_vpc("10.0.0.0/16".parse().unwrap()).unwrap();
+        let subnet = region.add_subnet(&vpc, "10.0.1.0/24".parse().unwrap(), "a").unwrap();
+        region.add_instance("m5.large", &subnet).unwrap()
+    });
+    let (tell, told) = mpsc::channel();
+    cloud.subscribe(move |event| tell.send(event.clone()).unwrap());
+    let state =
+        || cloud.with(|region, _| region.instances().map(|one| (one.id, one.state)).collect::<Vec<_>>());
+    assert_eq!(state(), [(node.clone(), InstanceState::Pending)]);
+    assert_eq!((cloud.with(|region, _| (region.vpcs().count(), region.subnets().count()))), (1, 1));
+    assert_eq!(cloud.until_due(), Some(Duration::from_secs(5)));
+    cloud.pass(Duration::from_secs(7));
+    let events: Vec<_> = told.try_iter().collect();
+    assert!(events.iter().all(|event| event.at == Timestamp(6_000)), "when it was due: {events:?}");
+    let [started, attached] = &events[..] else { panic!("{events:?}") };
+    assert_eq!(started.change, Change::Started { instance_id: node.clone() });
+    assert!(
+        matches!(&attached.change, Change::Attached(one) if one.attachment.as_ref().unwrap().instance_id == node)
+    );
+    assert_eq!(state(), [(node, InstanceState::Running)]);
+    assert_eq!(cloud.until_due(), None);
+}
+
 /// Two pods had one address (vpc-cni #3019).
 #[test]
 fn two_pods_with_one_address_are_noticed() {
@@ -206,4 +238,21 @@ fn waiting_for_a_bucket_is_enough() {
     }
     assert_eq!(waited, 50);
     assert!((2_450..=2_550).contains(&now.0), "{now:?}: 50 at 20 a second");
+}
+
+/// A request that is repeated late, when its interface is gone, makes no second one.
+#[test]
+fn a_client_token_outlives_its_interface() {
+    let mut fixture = fixture(Settings::default(), "10.0.1.0/24");
+    let create = Call::CreateInterface(vpc::CreateInterface {
+        subnet_id: fixture.subnet.clone(),
+        client_token: Some("node-1/1".to_owned()),
+        ..Default::default()
+    });
+    let first = fixture.region.invoke(Timestamp(1), &create, false).unwrap();
+    let vpc::Answer::Created { interface, .. } = &first else { panic!("{first:?}") };
+    let interface_id = interface.interface.id.clone();
+    fixture.region.call(Timestamp(2), Request::DeleteInterface { interface_id }).unwrap();
+    assert_eq!(fixture.region.invoke(Timestamp(3), &create, false).unwrap(), first);
+    assert_eq!(fixture.region.interfaces().count(), 1, "eth0 alone");
 }

@@ -219,7 +219,7 @@ impl Fleet {
 
     fn free(&mut self, names: &BTreeSet<String>) {
         for (_, node) in self.nodes.iter_mut().filter(|(name, _)| names.contains(*name)) {
-            node.at_ec2 = false;
+            (node.at_ec2, node.stirred) = (false, true);
         }
     }
 
@@ -259,6 +259,7 @@ impl Fleet {
             }
         }
         self.lists.known |= self.lists.left.is_empty();
+        self.nodes.values_mut().for_each(|node| node.stirred = true);
     }
 }
 

@@ -188,12 +188,14 @@ impl Fleet {
                 if let Some(node) = self.nodes.get_mut(&name) {
                     node.at_api = false;
                     node.read_at = Some(now);
+                    node.stirred = true;
                 }
             }
             Ok(None) => self.forget(node),
             Err(_) => {
                 if let Some(node) = self.nodes.get_mut(node) {
                     node.at_api = false;
+                    node.stirred = true;
                     node.backoff.failed(RETRY.0, RETRY.1, now, &mut self.lots);
                 }
             }
@@ -204,6 +206,7 @@ impl Fleet {
     pub fn written(&mut self, node: &str, written: Result<String, WriteError>, now: Timestamp) {
         let Some(node) = self.nodes.get_mut(node) else { return };
         node.at_api = false;
+        node.stirred = true;
         match (written, node.writing.take()) {
             (Ok(resource_version), Some(record)) => {
                 node.observe(NodeRecord { resource_version, ..*record }, true);
@@ -228,13 +231,15 @@ impl Fleet {
         self.list(now, &mut out);
         if self.lists.are_known() {
             // Who has the least comes first.
-            let mut order: Vec<_> =
-                self.nodes.iter().map(|(name, node)| (node.urgency(), name.clone())).collect();
+            let due = self.nodes.iter().filter(|(_, node)| node.is_due(now));
+            let mut order: Vec<_> = due.map(|(name, node)| (node.urgency(), name.clone())).collect();
             order.sort();
             for (_, name) in order {
                 self.step(&name, now, &mut out);
             }
             self.collect(now, &mut out);
+            let due = self.nodes.values().filter_map(|node| node.due).min();
+            due.into_iter().for_each(|at| self.wake_at(at));
         }
         out
     }

@@ -30,9 +30,13 @@ pub(super) struct Node {
     /// What the object's status lets the node use.
     pub(super) listed: BTreeSet<Ipv4Network>,
     /// What the agent promised back.
-    promised: BTreeSet<Ipv4Network>,
+    pub(super) promised: BTreeSet<Ipv4Network>,
     /// Why the annotations cannot be read.
     pub(super) unreadable: Option<Reason>,
+    /// Something happened since it was last decided what is next.
+    pub(super) stirred: bool,
+    /// When to decide again, even if nothing happens.
+    pub(super) due: Option<Timestamp>,
     /// A request is under way at EC2.
     pub(super) at_ec2: bool,
     /// A read or a write is under way at the API server.
@@ -99,6 +103,7 @@ impl Node {
         if record.resource_version != self.record.resource_version {
             self.read_at = None;
         }
+        self.stirred = true;
         self.must_read = false;
         self.promised = self.drain.promised(self.drained.as_ref());
         self.listed = record.status.usable();
@@ -146,6 +151,7 @@ impl Node {
         }
         self.interfaces = Some(interfaces);
         self.looked = began;
+        self.stirred = true;
     }
 
     /// Whether it is the primary address of an interface that the object lists.
@@ -210,6 +216,11 @@ impl Node {
     /// Addresses that the node wants.
     pub(super) fn wanted(&self, now: Timestamp) -> u32 {
         wanted(self.record.settings.watermarks, self.count(now))
+    }
+
+    /// Whether it has to be decided what is next.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        self.stirred || self.due.is_some_and(|due| due <= now)
     }
 
     /// Smaller is more urgent.

@@ -25,6 +25,7 @@ impl Fleet {
     ) {
         let Some(mut node) = self.nodes.remove(name) else { return };
         node.at_ec2 = false;
+        node.stirred = true;
         match result {
             Ok(reply) => {
                 node.backoff.worked();

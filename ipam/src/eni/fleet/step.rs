@@ -21,6 +21,8 @@ impl Fleet {
     /// Does what a node needs next, at the API server and at EC2.
     pub(super) fn step(&mut self, name: &str, now: Timestamp, out: &mut Vec<Outgoing>) {
         let Some(mut node) = self.nodes.remove(name) else { return };
+        let wake = self.wake.take();
+        node.stirred = false;
         if node.must_read && !node.at_api {
             node.at_api = true;
             out.push(Outgoing::Read { node: name.to_owned() });
@@ -30,6 +32,7 @@ impl Fleet {
         } else {
             self.serve(&mut node, now, out);
         }
+        node.due = std::mem::replace(&mut self.wake, wake);
         self.nodes.insert(name.to_owned(), node);
     }
 
@@ -48,6 +51,10 @@ impl Fleet {
         }
         if node.at_ec2 || node.must_look() {
             return;
+        }
+        // EC2 might give back what is being taken, and it would be taken again.
+        if !node.promised.is_empty() && node.backoff.failures() == 0 {
+            next = None;
         }
         if let Some(request) = next.or_else(|| self.end_with_instance(node)) {
             self.ask_for(node, request, now, out);
@@ -218,10 +225,9 @@ impl Fleet {
             listed.addresses.sort_unstable();
             listed.prefixes.sort_unstable();
         }
-        match look_at {
-            Some(at) if at <= now => node.must_ask = true,
-            Some(at) => self.wake_at(at),
-            None => {}
+        if let Some(at) = look_at {
+            node.must_ask |= at <= now;
+            self.wake_at(at);
         }
         let reasons = node.reasons.iter().chain(&node.refused).chain(&node.unreadable);
         let mut error: Vec<String> = reasons.map(ToString::to_string).collect();

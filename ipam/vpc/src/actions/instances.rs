@@ -150,7 +150,7 @@ impl Region {
     }
 
     /// An instance with its interfaces as they were then.
-    pub(super) fn instance_view(&self, instance: &Instance, then: ipam::Timestamp) -> InstanceView {
+    pub(crate) fn instance_view(&self, instance: &Instance, then: ipam::Timestamp) -> InstanceView {
         let attached = |interface: &&Arc<Interface>| {
             interface.attachment.as_ref().is_some_and(|attachment| attachment.instance_id == instance.id)
         };

@@ -196,12 +196,24 @@ fn run_instances(form: &Form) -> Result<RunInstances, Refusal> {
     if least > most {
         return Err(Refusal::value(format!("Invalid value '{least}' for MinCount.")));
     }
+    // The primary interface is described by parameters of the instance, or as its only interface.
+    let primary = match form.items("NetworkInterface").as_slice() {
+        [] => String::new(),
+        [only] if form.need_parsed::<u32>(&format!("{only}.DeviceIndex"))? == 0 => format!("{only}."),
+        _ => return Err(Refusal::value("Instances start with one interface, at device index 0")),
+    };
+    form.ignore(&[&format!("{primary}AssociatePublicIpAddress")]);
+    if form.parsed(&format!("{primary}DeleteOnTermination"))? == Some(false) {
+        let message =
+            "A primary interface is deleted with its instance; ModifyNetworkInterfaceAttribute keeps it";
+        return Err(Refusal::new("UnsupportedOperation", message));
+    }
     Ok(RunInstances {
         instance_type: form.need("InstanceType")?,
-        subnet_id: form.need("SubnetId")?,
+        subnet_id: form.need(&format!("{primary}SubnetId"))?,
         count: most,
-        security_groups: form.list("SecurityGroupId"),
-        primary_address: form.parsed("PrivateIpAddress")?,
+        security_groups: form.list(&format!("{primary}SecurityGroupId")),
+        primary_address: form.parsed(&format!("{primary}PrivateIpAddress"))?,
         tags: specified(form, "instance")?,
         interface_tags: specified(form, "network-interface")?,
         hop_limit: form.parsed("MetadataOptions.HttpPutResponseHopLimit")?,

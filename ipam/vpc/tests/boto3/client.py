@@ -91,6 +91,9 @@ assert abs(instance["LaunchTime"] - datetime.datetime.now(datetime.timezone.utc)
 (eth0,) = instance["NetworkInterfaces"]
 assert eth0["Attachment"]["DeviceIndex"] == 0 and eth0["Attachment"]["DeleteOnTermination"], eth0
 assert instance["PrivateIpAddress"] == eth0["PrivateIpAddress"], instance
+spelled = {"DeviceIndex": 0, "SubnetId": S, "Groups": [G], "PrivateIpAddress": "10.0.1.77", "DeleteOnTermination": True}
+third = ec2.run_instances(ImageId="ami-1", InstanceType="t3.micro", MinCount=1, MaxCount=1, NetworkInterfaces=[spelled])
+assert third["Instances"][0]["PrivateIpAddress"] == "10.0.1.77", third
 refused("InvalidParameterValue", 400, ec2.run_instances, **{**run, "ClientToken": "x", "InstanceType": "m5.gigantic"})
 refused("InvalidInstanceID.NotFound", 400, ec2.describe_instances, InstanceIds=["i-" + NOWHERE])
 
