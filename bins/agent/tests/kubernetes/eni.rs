@@ -201,6 +201,13 @@ async fn lifetime() {
         (&json!(["100.64.0.32/28"]), &json!(["100.64.0.17/32"]))
     );
 
+    // The VPC grows, and so do the rules of pods that are there.
+    let mut grown = status(&["100.64.0.17", "100.64.0.18"], &["100.64.0.32/28"]);
+    grown["eni"]["enis"]["eni-1"]["vpc"]["cidrs"] = json!(["100.64.0.0/16", "10.7.0.0/16"]);
+    say(&client, grown).await;
+    let rule = "111: from 100.64.0.17/32 to 10.7.0.0/16 lookup 11 proto 110".to_owned();
+    eventually("the new rule", || async { rules().await.contains(&rule).then_some(()) }).await;
+
     // Somebody cleans up what he does not know, and the agent puts it back.
     let net = Net::current().unwrap();
     let ens6 = net.link("ens6").await.unwrap().index;
@@ -208,7 +215,7 @@ async fn lifetime() {
     eventually("the link is up again", || async { seen(&pod, address, &vpc).ok() }).await;
 
     // vpc-cni #3876: an agent that starts while less is listed than pods use takes nothing from them.
-    node.stop();
+    node.kill();
     say(&client, status(&["100.64.0.18"], &[])).await;
     node.start();
     let restarted = node.ready().await;
