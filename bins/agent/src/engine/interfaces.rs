@@ -177,6 +177,8 @@ impl Engine {
         };
         let answer = follow(book, &told, &mode.enis.usable())?;
         mode.followed = true;
+        // What is masqueraded depends on the prefixes.
+        self.due.nodes = true;
         if self.addresses.is_none() {
             self.addresses = mode.book.take_if(|book| book.capacity() > 0);
         }

@@ -186,6 +186,13 @@ async fn lifetime() {
     more.await.unwrap();
     assert_eq!(db.addresses[0].ip(), ip("100.64.0.18"), "the fullest prefix first, and the smaller");
 
+    // What comes of a prefix that was added is masqueraded like the rest.
+    eventually("masquerade of the new prefix", || async {
+        let shown = netcore::masquerade::show(&Netns::current().unwrap()).ok()?;
+        ["100.64.0.17", "100.64.0.18", "100.64.0.32/28"].iter().all(|part| shown.contains(part)).then_some(())
+    })
+    .await;
+
     // Prefixes are asked back: what is in use is refused, the rest is promised and not given any more.
     let drain = r#"{"epoch":1,"prefixes":["100.64.0.17/32","100.64.0.32/28"]}"#;
     let object = own(&client).await.unwrap();
