@@ -9,7 +9,7 @@ use ipam::{
     Timestamp,
     ec2::{
         Action, Addresses, Assigned, Attachment, AttachmentStatus, CreateInterface, DescribeInterfaces,
-        Error, InstanceType, Interface, InterfaceStatus, Reply, Request, Subnet, Vpc,
+        Error, InstanceType, Interface, InterfaceStatus, Reply, Request, SecurityGroup, Subnet, Vpc,
     },
 };
 use ipnetwork::Ipv4Network;
@@ -183,6 +183,12 @@ impl Cloud {
                 Ok(Reply::Vpcs(vec![Vpc { id, primary_cidr: cidr, cidrs: vec![cidr], tags }]))
             }
             Request::DescribeInstanceTypes { .. } => Ok(Reply::InstanceTypes(vec![self.of.clone()])),
+            Request::DescribeSecurityGroups { .. } => {
+                let tags = [("for".to_owned(), "pods".to_owned())].into();
+                let (id, vpc_id, name) = ("sg-pods".to_owned(), VPC.to_owned(), "pods".to_owned());
+                let groups = vec![SecurityGroup { id, vpc_id, name, tags }];
+                Ok(Reply::SecurityGroups { groups, next_token: None })
+            }
             other => panic!("{other:?}"),
         }
     }

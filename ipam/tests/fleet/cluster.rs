@@ -144,6 +144,14 @@ impl Cluster {
         self.changed(name);
     }
 
+    /// A node's agent does nothing for so many seconds, and has told nothing before.
+    pub fn silence(&mut self, node: &str, seconds: u64) {
+        let until = self.now.0 + seconds * 1000;
+        let of = self.nodes.get_mut(node).unwrap();
+        (of.agent.down_until, of.object.drained) = (until, None);
+        self.changed(node);
+    }
+
     pub fn want(&mut self, node: &str, pods: impl IntoIterator<Item = String>) {
         let waiting = &mut self.nodes.get_mut(node).unwrap().waiting;
         waiting.extend(pods);

@@ -37,8 +37,16 @@ enum Choice {
     Nothing,
     Count(u32),
     PrefixCount(u32),
-    Named { subnet: usize, offset: u8 },
-    NamedPrefix { subnet: usize, offset: u8 },
+    Named {
+        subnet: usize,
+        offset: u8,
+    },
+    /// A secondary address that somebody has.
+    Had(usize),
+    NamedPrefix {
+        subnet: usize,
+        offset: u8,
+    },
 }
 
 const TYPES: [&str; 4] = ["m5.large", "t3.micro", "m4.large", "m5.metal"];
@@ -49,6 +57,7 @@ fn choice() -> impl Strategy<Value = Choice> {
         (0..12_u32).prop_map(Choice::Count),
         (0..5_u32).prop_map(Choice::PrefixCount),
         (0..3_usize, any::<u8>()).prop_map(|(subnet, offset)| Choice::Named { subnet, offset }),
+        any::<usize>().prop_map(Choice::Had),
         (0..3_usize, any::<u8>()).prop_map(|(subnet, offset)| Choice::NamedPrefix { subnet, offset }),
     ]
 }
@@ -125,6 +134,12 @@ impl Play {
             Choice::PrefixCount(count) => Wanted { prefix_count: Some(*count), ..Wanted::default() },
             Choice::Named { subnet, offset } => {
                 Wanted { exact: vec![named(subnet, offset)], ..Wanted::default() }
+            }
+            Choice::Had(number) => {
+                let all: Vec<_> =
+                    self.region.interfaces().flat_map(|one| one.secondary_addresses.clone()).collect();
+                let one = number.checked_rem(all.len()).map(|number| all[number]);
+                Wanted { exact: one.into_iter().collect(), ..Wanted::default() }
             }
             Choice::NamedPrefix { subnet, offset } => {
                 let prefix = ipnetwork::Ipv4Network::new(named(subnet, offset), 28).unwrap();

@@ -136,6 +136,49 @@ fn the_metadata_service_lags_behind() {
     assert_eq!(read(110_000), Some(text));
 }
 
+#[test]
+fn an_interface_that_is_being_attached_has_no_metadata_yet() {
+    let lags = Lags { attach: Duration::from_secs(3), ..Lags::default() };
+    let mut fixture = fixture(Settings { lags, ..Settings::default() }, "10.0.1.0/24");
+    let create = vpc::CreateInterface { subnet_id: fixture.subnet.clone(), ..Default::default() };
+    let made = fixture.region.invoke(Timestamp(10), &Call::CreateInterface(create), false).unwrap();
+    let vpc::Answer::Created { interface, .. } = made else { panic!("{made:?}") };
+    let attach = Request::Attach {
+        interface_id: interface.interface.id.clone(),
+        instance_id: fixture.node.clone(),
+        device_index: 1,
+    };
+    fixture.region.call(Timestamp(10), attach).unwrap();
+    let macs = "meta-data/network/interfaces/macs/";
+    let mut known =
+        |now| fixture.region.metadata(Timestamp(now), &fixture.node, macs).unwrap().lines().count();
+    assert_eq!((known(3_009), known(3_010)), (1, 2));
+}
+
+/// An address that is named moves from one interface to another, if that is wanted; from under a pod, too.
+#[test]
+fn an_address_moves_if_it_may() {
+    let mut fixture = fixture(Settings::default(), "10.0.1.0/24");
+    let address = assign(&mut fixture, 1, Addresses::Count(1)).addresses[0];
+    fixture.region.register_pod(&fixture.node, "default/web", address);
+    let create = vpc::CreateInterface { subnet_id: fixture.subnet.clone(), ..Default::default() };
+    let made = fixture.region.invoke(Timestamp(2), &Call::CreateInterface(create), false).unwrap();
+    let vpc::Answer::Created { interface, .. } = made else { panic!("{made:?}") };
+    let primary = fixture.region.primary_interface(&fixture.node).unwrap().primary_address;
+    let mut take = |address, reassign| {
+        let wanted = Wanted { exact: vec![address], ..Wanted::default() };
+        let interface_id = interface.interface.id.clone();
+        fixture.region.invoke(Timestamp(3), &Call::Assign { interface_id, wanted, reassign }, false)
+    };
+    assert!(matches!(take(address, false), Err(Failure::Refused(_))));
+    assert!(matches!(take(primary, true), Err(Failure::Refused(_))), "a primary address never moves");
+    assert!(take(address, true).is_ok());
+    let eth0 = fixture.region.primary_interface(&fixture.node).unwrap();
+    assert!(eth0.secondary_addresses.is_empty());
+    let found = fixture.region.check();
+    assert!(matches!(found[..], [Violation::ReleasedInUse { .. }, Violation::NotBacked { .. }]), "{found:?}");
+}
+
 /// After a reboot an attached interface was missing, and prefixes were (vpc-cni #1967, #3876).
 #[test]
 fn the_metadata_service_omits_what_it_is_told_to() {

@@ -44,6 +44,8 @@ pub(super) struct Lists {
     left: Vec<What>,
     underway: Vec<What>,
     known: bool,
+    /// Whether security groups were listed.
+    has_groups: bool,
     asking_types: bool,
     /// Pages that are to be asked for, and their tokens.
     pages: Vec<(List, String)>,
@@ -54,6 +56,15 @@ impl Lists {
     /// Whether everything was listed once.
     pub(super) fn are_known(&self) -> bool {
         self.known
+    }
+
+    /// Lists security groups soon, if they never were; tells whether they will be.
+    pub(super) fn need_groups(&mut self) -> bool {
+        let lists = !self.has_groups && !self.left.contains(&What::Groups);
+        if lists {
+            self.left.push(What::Groups);
+        }
+        lists
     }
 
     /// Lists everything soon.
@@ -230,10 +241,15 @@ impl Fleet {
         self.lists.underway.retain(|underway| *underway != what);
         match what {
             What::Subnets => self.subnets = subnets.into_iter().map(|s| (s.id.clone(), s)).collect(),
-            What::Groups => self.groups = groups,
+            What::Groups => {
+                self.groups = groups;
+                self.lists.has_groups = true;
+            }
             What::Vpc => {}
             What::Interfaces => {
                 self.garbage.look(&interfaces, &self.config, now);
+                // Types that EC2 did not know are asked for again.
+                self.limits.retain(|_, limits| limits.is_some());
                 for node in self.nodes.values_mut().filter(|node| !node.at_ec2) {
                     let id = node.record.instance_id.as_str();
                     node.unattached = interfaces
@@ -253,7 +269,7 @@ impl Fleet {
             What::Types(names) => {
                 self.lists.asking_types = false;
                 for name in names {
-                    // EC2 knows no such type; asked again only by another operator.
+                    // EC2 knows no such type.
                     self.limits.entry(name).or_insert(None);
                 }
             }

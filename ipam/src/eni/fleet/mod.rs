@@ -114,7 +114,7 @@ pub struct Fleet {
 #[derive(Clone, Debug)]
 enum Flight {
     /// Of a node.
-    Node { name: String, request: Request, sent: Timestamp },
+    Node { name: String, uid: String, request: Request, sent: Timestamp },
     /// A page of a list.
     List(List),
     /// The end of an interface of ours.
@@ -259,7 +259,12 @@ impl Fleet {
             self.buckets.throttled(error.action, now);
         }
         match flight {
-            Flight::Node { name, request, sent } => self.outcome(&name, &request, result, sent, now),
+            Flight::Node { name, uid, request, sent } => {
+                // Another node of the name knows nothing of it; what was made for the old one is garbage.
+                if self.nodes.get(&name).is_some_and(|node| node.record.uid == uid) {
+                    self.outcome(&name, &request, result, sent, now);
+                }
+            }
             Flight::List(list) => self.listed(list, result, now),
             Flight::Delete { interface_id } => {
                 // Whatever came of it, the next look at all interfaces tells.

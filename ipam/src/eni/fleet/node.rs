@@ -94,7 +94,11 @@ impl Node {
         self.unreadable = None;
         match (drain, drained) {
             // A watch lags behind what was read or written already: an epoch never goes back.
-            (Ok(drain), Ok(_)) if !current && drain.epoch < self.drain.epoch => return,
+            (Ok(drain), Ok(_)) if !current && drain.epoch < self.drain.epoch => {
+                // Late, or somebody removed the annotation.
+                (self.must_read, self.stirred) = (true, true);
+                return;
+            }
             (Ok(drain), Ok(drained)) => (self.drain, self.drained) = (drain, drained),
             (Err(error), _) | (_, Err(error)) => {
                 self.unreadable = Some(Reason::Annotation(error.to_string()));
@@ -202,7 +206,13 @@ impl Node {
     /// The node's addresses, counted.
     pub(super) fn count(&self, now: Timestamp) -> Count {
         let settings = &self.record.settings;
-        let prefixes = self.attached().into_keys().filter(|prefix| self.may_use(*prefix, now) == MayUse::Yes);
+        // What the node may use, or will be told of: more of it would not come sooner.
+        let counts = |prefix: &Ipv4Network| match self.may_use(*prefix, now) {
+            MayUse::Yes => true,
+            MayUse::No => !self.promised.contains(prefix),
+            MayUse::Later(_) => !self.drain.released.contains_key(prefix),
+        };
+        let prefixes = self.attached().into_keys().filter(counts);
         let of_prefixes: u32 = prefixes.map(Ipv4Network::size).sum();
         let primaries = self.usable().filter(|interface| self.primary(interface).is_some()).count();
         let requested = self.record.requested.unwrap_or(settings.watermarks.pre_allocate);

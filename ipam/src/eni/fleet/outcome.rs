@@ -188,7 +188,10 @@ impl Node {
             attached_at: None,
         });
         self.seen.extend(super::node::assigned(&interface).map(|prefix| (prefix, sent)));
-        self.interfaces.get_or_insert_default().push(interface);
+        match &mut self.interfaces {
+            Some(interfaces) => interfaces.push(interface),
+            None => self.must_ask = true,
+        }
     }
 }
 

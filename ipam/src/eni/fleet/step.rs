@@ -71,8 +71,8 @@ impl Fleet {
         now: Timestamp,
         out: &mut Vec<Outgoing>,
     ) {
-        let name = node.record.name.clone();
-        let flight = Flight::Node { name, request: request.clone(), sent: now };
+        let (name, uid) = (node.record.name.clone(), node.record.uid.clone());
+        let flight = Flight::Node { name, uid, request: request.clone(), sent: now };
         let creating = match &request {
             Request::CreateInterface(create) => Some(create.clone()),
             _ => None,
@@ -121,6 +121,9 @@ impl Fleet {
                 }
                 Err(reason) => {
                     node.reasons.push(reason);
+                    if self.lists.need_groups() {
+                        self.wake_at(now);
+                    }
                     None
                 }
             },
