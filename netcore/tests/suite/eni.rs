@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -211,6 +211,44 @@ fn packets_leave_by_the_interface_that_has_their_source() {
         let rules = world.net.rules().await.unwrap();
         let ours = rules.iter().filter(|rule| rule.protocol == Protocol::NETLOOM && rule.to.is_some());
         assert_eq!(ours.count(), 1, "{rules:?}");
+
+        // And back: the kernel takes a rule without `to` for one with it, and must not lose either.
+        world.plumbing.reach = Reach::Within([network("10.0.0.0/16"), network("198.51.100.0/24")].into());
+        world.assert().await;
+        assert_eq!(world.assert().await.1, Plan::default());
+        assert_eq!(world.seen_by(OUTSIDE).unwrap().ip(), ip(POD));
+    });
+}
+
+#[test]
+fn the_first_interface_is_the_operating_systems() {
+    run(async {
+        let mut world = World::new().await;
+        let first = Interface {
+            number: Number::PRIMARY,
+            mac: mac(0),
+            address: Some("10.0.0.5".parse().unwrap()),
+            gateway: "10.0.0.1".parse().unwrap(),
+            mtu: eni::MTU,
+        };
+        let other = "10.0.0.33".parse().unwrap();
+        world.plumbing.interfaces.insert(first.number, first);
+        world.plumbing.pods.insert(other, Number::PRIMARY);
+        let eth0 = world.net.link("eth0").await.unwrap();
+        let is_its = |route: &Route| route.device == Some(eth0.index) && route.table == RouteTable::MAIN;
+        let look = async || {
+            let routes: Vec<_> = world.net.routes().await.unwrap().into_iter().filter(is_its).collect();
+            let mut addresses = world.net.addresses().await.unwrap();
+            addresses.retain(|address| address.device == eth0.index);
+            (routes, addresses, world.net.link("eth0").await.unwrap().settings())
+        };
+        let before = look().await;
+        let (desired, _) = world.assert().await;
+        assert_eq!(look().await, before);
+        let table = Number::PRIMARY.table();
+        assert_eq!(desired.routes.iter().filter(|route| route.table == table).count(), 2);
+        let of_pod = |rule: &&netcore::Rule| rule.from == Some(IpAddr::V4(other).into());
+        assert!(desired.rules.iter().filter(of_pod).all(|rule| rule.table == table));
     });
 }
 

@@ -6,9 +6,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use api::{Attachment, ErrorCode, Reply, Request};
-use ipam::Timestamp;
-use ipam::eni::handshake::agent::{Step, Told, next};
-use ipam::eni::handshake::{Drain, Drained};
 use ipnetwork::Ipv4Network;
 use netcore::eni::{Number, concerns};
 use netcore::masquerade::Mark;
@@ -17,6 +14,7 @@ use netcore::{Change as Seen, Monitor, Netns, Owned, Pace, State};
 use super::{Call, Engine, refuse};
 use crate::addresses::AddressBook;
 use crate::args::Args;
+use crate::eni::follow::follow;
 use crate::eni::netconf::NetConf;
 use crate::eni::{Demand, IpMasq, NodeEnis, Publish, Wishes};
 use crate::source::{Answer, OwnInterfaces, Report};
@@ -28,8 +26,6 @@ const ENIS: &str = "enis.json";
 const PRE_ALLOCATE: u64 = 8;
 /// How long a pod waits for an address that the operator was asked for. The plugin waits for longer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Steps of the handshake about one object. Each kind comes once or twice.
-const STEPS: usize = 64;
 
 /// Packets that answer what came to a pod under its own address.
 const ANSWER: Mark = Mark { value: abi::mark::ANSWER, mask: abi::mark::MASK };
@@ -181,6 +177,8 @@ impl Engine {
         };
         let answer = follow(book, &told, &mode.enis.usable())?;
         mode.followed = true;
+        // What is masqueraded depends on the prefixes.
+        self.due.nodes = true;
         if self.addresses.is_none() {
             self.addresses = mode.book.take_if(|book| book.capacity() > 0);
         }
@@ -368,53 +366,4 @@ impl Engine {
         };
         format!("{why}; the operator was asked for {asked} in all: {answer}")
     }
-}
-
-/// Does what an object asks of the addresses: all that is journalled is on disk when this returns. The answer that is
-/// to be written into the object, if one is.
-fn follow(
-    book: &mut AddressBook,
-    told: &OwnInterfaces,
-    usable: &BTreeSet<Ipv4Network>,
-) -> Result<Option<Drained>> {
-    let parse = || -> Result<(Drain, Option<Drained>), ipam::eni::handshake::Unreadable> {
-        let drain = told.drain.as_deref().map(Drain::parse).transpose()?.unwrap_or_default();
-        let drained = told.drained.as_deref().map(Drained::parse).transpose()?;
-        Ok((drain, drained))
-    };
-    let (drain, drained) = match parse() {
-        Ok(parsed) => parsed,
-        Err(error) => {
-            // What was promised before cannot be told: no prefix is taken over.
-            tracing::error!(%error, "nothing of this node's object is taken over before that is removed");
-            return Ok(None);
-        }
-    };
-    let told = Told { drain: &drain, drained: drained.as_ref(), listed: usable };
-    for _ in 0..STEPS {
-        let now = Timestamp::from(SystemTime::now());
-        match next(book.pool(), told, now) {
-            Step::Journal(record) => book.commit(&record)?,
-            Step::Use(prefixes) => book.set_prefixes(&prefixes)?,
-            Step::Answer(answer) => {
-                tracing::info!(%answer, "prefixes are asked back");
-                return Ok(Some(answer));
-            }
-            Step::Stale => {
-                tracing::debug!("this node's object is older than what the journal knows");
-                return Ok(None);
-            }
-            Step::Broken(prefixes) => {
-                let prefixes: Vec<String> = prefixes.iter().map(ToString::to_string).collect();
-                tracing::error!(
-                    prefixes = prefixes.join(", "),
-                    "pods have addresses of prefixes that this node's object says were promised back"
-                );
-                return Ok(None);
-            }
-            Step::Nothing => return Ok(None),
-        }
-    }
-    tracing::error!("this node's object asks for something ever anew");
-    Ok(None)
 }

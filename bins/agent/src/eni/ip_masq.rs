@@ -63,6 +63,8 @@ pub struct IpMasq {
     path: PathBuf,
     /// The text that was read last; none where there was no file.
     text: Option<String>,
+    /// Why it could not be read last.
+    unread: Option<ErrorKind>,
     cidrs: BTreeSet<Ipv4Network>,
 }
 
@@ -70,7 +72,7 @@ impl IpMasq {
     /// The file at `path`; what holds where there is none holds until it is [read](Self::refresh).
     #[must_use]
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), text: None, cidrs: parse("").unwrap_or_default() }
+        Self { path: path.to_owned(), text: None, unread: None, cidrs: parse("").unwrap_or_default() }
     }
 
     /// Destinations that are not masqueraded.
@@ -82,13 +84,18 @@ impl IpMasq {
     /// Reads the file; tells whether other destinations are meant now. A text that was read before is not read again.
     ///
     /// # Errors
-    /// [`IpMasqError`], once for each text, and what was valid last stays in force.
+    /// [`IpMasqError`], once for each text or reason, and what was valid last stays in force.
     pub fn refresh(&mut self) -> Result<bool, IpMasqError> {
         let text = match fs::read_to_string(&self.path) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(source) => return Err(IpMasqError::Read { path: self.path.clone(), source }),
+            Err(source) => {
+                let is_told = self.unread.replace(source.kind()) == Some(source.kind());
+                let error = IpMasqError::Read { path: self.path.clone(), source };
+                return if is_told { Ok(false) } else { Err(error) };
+            }
         };
+        self.unread = None;
         if text == self.text {
             return Ok(false);
         }
@@ -162,6 +169,10 @@ mod tests {
         assert!(!file.refresh().unwrap(), "told once");
         assert_eq!(file.cidrs(), &before);
         fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(file.refresh().is_err(), "a directory");
+        assert!(!file.refresh().unwrap(), "told once");
+        fs::remove_dir(&path).unwrap();
         assert!(file.refresh().unwrap());
         assert_eq!(file.cidrs().len(), DEFAULT.len() + 1);
     }

@@ -12,10 +12,12 @@
 //! | [`wishes`] | what of all this the node's object says |
 //! | [`listed`] | what the operator says there is |
 //! | [`node`] | that, what was said before and is in use, and the links |
+//! | `follow` | how prefixes are taken over and given back |
 //! | [`demand`] | what the node says it needs and uses, and when |
 //! | [`ip_masq`] | destinations that are not masqueraded, in ip-masq-agent's file |
 
 pub mod demand;
+pub(crate) mod follow;
 pub mod ip_masq;
 pub mod keys;
 pub mod listed;

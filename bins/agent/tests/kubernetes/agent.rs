@@ -67,6 +67,13 @@ impl Node {
         assert!(process.wait().unwrap().success(), "{}", self.log());
     }
 
+    /// Ends it in the middle of whatever it does.
+    pub(crate) fn kill(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }

@@ -1,10 +1,14 @@
 //! The whole agent in ENI mode. The test is the operator, and the VPC at the other end of the wire.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
+use std::path::Path;
 use std::time::Duration;
 
-use api::{Attachment, ErrorCode, InterfaceReply, PodRef, Reply, Request};
+use api::{Attachment, Client as Socket, ErrorCode, InterfaceReply, PodRef, Reply, Request};
 use kube::Client;
 use kube::api::{Patch, PatchParams};
 use netcore::{Address, Family, IfIndex, Net, Netns, Route, Rule, VethEnd};
@@ -16,6 +20,8 @@ use crate::agent::{Node, furnish, in_namespace};
 use crate::support::{client, eventually, get, patch, resource};
 
 const MAC: &str = "02:00:00:00:00:01";
+/// How often the agent is killed.
+const ROUNDS: u64 = 6;
 /// A host of the VPC.
 const NEIGHBOUR: &str = "10.0.9.9";
 
@@ -113,15 +119,23 @@ fn pods_have_addresses_of_the_nodes_interfaces() {
     in_namespace(lifetime);
 }
 
-async fn lifetime() {
+/// A node in ENI mode, an API server, and the VPC beyond the wire.
+struct Scene {
+    node: Node,
+    client: Client,
+    instance: String,
+    vpc: Netns,
+    server: apiserver::Server,
+    _metadata: Metadata,
+}
+
+async fn scene() -> Scene {
     let (cloud, instance) = region();
-    let metadata =
-        Metadata::metadata(cloud, "127.0.0.1:0".parse().unwrap(), Asking::Instance(instance.clone()));
-    let metadata = metadata.await.unwrap();
+    let asking = Asking::Instance(instance.clone());
+    let metadata = Metadata::metadata(cloud, "127.0.0.1:0".parse().unwrap(), asking).await.unwrap();
     let server = apiserver::Server::builder().start().await.unwrap();
     let client = client(&server.url()).await;
     furnish(&client).await;
-    let vpc = Netns::anonymous().unwrap();
     let endpoint = format!("http://{}", metadata.address());
     let mut node = Node::new(server.url());
     // As the chart's `cni.configMap` brings it.
@@ -133,6 +147,12 @@ async fn lifetime() {
     let file = node.path("netconf").display().to_string();
     node = node.flags(&["--ipam", "eni", "--ec2-metadata-endpoint", &endpoint, "--read-cni-conf", &file]);
     node.start();
+    let vpc = Netns::anonymous().unwrap();
+    Scene { node, client, instance, vpc, server, _metadata: metadata }
+}
+
+async fn lifetime() {
+    let Scene { mut node, client, instance, vpc, server, _metadata } = scene().await;
 
     // It says who it is and what it wants, and that it promised nothing.
     let object = eventually("the node's object", || async {
@@ -186,6 +206,13 @@ async fn lifetime() {
     more.await.unwrap();
     assert_eq!(db.addresses[0].ip(), ip("100.64.0.18"), "the fullest prefix first, and the smaller");
 
+    // What comes of a prefix that was added is masqueraded like the rest.
+    eventually("masquerade of the new prefix", || async {
+        let shown = netcore::masquerade::show(&Netns::current().unwrap()).ok()?;
+        ["100.64.0.17", "100.64.0.18", "100.64.0.32/28"].iter().all(|part| shown.contains(part)).then_some(())
+    })
+    .await;
+
     // Prefixes are asked back: what is in use is refused, the rest is promised and not given any more.
     let drain = r#"{"epoch":1,"prefixes":["100.64.0.17/32","100.64.0.32/28"]}"#;
     let object = own(&client).await.unwrap();
@@ -201,6 +228,13 @@ async fn lifetime() {
         (&json!(["100.64.0.32/28"]), &json!(["100.64.0.17/32"]))
     );
 
+    // The VPC grows, and so do the rules of pods that are there.
+    let mut grown = status(&["100.64.0.17", "100.64.0.18"], &["100.64.0.32/28"]);
+    grown["eni"]["enis"]["eni-1"]["vpc"]["cidrs"] = json!(["100.64.0.0/16", "10.7.0.0/16"]);
+    say(&client, grown).await;
+    let rule = "111: from 100.64.0.17/32 to 10.7.0.0/16 lookup 11 proto 110".to_owned();
+    eventually("the new rule", || async { rules().await.contains(&rule).then_some(()) }).await;
+
     // Somebody cleans up what he does not know, and the agent puts it back.
     let net = Net::current().unwrap();
     let ens6 = net.link("ens6").await.unwrap().index;
@@ -208,7 +242,7 @@ async fn lifetime() {
     eventually("the link is up again", || async { seen(&pod, address, &vpc).ok() }).await;
 
     // vpc-cni #3876: an agent that starts while less is listed than pods use takes nothing from them.
-    node.stop();
+    node.kill();
     say(&client, status(&["100.64.0.18"], &[])).await;
     node.start();
     let restarted = node.ready().await;
@@ -229,6 +263,100 @@ async fn lifetime() {
     assert!(rules().await.iter().all(|rule| !rule.contains("100.64.0.17/32")));
     node.stop();
     server.stop().await;
+}
+
+#[test]
+fn an_agent_that_is_killed_at_any_moment_loses_nothing() {
+    in_namespace(crashes);
+}
+
+async fn crashes() {
+    let Scene { mut node, client, vpc, server, _metadata, .. } = scene().await;
+    eventually("the node's object", || own(&client)).await;
+    say(&client, status(&[], &["100.64.0.16/28", "100.64.0.32/28"])).await;
+    plug(&vpc).await;
+    node.ready().await;
+    // Pods that were told their addresses, and were not disconnected.
+    let mut connected: BTreeMap<String, (Netns, IpAddr)> = BTreeMap::new();
+    for round in 0..ROUNDS {
+        let chance = RandomState::new().hash_one(round);
+        let life = Duration::from_millis(chance % 300);
+        let socket = node.path("agent.sock");
+        let leaves = connected.keys().next().cloned();
+        let worker = std::thread::spawn(move || come_and_go(&socket, round, leaves.as_deref()));
+        if round + 1 < ROUNDS {
+            tokio::time::sleep(life).await;
+            node.kill();
+        }
+        let (came, left) = worker.join().unwrap();
+        if round + 1 == ROUNDS {
+            // Between two requests, too.
+            node.kill();
+        }
+        node.start();
+        let now = node.ready().await;
+        connected.extend(came);
+        // Whether it was done shows: who asked does not know.
+        left.iter().for_each(|gone| _ = connected.remove(gone));
+
+        let about = format!("killed after {life:?}, round {round}\n{}", node.log());
+        let has: BTreeMap<String, IpAddr> = now
+            .endpoints
+            .iter()
+            .map(|endpoint| (endpoint.attachment.container_id.clone(), endpoint.addresses[0]))
+            .collect();
+        let distinct: BTreeSet<&IpAddr> = has.values().collect();
+        assert_eq!(distinct.len(), has.len(), "{has:?} {about}");
+        for (name, (_, address)) in &connected {
+            assert_eq!(has.get(name), Some(address), "{name} {about}");
+        }
+        let expected: BTreeSet<String> = has
+            .values()
+            .flat_map(|address| {
+                let of = |network: &str| format!("111: from {address}/32 to {network} lookup 11 proto 110");
+                let answer = format!("110: from {address}/32 fwmark 0x300/0xf00 lookup 11 proto 110");
+                let to = format!("20: from all to {address}/32 lookup main proto 110");
+                [of("10.0.0.0/16"), of("100.64.0.0/16"), answer, to]
+            })
+            .chain(["111: from 100.64.0.4/32 lookup 11 proto 110".to_owned()])
+            .collect();
+        assert_eq!(rules().await.into_iter().collect::<BTreeSet<_>>(), expected, "{about}");
+        // Who was in the middle of it is disconnected by the runtime.
+        for name in has.keys().filter(|name| !connected.contains_key(*name)) {
+            let gone = node.ask(&Request::Del { attachment: attachment(name) }, None);
+            assert!(matches!(gone, Some(Reply::Done)), "{gone:?} {about}");
+        }
+    }
+    assert!(connected.len() >= 4, "those of the last round at least: {connected:?}");
+    node.stop();
+    server.stop().await;
+}
+
+/// Connects pods until the agent is gone, and disconnects one that was there before; tells who was told an address,
+/// and who may be disconnected.
+fn come_and_go(
+    socket: &Path,
+    round: u64,
+    leaves: Option<&str>,
+) -> (BTreeMap<String, (Netns, IpAddr)>, Vec<String>) {
+    let ask = |request: &Request, netns: Option<&Netns>| {
+        let mut socket = Socket::connect(socket, Duration::from_secs(20)).ok()?;
+        socket.call(request, netns.map(AsFd::as_fd)).ok()
+    };
+    let (mut came, mut left) = (BTreeMap::new(), Vec::new());
+    for pod in 0..4 {
+        let (name, netns) = (format!("pod-{round}-{pod}"), Netns::anonymous().unwrap());
+        let request =
+            Request::Add { attachment: attachment(&name), pod: None, netns: String::new(), mtu: None };
+        if let Some(Reply::Added(added)) = ask(&request, Some(&netns)) {
+            came.insert(name, (netns, added.addresses[0].ip()));
+        }
+        if let (1, Some(name)) = (pod, leaves) {
+            left.push(name.to_owned());
+            ask(&Request::Del { attachment: attachment(name) }, None);
+        }
+    }
+    (came, left)
 }
 
 /// A region with one instance.
