@@ -68,6 +68,8 @@ enum Command {
     Rbac(manifests::RbacArgs),
     /// Print what the operator's role has to be allowed on AWS, as an IAM policy.
     IamPolicy(aws::IamPolicyArgs),
+    /// Print how many pods kubelet may start on an instance type of AWS, with prefixes and without.
+    MaxPods(aws::MaxPodsArgs),
     /// Change a cluster's pod network to Netloom, node by node.
     #[command(subcommand)]
     Migrate(migrate::cli::MigrateCommand),
@@ -104,6 +106,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Crds { output } => manifests::crds(output)?,
         Command::Rbac(args) => manifests::rbac(&args)?,
         Command::IamPolicy(args) => aws::iam_policy(args)?,
+        Command::MaxPods(args) => aws::max_pods(&args)?,
         Command::Migrate(command) => migrate::cli::run(&command)?,
         Command::Apiserver(args) => apiserver::cli::run(&args)?,
         Command::Bench(args) => benches::cli::run(&args)?,

@@ -2,6 +2,8 @@
 
 use crate::one;
 use netloom_policy::manifest::{Object, ServiceType};
+use netloom_policy::pod::CLUSTER;
+use netloom_policy::{ClusterName, PeerSelector, Peers, PodLabelling, Source};
 
 #[test]
 fn cluster_objects() {
@@ -144,4 +146,32 @@ fn names() {
     // Other kinds are named more freely.
     one("apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: \"system:node\"}")
         .unwrap();
+}
+
+#[test]
+fn a_cluster_is_known_by_its_name() {
+    let blue: ClusterName = "blue".parse().unwrap();
+    let pod =
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: shop, labels: {app: web}}\nspec: {}";
+    let Object::Pod(pod) = one(pod).unwrap() else { panic!() };
+    let labelling = PodLabelling { cluster: blue.clone(), ..PodLabelling::default() };
+    let labels = labelling.labels(&pod, &[].into());
+    assert_eq!(labels.get(Source::K8s, CLUSTER), Some("blue"));
+    // Peers without a word about clusters, and the cluster as a group, are of the policy's own cluster.
+    for peers in ["fromEndpoints: [{matchLabels: {app: web}}]", "fromEntities: [cluster]"] {
+        let policy = one(&format!(
+            "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {{name: p, namespace: shop}}\n\
+             spec: {{endpointSelector: {{}}, ingress: [{{{peers}}}]}}"
+        ))
+        .unwrap();
+        let selects = |cluster: &ClusterName| {
+            let policy = policy.policy_in(cluster).unwrap();
+            let Peers::OneOf(peers) = &policy.specs[0].rules[0].peers else { panic!() };
+            peers
+                .iter()
+                .any(|peer| matches!(peer, PeerSelector::Labels(selector) if selector.matches(&labels)))
+        };
+        assert!(selects(&blue), "{peers}");
+        assert!(!selects(&ClusterName::default()), "{peers}");
+    }
 }
