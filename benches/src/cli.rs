@@ -9,7 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use serde::Serialize;
 
-use crate::{Error, control_plane, datapath, policy};
+use crate::{Error, control_plane, datapath, ipam, policy};
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -42,6 +42,15 @@ enum Command {
     /// Measure what policies cost to resolve, compile and keep up to date
     Policy {
         /// Each thing once, and few identities added: some seconds
+        #[arg(long)]
+        quick: bool,
+        /// How to print the result
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Count calls and time to give pods addresses on EC2, beside models of other programs' loops
+    Ipam {
+        /// Ten nodes only
         #[arg(long)]
         quick: bool,
         /// How to print the result
@@ -118,6 +127,7 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
             let options = if quick { datapath::Options::quick() } else { datapath::Options::full() };
             print(&datapath::run(&options)?, output)
         }
+        Command::Ipam { quick, output } => print(&ipam::run(&ipam::Options { quick })?, output),
         Command::Policy { quick, output } => {
             let options = if quick { policy::Options::quick() } else { policy::Options::full() };
             print(&policy::run(&options), output)

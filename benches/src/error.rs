@@ -11,6 +11,37 @@ use crate::datapath::Layout;
 /// A step of the benchmark that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The region of EC2 could not be built.
+    #[error("building {what}: {source}")]
+    Building {
+        /// What of it.
+        what: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// No instance type has this name.
+    #[error("there is no instance type {name}")]
+    UnknownType {
+        /// The name.
+        name: &'static str,
+    },
+    /// Pods were left without an address.
+    #[error("{scenario}, {planner}: {left} pods were never placed")]
+    NeverPlaced {
+        /// The scenario.
+        scenario: &'static str,
+        /// The planner.
+        planner: &'static str,
+        /// Pods.
+        left: u32,
+    },
+    /// Something was done to the region that must never be.
+    #[error("the region is not as it must be: {what}")]
+    Violated {
+        /// What was found.
+        what: String,
+    },
     /// Only root may load programs.
     #[error("the benchmark of the datapath loads BPF programs and must run as root")]
     NotRoot,
@@ -124,6 +155,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// A part of a region that could not be built.
+    pub(crate) fn building(
+        what: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Building { what: what.into(), source: source.into() }
+    }
+
     pub(crate) fn doing(
         operation: &'static str,
         source: impl std::error::Error + Send + Sync + 'static,

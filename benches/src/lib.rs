@@ -1,8 +1,9 @@
-//! Benchmarks of the datapath, of policies and of the control plane.
+//! Benchmarks of the datapath, of policies, of the control plane and of addresses.
 //!
 //! [`datapath`] measures what a packet costs in the programs of a node, beside the same programs with another
 //! layout of policies. [`policy`] measures what it costs to resolve and compile policies.
-//! [`control_plane`] measures an agent in a large cluster. [`cli`] is their command line.
+//! [`control_plane`] measures an agent in a large cluster. [`mod@ipam`] counts what it takes to give pods addresses on EC2.
+//! [`cli`] is their command line.
 //!
 //! ```no_run
 //! use netloom_benches::datapath::{Options, run};
@@ -18,6 +19,7 @@ pub mod cli;
 pub mod control_plane;
 pub mod datapath;
 mod error;
+pub mod ipam;
 pub mod policy;
 
 pub use error::Error;

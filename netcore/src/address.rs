@@ -88,7 +88,7 @@ impl Address {
         Request { operation, subject: self.to_string(), mode, message }
     }
 
-    fn parse(message: AddressMessage) -> Option<Self> {
+    pub(crate) fn parse(message: AddressMessage) -> Option<Self> {
         let (mut local, mut address) = (None, None);
         let mut nodad = message.header.flags.contains(AddressHeaderFlags::Nodad);
         for attribute in message.attributes {

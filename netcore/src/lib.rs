@@ -7,6 +7,8 @@
 //!   process can look after many.
 //! - [`State`], [`plan()`] and [`Net::apply`] bring about what is desired: the plan is pure, can be printed
 //!   and compared, and touches only what is ours ([`Owned`]).
+//! - [`Monitor`] tells what others change, and [`Pace`] how soon and how often to answer that.
+//! - [`eni`] says which of a node's interfaces on AWS a pod's packets take.
 //! - [`pod`] wires a pod to its node; [`masquerade`] gives packets that leave the cluster the node's
 //!   address.
 //!
@@ -30,17 +32,20 @@
 //! # Ok(()) }
 //! ```
 //!
-//! It does not watch for changes made by others, knows neither Kubernetes nor BPF, and holds no multipath
-//! routes.
+//! It knows neither Kubernetes nor BPF, and holds no multipath routes.
 
 mod address;
+pub mod eni;
 mod error;
 mod link;
+mod link_settings;
 mod mac;
 pub mod masquerade;
+mod monitor;
 mod neighbour;
 mod net;
 mod netns;
+mod pace;
 mod plan;
 pub mod pod;
 mod route;
@@ -52,11 +57,14 @@ mod sysctl;
 pub use address::Address;
 pub use error::{Error, InvalidWiring, Result};
 pub use link::{Link, VethEnd};
+pub use link_settings::LinkSettings;
 pub use mac::{IfIndex, InvalidMac, MacAddr};
+pub use monitor::{Change, Monitor};
 pub use neighbour::Neighbour;
 pub use net::Net;
 pub use netns::Netns;
-pub use plan::{Plan, Step, plan};
+pub use pace::Pace;
+pub use plan::{Failure, Plan, Step, plan};
 pub use route::{Protocol, Route, RouteKind, RouteTable};
 pub use rule::{Family, Rule};
 pub use state::{Owned, State};

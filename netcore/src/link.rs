@@ -331,12 +331,12 @@ pub(crate) fn no_link_local(index: IfIndex) -> Request {
     change("set address generation of link", index, message)
 }
 
-fn set_up_flag(message: &mut LinkMessage, up: bool) {
+pub(crate) fn set_up_flag(message: &mut LinkMessage, up: bool) {
     message.header.flags.set(LinkFlags::Up, up);
     message.header.change_mask |= LinkFlags::Up;
 }
 
-fn with(attribute: LinkAttribute) -> LinkMessage {
+pub(crate) fn with(attribute: LinkAttribute) -> LinkMessage {
     let mut message = LinkMessage::default();
     message.attributes.push(attribute);
     message
@@ -346,7 +346,7 @@ fn create(operation: &'static str, subject: String, message: LinkMessage) -> Req
     Request { operation, subject, mode: Mode::Create, message: RouteNetlinkMessage::NewLink(message) }
 }
 
-fn change(operation: &'static str, index: IfIndex, mut message: LinkMessage) -> Request {
+pub(crate) fn change(operation: &'static str, index: IfIndex, mut message: LinkMessage) -> Request {
     message.header.index = index.0;
     let message = RouteNetlinkMessage::SetLink(message);
     Request { operation, subject: index.to_string(), mode: Mode::Existing, message }
@@ -379,7 +379,7 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
     if usable { Ok(()) } else { Err(Error::InvalidName { what: "an interface", name: name.to_owned() }) }
 }
 
-fn parse(object: RouteNetlinkMessage, subject: &str) -> Result<Link> {
+pub(crate) fn parse(object: RouteNetlinkMessage, subject: &str) -> Result<Link> {
     let RouteNetlinkMessage::NewLink(message) = object else {
         return Err(Error::from_errno("get link", subject.to_owned(), Errno::ENODEV, None));
     };

@@ -29,6 +29,7 @@ use crate::{
 ///     pods: ["10.0.1.0/24".parse()?].into(),
 ///     native: ["10.0.0.0/16".parse()?, "192.0.2.7/32".parse()?].into(),
 ///     except: None,
+///     mark_answers: false,
 /// };
 /// assert!(masquerade.ruleset()?.contains("ip saddr @pods4 ip daddr != @native4 masquerade"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -43,6 +44,10 @@ pub struct Masquerade {
     pub native: BTreeSet<IpNetwork>,
     /// Packets with this mark keep their source: those that answer what the stack did not see.
     pub except: Option<Mark>,
+    /// Gives that mark to packets of pods that answer what came to a pod under its own address, wherever
+    /// from. A rule can then send them back by the interface that has the address: see [`crate::eni`]. What
+    /// was addressed to a service and translated on this node goes back as it came.
+    pub mark_answers: bool,
 }
 
 /// A packet's mark.
@@ -80,6 +85,9 @@ impl Masquerade {
                 members.dedup();
                 write_set(&mut text, &format!("{name}{family}"), kind, &members);
             }
+        }
+        if let (true, Some(mark)) = (self.mark_answers, self.except) {
+            write_answers(&mut text, mark);
         }
         text.push_str("\n    chain postrouting {\n");
         text.push_str("        type nat hook postrouting priority srcnat; policy accept;\n");
@@ -133,6 +141,20 @@ fn write_set(text: &mut String, name: &str, kind: &str, members: &[String]) {
     let _ = writeln!(text, "    set {name} {{ type {kind}; flags interval; auto-merge;{elements} }}");
 }
 
+/// A chain that marks answers before they are routed.
+fn write_answers(text: &mut String, Mark { value, mask }: Mark) {
+    text.push_str("\n    chain prerouting {\n");
+    text.push_str("        type filter hook prerouting priority mangle; policy accept;\n");
+    for (ip, family) in [("ip", "4"), ("ip6", "6")] {
+        let others = !mask;
+        let _ = writeln!(
+            text,
+            "        {ip} saddr @pods{family} ct direction reply ct original {ip} daddr @pods{family} meta mark set meta mark & {others:#x} | {value:#x}"
+        );
+    }
+    text.push_str("    }\n");
+}
+
 fn nft(netns: &Netns, operation: &'static str, arguments: &[&str], input: &str) -> Result<String> {
     let mut command = Command::new("nft");
     spawn::in_netns(&mut command, netns)?;
@@ -176,6 +198,7 @@ mod tests {
             pods: networks(&["10.0.1.0/24", "fd00:1::/64"]),
             native: networks(&["10.0.0.0/16", "192.0.2.7/32", "10.0.0.9/16", "fd00::/16"]),
             except: Some(Mark { value: 0x300, mask: 0xf00 }),
+            mark_answers: true,
         };
         let expected = r#"add table inet netloom
 delete table inet netloom
@@ -184,6 +207,12 @@ table inet netloom {
     set pods6 { type ipv6_addr; flags interval; auto-merge; elements = { fd00:1::/64 }; }
     set native4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.0.0.0/16, 192.0.2.7/32 }; }
     set native6 { type ipv6_addr; flags interval; auto-merge; elements = { fd00::/16 }; }
+
+    chain prerouting {
+        type filter hook prerouting priority mangle; policy accept;
+        ip saddr @pods4 ct direction reply ct original ip daddr @pods4 meta mark set meta mark & 0xfffff0ff | 0x300
+        ip6 saddr @pods6 ct direction reply ct original ip6 daddr @pods6 meta mark set meta mark & 0xfffff0ff | 0x300
+    }
 
     chain postrouting {
         type nat hook postrouting priority srcnat; policy accept;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     address::Address,
     error::{Error, Result},
+    link_settings::LinkSettings,
     mac::IfIndex,
     neighbour::Neighbour,
     net::{Net, Request},
@@ -32,6 +33,15 @@ pub enum Step {
         from: Option<String>,
         /// Its value to be.
         to: String,
+    },
+    /// Set an interface's MTU, and up or down.
+    SetLink {
+        /// The interface.
+        device: IfIndex,
+        /// What is set so far; nothing if the interface is not there.
+        from: Option<LinkSettings>,
+        /// What is to be set.
+        to: LinkSettings,
     },
     /// Give an address to an interface.
     AddAddress(Address),
@@ -63,6 +73,8 @@ impl fmt::Display for Step {
         match self {
             Self::SetSysctl { key, from: Some(from), to } => write!(f, "~ sysctl {key}: {from} -> {to}"),
             Self::SetSysctl { key, from: None, to } => write!(f, "+ sysctl {key}: {to}"),
+            Self::SetLink { device, from: Some(from), to } => write!(f, "~ link {device}: {from} -> {to}"),
+            Self::SetLink { device, from: None, to } => write!(f, "~ link {device}: {to}"),
             Self::AddAddress(address) => write!(f, "+ address {address}"),
             Self::RemoveAddress(address) => write!(f, "- address {address}"),
             Self::SetNeighbour(neighbour) => write!(f, "+ neighbour {neighbour}"),
@@ -81,6 +93,7 @@ impl Step {
     fn request(&self) -> Option<Request> {
         match self {
             Self::SetSysctl { .. } => None,
+            Self::SetLink { device, to, .. } => Some(to.set(*device)),
             Self::AddAddress(address) => Some(address.replace()),
             Self::RemoveAddress(address) => Some(address.delete()),
             Self::SetNeighbour(neighbour) => Some(neighbour.replace()),
@@ -161,15 +174,16 @@ pub fn plan(owned: &Owned, desired: &State, observed: &State) -> Plan {
             draft.sysctls.push(Step::SetSysctl { key: key.clone(), from: from.cloned(), to: to.clone() });
         }
     }
+    for (&device, &to) in &desired.links {
+        let from = observed.links.get(&device).copied();
+        if from != Some(to) {
+            draft.links.push(Step::SetLink { device, from, to });
+        }
+    }
     draft.addresses(owned, &desired.addresses, &observed.addresses);
     draft.neighbours(owned, &desired.neighbours, &observed.neighbours);
     draft.routes(owned, &desired.routes, &observed.routes);
-    for rule in desired.rules.difference(&observed.rules) {
-        draft.add.push(Step::AddRule(rule.clone()));
-    }
-    for rule in observed.rules.difference(&desired.rules).filter(|rule| owned.rule(rule)) {
-        draft.remove.push(Step::RemoveRule(rule.clone()));
-    }
+    draft.rules(owned, &desired.rules, &observed.rules);
     draft.finish()
 }
 
@@ -177,6 +191,7 @@ pub fn plan(owned: &Owned, desired: &State, observed: &State) -> Plan {
 #[derive(Default)]
 struct Draft {
     sysctls: Vec<Step>,
+    links: Vec<Step>,
     clear: Vec<Step>,
     add: Vec<Step>,
     remove: Vec<Step>,
@@ -244,10 +259,23 @@ impl Draft {
         }
     }
 
+    fn rules(&mut self, owned: &Owned, desired: &BTreeSet<Rule>, observed: &BTreeSet<Rule>) {
+        let coming: Vec<&Rule> = desired.difference(observed).collect();
+        for rule in observed.difference(desired).filter(|rule| owned.rule(rule)) {
+            // The kernel would take one for the other: it looks only at what the request names.
+            let in_the_way = coming.iter().any(|other| other.is_taken_for(rule) || rule.is_taken_for(other));
+            let phase = if in_the_way { &mut self.clear } else { &mut self.remove };
+            phase.push(Step::RemoveRule(rule.clone()));
+        }
+        self.add.extend(coming.into_iter().cloned().map(Step::AddRule));
+    }
+
     fn finish(mut self) -> Plan {
         // Routes through a gateway go before what makes the gateway reachable.
         self.remove.reverse();
         let mut steps = self.sysctls;
+        // An interface that is down can have no routes.
+        steps.append(&mut self.links);
         steps.append(&mut self.clear);
         steps.append(&mut self.add);
         steps.append(&mut self.remove);
@@ -255,35 +283,59 @@ impl Draft {
     }
 }
 
+/// A step that failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// The step.
+    pub step: Step,
+    /// Why.
+    pub error: Error,
+}
+
 impl Net {
     /// Carries out a plan in this namespace. All steps are tried, also after one has failed. What is to be
-    /// removed and is gone already is content.
-    ///
-    /// # Errors
-    /// Every failed step's, in their order.
-    pub async fn apply(&self, plan: &Plan) -> Result<(), Vec<Error>> {
+    /// removed and is gone already is content. Returns the steps that failed, in their order.
+    pub async fn apply_each(&self, plan: &Plan) -> Vec<Failure> {
         let mut failures = Vec::new();
         let sysctls: Vec<_> = plan
             .steps
             .iter()
             .filter_map(|step| match step {
-                Step::SetSysctl { key, to, .. } => Some((key, to)),
+                Step::SetSysctl { key, to, .. } => Some((step, key, to)),
                 _ => None,
             })
             .collect();
-        if !sysctls.is_empty() {
-            let write = || sysctls.iter().filter_map(|(key, to)| key.write_here(to).err()).collect();
-            failures = self.netns().run_in(write).unwrap_or_else(|error| vec![error]);
+        if let Some((first, ..)) = sysctls.first() {
+            let write = || {
+                let failed = |(step, key, to): &(&Step, &Sysctl, &String)| {
+                    key.write_here(to).err().map(|error| Failure { step: (*step).clone(), error })
+                };
+                sysctls.iter().filter_map(failed).collect()
+            };
+            failures = self
+                .netns()
+                .run_in(write)
+                .unwrap_or_else(|error| vec![Failure { step: (*first).clone(), error }]);
         }
-        let (removes, requests): (Vec<bool>, Vec<Request>) =
-            plan.steps.iter().filter_map(|step| Some((step.removes(), step.request()?))).unzip();
-        for (result, removes) in self.submit_each(requests).await.into_iter().zip(removes) {
+        let (steps, requests): (Vec<&Step>, Vec<Request>) =
+            plan.steps.iter().filter_map(|step| Some((step, step.request()?))).unzip();
+        for (result, step) in self.submit_each(requests).await.into_iter().zip(steps) {
             match result {
-                Err(Error::NotFound { .. }) if removes => {}
-                Err(error) => failures.push(error),
+                Err(Error::NotFound { .. }) if step.removes() => {}
+                Err(error) => failures.push(Failure { step: step.clone(), error }),
                 Ok(()) => {}
             }
         }
+        failures
+    }
+
+    /// As [`Net::apply_each`], for whom it does not matter which steps failed.
+    ///
+    /// # Errors
+    /// Every failed step's, in their order.
+    pub async fn apply(&self, plan: &Plan) -> Result<(), Vec<Error>> {
+        let failures: Vec<Error> =
+            self.apply_each(plan).await.into_iter().map(|failure| failure.error).collect();
         if failures.is_empty() { Ok(()) } else { Err(failures) }
     }
 

@@ -14,6 +14,7 @@ use crate::{
     error::Result,
     mac::IfIndex,
     net::{Mode, Net, Request},
+    rule::Family,
 };
 
 /// The number of a routing table.
@@ -131,6 +132,18 @@ impl Route {
             mtu: None,
             protocol: Protocol::NETLOOM,
         }
+    }
+
+    /// A route of ours to everything, in the main table.
+    #[must_use]
+    pub fn to_all(family: Family) -> Self {
+        let unspecified: IpAddr = match family {
+            Family::V4 => [0; 4].into(),
+            Family::V6 => [0; 16].into(),
+        };
+        let mut route = Self::to(unspecified.into());
+        route.destination = IpNetwork::new(unspecified, 0).unwrap_or(route.destination);
+        route
     }
 
     /// Through this gateway.
@@ -273,7 +286,7 @@ impl Route {
     }
 
     /// Nothing for what this type cannot hold: multipath, local, broadcast and multicast routes.
-    fn parse(message: RouteMessage) -> Option<Self> {
+    pub(crate) fn parse(message: RouteMessage) -> Option<Self> {
         let header = message.header;
         let unspecified = match header.address_family {
             AddressFamily::Inet => IpAddr::from([0; 4]),

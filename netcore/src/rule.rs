@@ -127,6 +127,19 @@ impl Rule {
         message
     }
 
+    /// Whether a request for `self` meets `other` in the kernel, which compares only what a request names:
+    /// `from a lookup 11` is said to exist where `from a to b lookup 11` does.
+    pub(crate) fn is_taken_for(&self, other: &Self) -> bool {
+        fn names<T: PartialEq>(ours: &Option<T>, theirs: &Option<T>) -> bool {
+            ours.is_none() || ours == theirs
+        }
+        (self.priority, self.table, self.family) == (other.priority, other.table, other.family)
+            && names(&self.from, &other.from)
+            && names(&self.to, &other.to)
+            && names(&self.input, &other.input)
+            && names(&self.mark, &other.mark)
+    }
+
     pub(crate) fn add(&self) -> Request {
         self.request("add rule", Mode::Create, RouteNetlinkMessage::NewRule(self.message()))
     }
@@ -140,7 +153,7 @@ impl Rule {
     }
 
     /// Nothing for rules that do something else than look into a table.
-    fn parse(message: RuleMessage) -> Option<Self> {
+    pub(crate) fn parse(message: RuleMessage) -> Option<Self> {
         let header = message.header;
         let family = match header.family {
             AddressFamily::Inet => Family::V4,

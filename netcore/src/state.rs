@@ -7,18 +7,21 @@ use serde::{Deserialize, Serialize};
 use crate::{
     address::Address,
     error::Result,
+    link_settings::LinkSettings,
     mac::IfIndex,
     neighbour::Neighbour,
     net::Net,
-    route::{Protocol, Route},
+    route::{Protocol, Route, RouteTable},
     rule::Rule,
     sysctl::Sysctl,
 };
 
-/// The plumbing of a namespace, desired or observed. Links are not part of it: they are made before.
+/// The plumbing of a namespace, desired or observed. Links are made before; what is set on them is part of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct State {
+    /// What is set on interfaces.
+    pub links: BTreeMap<IfIndex, LinkSettings>,
     /// Addresses of interfaces.
     pub addresses: BTreeSet<Address>,
     /// Routes.
@@ -31,6 +34,19 @@ pub struct State {
     pub sysctls: BTreeMap<Sysctl, String>,
 }
 
+impl State {
+    /// Adds another part of the namespace.
+    pub fn merge(&mut self, other: Self) {
+        let Self { links, addresses, routes, rules, neighbours, sysctls } = other;
+        self.links.extend(links);
+        self.addresses.extend(addresses);
+        self.routes.extend(routes);
+        self.rules.extend(rules);
+        self.neighbours.extend(neighbours);
+        self.sysctls.extend(sysctls);
+    }
+}
+
 /// What a plan may remove. Everything else that is observed and not desired belongs to others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owned {
@@ -41,12 +57,15 @@ pub struct Owned {
     pub within: Option<BTreeSet<IfIndex>>,
     /// All addresses of these interfaces, except IPv6 link-local ones, which the kernel makes by itself.
     pub addresses_of: BTreeSet<IfIndex>,
+    /// All IPv4 routes of the main table through these interfaces, whoever made them.
+    pub main_routes_of: BTreeSet<IfIndex>,
 }
 
 impl Default for Owned {
     /// What bears our protocol number; no addresses.
     fn default() -> Self {
-        Self { protocol: Protocol::NETLOOM, within: None, addresses_of: BTreeSet::new() }
+        let none = BTreeSet::new();
+        Self { protocol: Protocol::NETLOOM, within: None, addresses_of: none.clone(), main_routes_of: none }
     }
 }
 
@@ -55,7 +74,7 @@ impl Owned {
     #[must_use]
     pub fn interface(index: IfIndex) -> Self {
         let only = BTreeSet::from([index]);
-        Self { protocol: Protocol::NETLOOM, within: Some(only.clone()), addresses_of: only }
+        Self { within: Some(only.clone()), addresses_of: only, ..Self::default() }
     }
 
     fn reaches(&self, device: Option<IfIndex>) -> bool {
@@ -67,7 +86,14 @@ impl Owned {
     }
 
     pub(crate) fn route(&self, route: &Route) -> bool {
-        route.protocol == self.protocol && self.reaches(route.device)
+        route.protocol == self.protocol && self.reaches(route.device) || self.is_on_our_link(route)
+    }
+
+    /// Whether the route leads, in the main table, through an interface that is wholly ours.
+    pub(crate) fn is_on_our_link(&self, route: &Route) -> bool {
+        route.table == RouteTable::MAIN
+            && route.destination.is_ipv4()
+            && route.device.is_some_and(|device| self.main_routes_of.contains(&device))
     }
 
     pub(crate) fn rule(&self, rule: &Rule) -> bool {
@@ -84,7 +110,7 @@ impl Owned {
 }
 
 impl Net {
-    /// The present state of the namespace, with the parameters that `desired` names (an absent parameter
+    /// The present state of the namespace, with the links and parameters that `desired` names (an absent one
     /// is left out). Lists are read only where `desired` or `owned` may have entries in them.
     ///
     /// # Errors
@@ -100,6 +126,11 @@ impl Net {
         }
         if !(owned.addresses_of.is_empty() && desired.addresses.is_empty()) {
             state.addresses = self.addresses().await?.into_iter().collect();
+        }
+        if !desired.links.is_empty() {
+            let links = self.links().await?.into_iter();
+            let named = links.filter(|link| desired.links.contains_key(&link.index));
+            state.links = named.map(|link| (link.index, link.settings())).collect();
         }
         if !desired.sysctls.is_empty() {
             state.sysctls = self.netns().run_in(|| read_all(desired.sysctls.keys()))??;

@@ -191,6 +191,11 @@ impl LabelSet {
         self.0.iter().map(AsRef::as_ref)
     }
 
+    /// The labels in order, for whoever keeps some of them.
+    pub(crate) fn shared(&self) -> &[Arc<Label>] {
+        &self.0
+    }
+
     /// The number of labels.
     #[must_use]
     pub fn len(&self) -> usize {

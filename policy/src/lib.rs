@@ -72,8 +72,10 @@
 //! No files, sockets, clocks, threads or Kubernetes client. Every field of the language is read and compiled into
 //! verdicts; what a proxy has to do about layer 7 is only named, as [`l7::L7`].
 
+mod address_map;
 pub mod cidr;
 pub mod cluster;
+mod cluster_name;
 mod compile;
 pub mod convert;
 mod diagnostic;
@@ -101,10 +103,13 @@ pub mod selector;
 mod selector_cache;
 mod settings;
 mod shared_labels;
+mod slots;
 mod tables;
 mod verdict;
 
+pub use address_map::AddressMap;
 pub use cidr::CidrRegistry;
+pub use cluster_name::{ClusterName, InvalidClusterName};
 pub use compile::Compiled;
 pub use diagnostic::{Diagnostic, Renderer};
 pub use facts::{ServiceFacts, ServiceKey};
@@ -116,7 +121,7 @@ pub use node::{host_labels, node_labels};
 pub use peer_selector::{
     CidrGroupSelector, CidrScope, CidrSelector, Named, PeerSelector, Peers, ServiceSelector,
 };
-pub use pod::{pod_labels, pod_labels_with};
+pub use pod::{PodLabelling, pod_labels};
 pub use policy_key::{PolicyKey, PolicyKind, RuleRef};
 pub use port::{PortMatch, PortSelector, Ports, Protocol};
 pub use repository::{Numbers, Repository};

@@ -1,15 +1,17 @@
 //! The peers that are known, indexed by what selectors ask for.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use abi::{CidrSet, Identity, Peer};
 use roaring::RoaringBitmap;
 
-use crate::label::{LabelSet, Source};
+use crate::label::{Label, LabelSet, Source};
 use crate::pod::named_ports;
 use crate::port::Protocol;
 use crate::selector::{Requirement, Selector, Test};
 use crate::selector_cache::OUTSIDE;
+use crate::slots::Slots;
 
 /// Known peers. Each has a slot; a set of peers is a bitmap of slots.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +25,8 @@ pub(crate) struct PeerIndex {
     outside: RoaringBitmap,
     /// Peers that are nodes.
     nodes: RoaringBitmap,
-    by_label: HashMap<String, HashMap<(Source, String), RoaringBitmap>>,
+    /// By key, then by label. Most labels of a large cluster are those of one workload, and have one peer.
+    by_label: HashMap<String, HashMap<Arc<Label>, Slots>>,
     by_set: BTreeMap<CidrSet, RoaringBitmap>,
     by_port: HashMap<String, BTreeMap<(Protocol, u16), RoaringBitmap>>,
 }
@@ -105,9 +108,14 @@ impl PeerIndex {
         if ["host", "remote-node"].iter().any(carries) {
             self.nodes.insert(slot);
         }
-        for label in labels {
-            let values = self.by_label.entry(label.key.clone()).or_default();
-            values.entry((label.source, label.value.clone())).or_default().insert(slot);
+        for label in labels.shared() {
+            // Keys are few: nearly all are known.
+            if !self.by_label.contains_key(&label.key) {
+                self.by_label.insert(label.key.clone(), HashMap::new());
+            }
+            if let Some(values) = self.by_label.get_mut(&label.key) {
+                values.entry(Arc::clone(label)).or_default().insert(slot);
+            }
         }
         for port in named_ports(labels) {
             let ports = self.by_port.entry(port.name).or_default();
@@ -120,12 +128,10 @@ impl PeerIndex {
         self.nodes.remove(slot);
         for label in labels {
             let Some(values) = self.by_label.get_mut(&label.key) else { continue };
-            // A key of the map without building its parts anew is not to be had; removals are rare.
-            let value = (label.source, label.value.clone());
-            if let Some(bitmap) = values.get_mut(&value) {
-                bitmap.remove(slot);
-                if bitmap.is_empty() {
-                    values.remove(&value);
+            if let Some(slots) = values.get_mut(label) {
+                slots.remove(slot);
+                if slots.is_empty() {
+                    values.remove(label);
                 }
             }
             if values.is_empty() {
@@ -224,17 +230,18 @@ impl PeerIndex {
         match values {
             Some(values) if requirement.source != Source::Any => {
                 for value in values {
-                    if let Some(found) = known.get(&(requirement.source, value.clone())) {
-                        peers |= found;
+                    let label = Label::new(requirement.source, &requirement.key, value);
+                    if let Some(found) = known.get(&label) {
+                        found.add_to(&mut peers);
                     }
                 }
             }
             _ => {
-                for ((source, value), found) in known {
-                    if requirement.source.accepts(*source)
-                        && values.is_none_or(|values| values.contains(value))
+                for (label, found) in known {
+                    if requirement.source.accepts(label.source)
+                        && values.is_none_or(|values| values.contains(&label.value))
                     {
-                        peers |= found;
+                        found.add_to(&mut peers);
                     }
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::cluster_name::ClusterName;
 use crate::label::{Label, LabelSet, Source};
 use crate::label_filter::LabelFilter;
 use crate::manifest::Pod;
@@ -19,44 +20,49 @@ pub const SERVICE_ACCOUNT: &str = "io.cilium.k8s.policy.serviceaccount";
 pub const NAMED_PORTS: &str = "io.cilium.k8s.named-ports";
 /// Key of the label that Kubernetes gives every namespace: its name.
 pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
-/// The cluster's name where nobody gave it one.
-pub const DEFAULT_CLUSTER: &str = "default";
 
 /// The longest value of a Kubernetes label, in bytes.
 const MAX_VALUE: usize = 63;
 
-/// The labels that make a pod's identity, as [`pod_labels_with`] the default filter.
+/// The labels that make a pod's identity, as the default [`PodLabelling`] has them.
 #[must_use]
 pub fn pod_labels(pod: &Pod, namespace_labels: &BTreeMap<String, String>) -> LabelSet {
-    pod_labels_with(pod, namespace_labels, &LabelFilter::default())
+    PodLabelling::default().labels(pod, namespace_labels)
 }
 
-/// The labels that make a pod's identity: its own ones, its namespace and the namespace's labels, its cluster, its
-/// service account, as far as they pass a filter; and its named ports.
-///
-/// A pod that carries one of the keys that are written here cannot thereby claim another namespace.
-#[must_use]
-pub fn pod_labels_with(
-    pod: &Pod,
-    namespace_labels: &BTreeMap<String, String>,
-    filter: &LabelFilter,
-) -> LabelSet {
-    let own = pod.meta.labels.iter().filter(|(key, _)| !key.starts_with("io.cilium.k8s."));
-    let own = own.map(|(key, value)| Label::k8s(key, value));
-    let of_namespace =
-        namespace_labels.iter().map(|(key, value)| Label::k8s(format!("{NAMESPACE_LABELS}{key}"), value));
-    let account =
-        pod.service_account.as_ref().map(|account| Label::k8s(SERVICE_ACCOUNT, account)).into_iter();
-    // Every namespace has it, whether its manifest says so or not.
-    let name = Label::k8s(format!("{NAMESPACE_LABELS}{NAMESPACE_NAME}"), pod.meta.namespace());
-    own.chain(of_namespace)
-        .chain(account)
-        .chain([name])
-        .chain([Label::k8s(CLUSTER, DEFAULT_CLUSTER), Label::k8s(NAMESPACE, pod.meta.namespace())])
-        .filter(|label| filter.accepts(label))
-        // Without them, rules that name ports could not tell pods apart.
-        .chain(named_port_labels(&pod.named_ports()))
-        .collect()
+/// How an installation makes labels of pods.
+#[derive(Clone, Debug, Default)]
+pub struct PodLabelling {
+    /// Which labels count.
+    pub filter: LabelFilter,
+    /// The cluster that the pods are in.
+    pub cluster: ClusterName,
+}
+
+impl PodLabelling {
+    /// The labels that make a pod's identity: its own ones, its namespace and the namespace's labels, its cluster, its
+    /// service account, as far as they pass the filter; and its named ports.
+    ///
+    /// A pod that carries one of the keys that are written here cannot thereby claim another namespace.
+    #[must_use]
+    pub fn labels(&self, pod: &Pod, namespace_labels: &BTreeMap<String, String>) -> LabelSet {
+        let own = pod.meta.labels.iter().filter(|(key, _)| !key.starts_with("io.cilium.k8s."));
+        let own = own.map(|(key, value)| Label::k8s(key, value));
+        let of_namespace =
+            namespace_labels.iter().map(|(key, value)| Label::k8s(format!("{NAMESPACE_LABELS}{key}"), value));
+        let account =
+            pod.service_account.as_ref().map(|account| Label::k8s(SERVICE_ACCOUNT, account)).into_iter();
+        // Every namespace has it, whether its manifest says so or not.
+        let name = Label::k8s(format!("{NAMESPACE_LABELS}{NAMESPACE_NAME}"), pod.meta.namespace());
+        own.chain(of_namespace)
+            .chain(account)
+            .chain([name])
+            .chain([Label::k8s(CLUSTER, self.cluster.as_str()), Label::k8s(NAMESPACE, pod.meta.namespace())])
+            .filter(|label| self.filter.accepts(label))
+            // Without them, rules that name ports could not tell pods apart.
+            .chain(named_port_labels(&pod.named_ports()))
+            .collect()
+    }
 }
 
 /// A port with a name. The same name may stand for several ports.

@@ -12,6 +12,7 @@ use netcore::{Address, IfIndex, Net, Netns, VethEnd};
 
 use super::Options;
 use super::cluster::{self, Cluster};
+use super::report::Resident;
 use super::watchdog::within;
 use crate::Error;
 
@@ -58,8 +59,9 @@ impl Place {
 /// What the agent takes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Usage {
-    /// Memory that is resident now, and at most so far, in bytes.
-    pub(super) resident: u64,
+    /// Memory that is resident now.
+    pub(super) resident: Resident,
+    /// The most that was resident so far, in bytes.
     pub(super) peak: u64,
     /// Processor time, in seconds.
     pub(super) cpu: f64,
@@ -193,7 +195,11 @@ impl Agent {
             |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
         let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
         Ok(Usage {
-            resident: kilobytes("VmRSS") << 10,
+            resident: Resident {
+                total_bytes: kilobytes("VmRSS") << 10,
+                anonymous_bytes: kilobytes("RssAnon") << 10,
+                file_bytes: kilobytes("RssFile") << 10,
+            },
             peak: kilobytes("VmHWM") << 10,
             cpu: (ticks(11) + ticks(12)) / per_second as f64,
         })

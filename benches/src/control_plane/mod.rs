@@ -27,7 +27,7 @@ use proxy::Proxy;
 use server::Server;
 use watchdog::within;
 
-pub use report::{Report, Requests, Targets};
+pub use report::{Report, Requests, Resident, Targets};
 
 /// How large the cluster is, and how restless.
 #[derive(Clone, Debug)]
@@ -161,10 +161,10 @@ async fn observe(
         fill_seconds: filled.as_secs_f64(),
         first_list_seconds: listed.as_secs_f64(),
         first_list_cpu_seconds: first.cpu,
-        rss_after_list_bytes: first.resident,
+        rss_after_list: first.resident,
         peak_after_list_bytes: first.peak,
-        rss_connected_bytes: connected.resident,
-        rss_steady_bytes: last.resident,
+        rss_connected: connected.resident,
+        rss_steady: last.resident,
         peak_bytes: last.peak,
         connect_p50_seconds: report::percentile(&connecting, 50),
         connect_p99_seconds: report::percentile(&connecting, 99),

@@ -28,14 +28,14 @@ pub struct Report {
     pub first_list_seconds: f64,
     /// Processor time that it took for that.
     pub first_list_cpu_seconds: f64,
-    /// Resident memory (`VmRSS`) then.
-    pub rss_after_list_bytes: u64,
+    /// Resident memory then.
+    pub rss_after_list: Resident,
     /// The most that was resident until then (`VmHWM`).
     pub peak_after_list_bytes: u64,
     /// Resident memory with the node's pods.
-    pub rss_connected_bytes: u64,
+    pub rss_connected: Resident,
     /// Resident memory after pods came and went.
-    pub rss_steady_bytes: u64,
+    pub rss_steady: Resident,
     /// The most that was ever resident.
     pub peak_bytes: u64,
     /// Connecting a pod of the node.
@@ -66,6 +66,29 @@ pub struct Report {
     pub requests_of_churn: Requests,
     /// What is to be reached, and whether it was.
     pub targets: Targets,
+}
+
+/// Resident memory, in bytes, and whose it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Resident {
+    /// All of it (`VmRSS`).
+    pub total_bytes: u64,
+    /// What the program holds (`RssAnon`).
+    pub anonymous_bytes: u64,
+    /// What of the program and its libraries was read from their files (`RssFile`). The kernel may drop it again, and
+    /// shares it between programs.
+    pub file_bytes: u64,
+}
+
+impl fmt::Display for Resident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [total, anonymous, file] = [self.total_bytes, self.anonymous_bytes, self.file_bytes].map(mib);
+        write!(f, "{total} (anonymous {anonymous}, of files {file})")
+    }
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 /// What is to be reached.
@@ -133,7 +156,7 @@ impl Report {
     /// With the judgement whether the targets were met.
     pub(super) fn judged(mut self) -> Self {
         let targets = &mut self.targets;
-        targets.steady_met = self.rss_steady_bytes < targets.memory_bytes;
+        targets.steady_met = self.rss_steady.total_bytes < targets.memory_bytes;
         targets.peak_met = self.peak_bytes < targets.memory_bytes;
         targets.latency_met = self.policy_changes_missed == 0
             && self.policy_p99_seconds.is_some_and(|p99| p99 < targets.policy_p99_seconds);
@@ -143,7 +166,6 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
         let ms = |seconds: Option<f64>| seconds.map_or("-".into(), |s| format!("{:.1} ms", s * 1e3));
         let met = |met: bool| if met { "met" } else { "missed" };
         writeln!(
@@ -160,10 +182,10 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "resident after it        {}, peak {}",
-            mib(self.rss_after_list_bytes),
+            self.rss_after_list,
             mib(self.peak_after_list_bytes)
         )?;
-        writeln!(f, "resident with pods       {}", mib(self.rss_connected_bytes))?;
+        writeln!(f, "resident with pods       {}", self.rss_connected)?;
         writeln!(
             f,
             "connecting a pod         p50 {}, p99 {}",
@@ -186,12 +208,7 @@ impl fmt::Display for Report {
             self.policy_changes,
             self.policy_changes_missed
         )?;
-        writeln!(
-            f,
-            "resident after churn     {}, peak {}",
-            mib(self.rss_steady_bytes),
-            mib(self.peak_bytes)
-        )?;
+        writeln!(f, "resident after churn     {}, peak {}", self.rss_steady, mib(self.peak_bytes))?;
         for (when, requests) in [
             ("first list", &self.requests_of_list),
             ("connecting", &self.requests_of_connecting),

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use ::policy::pod::{CLUSTER, DEFAULT_CLUSTER, NAMED_PORTS, NAMESPACE, NAMESPACE_LABELS, SERVICE_ACCOUNT};
+use ::policy::pod::{CLUSTER, NAMED_PORTS, NAMESPACE, NAMESPACE_LABELS, SERVICE_ACCOUNT};
 use ::policy::{Label, LabelSet, Source};
 use abi::Identity;
 
@@ -45,7 +45,7 @@ fn labels(number: u32) -> LabelSet {
         Label::k8s("component", pick(&COMPONENTS, variant)),
         Label::k8s("version", format!("v{}", variant % 8)),
         Label::k8s("app.kubernetes.io/instance", format!("{app}-{variant}")),
-        Label::k8s(CLUSTER, DEFAULT_CLUSTER),
+        Label::k8s(CLUSTER, ::policy::ClusterName::default().as_str()),
         Label::k8s(NAMESPACE, &namespace),
         Label::k8s(SERVICE_ACCOUNT, app),
         of_namespace("kubernetes.io/metadata.name", &namespace),

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use api::{Attachment, PodRef};
 use ipam::file::FileJournal;
-use ipam::{Family, Pool, PoolError, Record};
-use ipnetwork::IpNetwork;
+use ipam::{Family, Pool, PoolError, Record, Timestamp};
+use ipnetwork::{IpNetwork, Ipv4Network};
 
 /// How long an address rests before another pod gets it.
 const COOLDOWN: Duration = Duration::from_secs(30);
@@ -88,6 +88,43 @@ impl AddressBook {
         self.commit(&Record::Released { owner, at: now.into() })
     }
 
+    /// Takes over prefixes of network interfaces; what is in use outside of them is kept.
+    pub(crate) fn set_prefixes(&mut self, prefixes: &BTreeSet<Ipv4Network>) -> Result<()> {
+        self.pool
+            .set_prefixes(ipam::eni::handshake::agent::members(prefixes))
+            .context("taking over prefixes")?;
+        self.families = vec![Family::V4];
+        for (address, owner) in self.pool.quarantined() {
+            tracing::warn!(%address, owner, "in use outside of the node's prefixes: kept, and given to nobody else");
+        }
+        Ok(())
+    }
+
+    /// Whether an attachment would get its addresses now.
+    pub(crate) fn can_give(&mut self, attachment: &Attachment, now: SystemTime) -> bool {
+        self.pool.decide(&attachment.to_string(), "", &self.families, now.into()).is_ok()
+    }
+
+    /// The pool, to decide with.
+    pub(crate) const fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Addresses that there are.
+    pub(crate) fn capacity(&self) -> u128 {
+        self.families.iter().map(|family| self.pool.capacity(*family)).sum()
+    }
+
+    /// Prefixes of which an address is in use, or was too short a time ago.
+    pub(crate) fn prefixes_in_use(&self, now: Timestamp) -> BTreeSet<Ipv4Network> {
+        let used = self.pool.report(now).filter(|prefix| prefix.used + prefix.cooling > 0);
+        used.filter_map(|prefix| match prefix.cidr {
+            IpNetwork::V4(prefix) => Some(prefix),
+            IpNetwork::V6(_) => None,
+        })
+        .collect()
+    }
+
     /// Addresses that somebody has.
     pub(crate) fn used(&self) -> u64 {
         let used: u128 = self.families.iter().map(|family| self.pool.used(*family)).sum();
@@ -103,7 +140,7 @@ impl AddressBook {
     }
 
     /// The journal first: what it does not know, nobody has.
-    fn commit(&mut self, record: &Record) -> Result<()> {
+    pub(crate) fn commit(&mut self, record: &Record) -> Result<()> {
         self.journal.append(record)?;
         self.pool.apply(record)?;
         if self.journal.len() > COMPACT {

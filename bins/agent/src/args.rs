@@ -1,5 +1,6 @@
 //! How the agent is started.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -8,9 +9,11 @@ use clap::{ArgAction, Parser};
 use daemon::listen::{BadListen, Listen};
 use daemon::logs::LogArgs;
 use kubernetes::client;
-use policy::{Enforcement, LabelFilter, Settings};
+use policy::{ClusterName, Enforcement, LabelFilter, PodLabelling, Settings};
 
 use crate::cni::{Conflist, Plugin};
+use crate::eni::EniArgs;
+use crate::eni::keys::List;
 use crate::source::{IdentityManagement, Ipam};
 
 /// Netloom's node agent: connects the node's pods and enforces policy on them.
@@ -55,6 +58,12 @@ pub struct Args {
     /// Leave the source addresses of packets to the outside as they are
     #[arg(long)]
     pub no_masquerade: bool,
+    /// Give pods' packets to the outside the node's IPv4 address
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
+    pub enable_ipv4_masquerade: bool,
+    /// Links by which packets to the outside leave, in place of the uplink: eth+ is every link that begins with eth
+    #[arg(long, value_name = "LINKS", default_value = "", hide_default_value = true)]
+    pub egress_masquerade_interfaces: List,
     /// Room for addresses of pods and nodes in the datapath, in entries
     #[arg(long, value_name = "N", default_value_t = abi::maps::capacity::ADDRESSES as u32)]
     pub address_capacity: u32,
@@ -67,6 +76,12 @@ pub struct Args {
     /// Where metrics are served: ADDRESS:PORT or :PORT; off for nowhere
     #[arg(long, value_name = "ADDRESS", default_value = ":9962")]
     pub prometheus_serve_addr: Serve,
+    /// Network interfaces of AWS.
+    #[command(flatten)]
+    pub eni: EniArgs,
+    /// Go on although the configuration asks for protection that there is not: encryption, policy for nodes
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    pub ignore_unsupported_protection: bool,
     /// Logging.
     #[command(flatten)]
     pub logs: LogArgs,
@@ -157,6 +172,19 @@ impl Args {
         })
     }
 
+    /// Whether packets of pods to the outside get the node's IPv4 address.
+    #[must_use]
+    pub const fn masquerades_v4(&self) -> bool {
+        self.enable_ipv4_masquerade && !self.no_masquerade
+    }
+
+    /// The links by which packets to the outside leave.
+    #[must_use]
+    pub fn masquerade_links(&self) -> BTreeSet<String> {
+        let named = self.egress_masquerade_interfaces.0.iter().cloned().collect::<BTreeSet<_>>();
+        if named.is_empty() { [self.uplink.clone()].into() } else { named }
+    }
+
     /// The plugin that the runtime gets, and where, if it is to get it.
     ///
     /// # Errors
@@ -204,6 +232,9 @@ pub struct PolicyArgs {
     /// Which labels make identities, beside the usual ones: [SOURCE:][!]EXPRESSION, apart by spaces
     #[arg(long, value_name = "PATTERNS", default_value = "", hide_default_value = true)]
     pub labels: LabelFilter,
+    /// Name of the cluster, which pods carry as a label
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub cluster_name: ClusterName,
 }
 
 /// What CIDR rules of Cilium's policies may match inside the cluster.
@@ -222,5 +253,11 @@ impl PolicyArgs {
             cidrs_match_nodes: matches!(self.policy_cidr_match_mode, Some(CidrMatch::Nodes)),
             audit: self.policy_audit_mode,
         }
+    }
+
+    /// How labels are made of pods.
+    #[must_use]
+    pub fn labelling(&self) -> PodLabelling {
+        PodLabelling { filter: self.labels.clone(), cluster: self.cluster_name.clone() }
     }
 }

@@ -9,6 +9,7 @@ use abi::{EndpointId, IfIndex};
 use anyhow::{Context, Result, bail};
 use api::{Attachment, PodRef};
 use netcore::MacAddr;
+use netcore::eni::Number;
 use netcore::pod::Wiring;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,9 @@ pub struct Endpoint {
     pub mtu: u32,
     /// The path of its network namespace, as the runtime gave it.
     pub netns: String,
+    /// Device index of the ENI that has its IPv4 address, in ENI mode. It outlives what the operator says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eni: Option<Number>,
     /// The index of the host's end; found anew after a restart.
     #[serde(skip)]
     pub ifindex: u32,
@@ -207,6 +211,7 @@ mod tests {
             addresses,
             host_ifname: host_ifname(&attachment(container)),
             mtu: 1500,
+            eni: None,
             netns: String::new(),
             ifindex: 0,
         }

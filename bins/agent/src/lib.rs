@@ -16,6 +16,7 @@ pub mod cluster;
 pub mod cni;
 pub mod endpoint;
 pub mod engine;
+pub mod eni;
 pub mod flows;
 pub mod limits;
 mod memory;
@@ -32,10 +33,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use axum::Router;
 use daemon::health::{Health, KUBERNETES};
 use daemon::listen::{self, Listen};
+use daemon::requests::Requests;
+use daemon::watchdog::Watchdog;
 use kubernetes::client::Connector;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -43,8 +46,9 @@ use tokio::sync::mpsc;
 use args::Args;
 use cluster::Numbering;
 use engine::Engine;
+use eni::Wishes;
 use flows::FlowLog;
-use metrics::{Counts, Requests};
+use metrics::Counts;
 use server::{Enforced, Server};
 use source::{Change, Kubernetes, KubernetesOptions, Manifests, Report};
 
@@ -66,7 +70,8 @@ pub async fn run(args: Args) -> Result<()> {
     }
     let (health, counts) = (Health::new(), Counts::default());
     health.expect(NODE);
-    let source = Source::new(&args, &health, &counts).await?;
+    let requests = Requests::new(&health);
+    let source = Source::new(&args, &health, &counts, &requests).await?;
     let flows = FlowLog::default();
     let (publish, enforced) = Enforced::channel();
     let (changes, changed) = mpsc::channel(1024);
@@ -74,12 +79,16 @@ pub async fn run(args: Args) -> Result<()> {
     let (reports, reported) = mpsc::unbounded_channel();
     let (publishable, to_publish) = mpsc::unbounded_channel();
 
+    let _asking = match interfaces(&args)? {
+        Some(wishes) => Some(say_who(wishes, &args, reports.clone())?),
+        None => None,
+    };
     let engine = Engine::new(args.clone(), source.numbering(), flows.clone(), publish, reports).await?;
     let listener = Server::listen(&args.socket)?;
     let health_at = (args.agent_health_port != 0).then(|| Listen::loopback(args.agent_health_port));
     let _probes = serve_at(health_at.as_ref(), health.router()).await?;
-    let _metrics =
-        serve_at(args.prometheus_serve_addr.0.as_ref(), metrics::router(&counts, calls.clone())).await?;
+    let router = metrics::router(&counts, &requests, calls.clone());
+    let _metrics = serve_at(args.prometheus_serve_addr.0.as_ref(), router).await?;
     let server = Server::new(calls, enforced, flows);
     let answers = server.answers();
     tracing::info!(node = args.node, socket = %args.socket.display(), source = %source, "started");
@@ -91,12 +100,16 @@ pub async fn run(args: Args) -> Result<()> {
         }
     };
     let mut serving = pin!(server.run(listener));
-    let mut engine = pin!(engine.run(changed, called));
+    // If its whole thread stands still, the probes themselves are not answered.
+    health.expect_vital(ENGINE);
+    let watchdog = Watchdog::new(ENGINE, ROUND);
+    let mut engine = pin!(engine.run(changed, called, &watchdog));
     tokio::select! {
         ended = &mut engine => return ended,
         ended = &mut serving => return ended,
         ended = source.run(changes, to_publish) => return ended,
         () = cni::keep(args.conflist(), reported, publishable, is_ready) => return Ok(()),
+        never = watchdog.watch(&health) => match never {},
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
@@ -110,8 +123,52 @@ pub async fn run(args: Args) -> Result<()> {
     }
 }
 
+/// What is configured about network interfaces of AWS, where they are used.
+fn interfaces(args: &Args) -> Result<Option<Wishes>> {
+    let wishes = engine::configured_enis(args)?;
+    if wishes.is_some() && args.manifests.is_some() {
+        bail!("--ipam=eni needs the Kubernetes API: an operator adds network interfaces there");
+    }
+    Ok(wishes)
+}
+
+/// Finds out which instance this is, and tells the cluster.
+fn say_who(wishes: Wishes, args: &Args, reports: mpsc::UnboundedSender<Report>) -> Result<AbortOnDrop> {
+    let endpoint = args.eni.ec2_metadata_endpoint.clone();
+    if let Some(endpoint) = &endpoint {
+        ec2_query::imds::Client::new(endpoint).context("--ec2-metadata-endpoint")?;
+    }
+    Ok(AbortOnDrop(tokio::spawn(async move {
+        match eni::metadata::learn(endpoint.as_deref()).await {
+            Ok(facts) => {
+                tracing::info!(?facts, "this instance");
+                // Who does not listen any more is about to end.
+                let _ = reports.send(Report::Wishes(Box::new(wishes.of(&facts))));
+            }
+            Err(error) => tracing::error!(%error, "the instance cannot be asked who it is"),
+        }
+    })))
+}
+
+/// A task that ends with its handle.
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// The part of the agent's health that stands for the node: whether pods can be connected.
 const NODE: &str = "node";
+
+/// The vital part of the agent's health: whether its engine still goes round. Where it does not, the kernel or the agent
+/// is at fault, and only an agent that is started again can go on.
+const ENGINE: &str = "engine";
+
+/// How long one round of the engine may take. The longest are those in which much of a large cluster is new, with
+/// seconds each.
+const ROUND: Duration = Duration::from_secs(60);
 
 /// Serves something over HTTP, if it is to be served.
 async fn serve_at(listen: Option<&Listen>, router: Router) -> Result<Option<listen::Server>> {
@@ -128,14 +185,14 @@ enum Source {
 }
 
 impl Source {
-    async fn new(args: &Args, health: &Health, counts: &Counts) -> Result<Self> {
+    async fn new(args: &Args, health: &Health, counts: &Counts, requests: &Requests) -> Result<Self> {
         let last_valid = args.state_dir.join("policies");
         if let Some(directory) = &args.manifests {
             return Ok(Self::Manifests(Manifests::new(directory, last_valid)));
         }
         health.expect(KUBERNETES);
         let mut settings = args.kubernetes.client();
-        settings.observer = Some(Arc::new(Requests { counts: counts.clone(), health: health.clone() }));
+        settings.observer = Some(Arc::new(requests.clone()));
         let connector = Connector::new(settings).await?;
         let options = KubernetesOptions {
             node: args.node.clone(),
@@ -143,6 +200,7 @@ impl Source {
             identities: args.kubernetes.identity_management_mode,
             slices: args.kubernetes.enable_cilium_endpoint_slice,
             last_valid,
+            ranges: args.state_dir.join("ranges.json"),
             counts: counts.clone(),
         };
         let server = connector.url().to_string();

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use abi::DropReason;
 use policy::l7::Proxy;
-use policy::{Authentication, PeerSelector, Peers, Policy, Rule, Subject};
+use policy::{Authentication, PeerSelector, Peers, Policy, Rule, ServiceKey, Subject};
+
+/// How many Services are named in a sentence.
+const NAMED: usize = 3;
 
 /// Something that a policy asks for and the datapath does not do yet. In the order in which it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +47,25 @@ pub fn sentences(policy: &Policy) -> Vec<String> {
     limits(policy).into_iter().map(|limit| format!("{}: {}", policy.key, limit.sentence())).collect()
 }
 
+/// What is said of Services whose virtual addresses nobody translates yet: one sentence, where somebody made such a
+/// Service. Kubernetes makes its own in every cluster, whether a pod depends on it or not.
+#[must_use]
+pub fn untranslated<'a>(services: impl Iterator<Item = &'a ServiceKey>) -> Option<String> {
+    let is_own = |key: &ServiceKey| key.namespace == "default" && key.name == "kubernetes";
+    let names: Vec<String> = services.filter(|key| !is_own(key)).map(ToString::to_string).collect();
+    let named = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = match names.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!names.is_empty()).then(|| {
+        format!(
+            "cluster IPs of Services are not translated yet ({named}{more}); under an egress policy they are judged as \
+             addresses outside"
+        )
+    })
+}
+
 impl Limit {
     /// What becomes of what is asked for.
     #[must_use]
@@ -73,6 +95,17 @@ impl Limit {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn services_are_told_of_in_one_sentence() {
+        let key = |name: &str| policy::ServiceKey { namespace: "default".into(), name: name.into() };
+        let told = |names: &[&str]| {
+            super::untranslated(names.iter().map(|name| key(name)).collect::<Vec<_>>().iter())
+        };
+        assert_eq!(told(&["kubernetes"]), None, "every cluster has it");
+        assert!(told(&["kubernetes", "web"]).unwrap().contains("(default/web)"));
+        assert!(told(&["a", "b", "c", "d", "e"]).unwrap().contains("default/c and 2 more"));
+    }
+
     use policy::manifest::parse;
 
     use super::*;

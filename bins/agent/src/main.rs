@@ -10,6 +10,11 @@ fn main() -> anyhow::Result<()> {
     };
     parsed.arguments.logs.init()?;
     parsed.report();
+    if !parsed.arguments.ignore_unsupported_protection
+        && let Err(error) = parsed.refuse_unprotected()
+    {
+        error.exit("netloom-agent");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(netloom_agent::run(parsed.arguments))
 }

@@ -5,46 +5,43 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use api::{Reply, Request, Status};
+use api::{Reply, Request, Status, Traffic};
 use axum::Router;
 use axum::extract::State;
 use axum::middleware::{Next, from_fn_with_state};
-use daemon::health::{Health, KUBERNETES};
 use daemon::metrics::{Metrics, Registry};
-use kubernetes::client::{Call, Observer};
+use daemon::requests::Requests;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::engine;
 
 type Labels = Vec<(&'static str, String)>;
 
+/// A number of a kind of traffic's.
+type Number = fn(&Traffic) -> u64;
+
 /// The metrics that something counts while it happens.
 #[derive(Clone, Debug)]
 pub struct Counts {
-    calls: Family<Labels, Counter>,
-    latencies: Family<Labels, Histogram, fn() -> Histogram>,
     events: Family<Labels, Counter>,
     identities: Gauge,
     nodes: Gauge,
-    bootstrap: Gauge<f64, std::sync::atomic::AtomicU64>,
+    bootstrap: Family<Labels, Gauge<f64, std::sync::atomic::AtomicU64>>,
     started: Instant,
 }
 
 impl Default for Counts {
     fn default() -> Self {
         Self {
-            calls: Family::default(),
-            latencies: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 16))),
             events: Family::default(),
             identities: Gauge::default(),
             nodes: Gauge::default(),
-            bootstrap: Gauge::default(),
+            bootstrap: Family::default(),
             started: Instant::now(),
         }
     }
@@ -64,63 +61,37 @@ impl Counts {
 
     /// Pods can be connected for the first time.
     pub(crate) fn begun(&self) {
-        self.bootstrap.set(self.started.elapsed().as_secs_f64());
+        let labels = vec![("scope", "overall".into()), ("outcome", "success".into())];
+        self.bootstrap.get_or_create(&labels).set(self.started.elapsed().as_secs_f64());
+    }
+
+    /// All metrics of an agent.
+    fn metrics(&self, requests: &Requests, latest: &Latest) -> Metrics {
+        let mut metrics = Metrics::new("netloom-agent", env!("CARGO_PKG_VERSION"), "cilium");
+        self.register(metrics.registry());
+        requests.register(metrics.registry(), "cilium", "netloom");
+        metrics.registry().register_collector(Box::new(latest.clone()));
+        metrics
     }
 
     fn register(&self, registry: &mut Registry) {
-        let (calls, latencies) = (self.calls.clone(), self.latencies.clone());
-        registry.register("cilium_k8s_client_api_calls", "Requests to the API server", calls);
-        registry.register(
-            "cilium_k8s_client_api_latency_time_seconds",
-            "How long the API server took to answer",
-            latencies,
-        );
         registry.register("cilium_kubernetes_events", "What watches told, by kind", self.events.clone());
         registry.register("cilium_identity", "Numbers of label sets that are known", self.identities.clone());
         registry.register("cilium_nodes_all_num", "Nodes that are known", self.nodes.clone());
         registry.register(
-            "netloom_bootstrap_seconds",
+            "cilium_agent_bootstrap_seconds",
             "From the start until pods could be connected",
             self.bootstrap.clone(),
         );
+        let version: Family<Labels, Gauge> = Family::default();
+        let labels = vec![
+            ("version", env!("CARGO_PKG_VERSION").into()),
+            ("revision", String::new()),
+            ("arch", std::env::consts::ARCH.into()),
+        ];
+        version.get_or_create(&labels).set(1);
+        registry.register("cilium_version", "The agent's version", version);
     }
-}
-
-/// Counts requests to the API server, and tells whether it answers.
-#[derive(Clone, Debug)]
-pub struct Requests {
-    /// Where they are counted.
-    pub counts: Counts,
-    /// Who wants to know whether the API server answers.
-    pub health: Health,
-}
-
-impl Observer for Requests {
-    fn called(&self, call: &Call<'_>) {
-        let method = call.method.to_string();
-        let code = call.status.map_or_else(|| "0".to_owned(), |status| status.as_u16().to_string());
-        self.counts.calls.get_or_create(&vec![("method", method.clone()), ("return_code", code)]).inc();
-        let labels = vec![("method", method), ("path", collection(call.path))];
-        self.counts.latencies.get_or_create(&labels).observe(call.latency.as_secs_f64());
-        match call.status {
-            Some(status) if !status.is_server_error() => self.health.set(KUBERNETES, Ok::<(), &str>(())),
-            Some(status) => self.health.set(KUBERNETES, Err(format!("the API server answers {status}"))),
-            None => self.health.set(KUBERNETES, Err("the API server does not answer")),
-        }
-    }
-}
-
-/// A path without the names of namespaces and objects, of which there are too many.
-fn collection(path: &str) -> String {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let root = if parts.first() == Some(&"api") { 2 } else { 3 };
-    let (root, rest) = parts.split_at(root.min(parts.len()));
-    let plural = match rest {
-        ["namespaces", _, plural, ..] => plural,
-        [plural, ..] => plural,
-        [] => "",
-    };
-    format!("/{}/{plural}", root.join("/"))
 }
 
 /// Reads the agent's status whenever somebody reads the metrics.
@@ -131,11 +102,9 @@ struct Latest {
 }
 
 /// Serves the metrics of an agent whose engine takes calls here.
-pub fn router(counts: &Counts, calls: mpsc::Sender<engine::Call>) -> Router {
-    let mut metrics = Metrics::new("netloom-agent", env!("CARGO_PKG_VERSION"));
+pub fn router(counts: &Counts, requests: &Requests, calls: mpsc::Sender<engine::Call>) -> Router {
     let latest = Latest { calls, status: Arc::default() };
-    counts.register(metrics.registry());
-    metrics.registry().register_collector(Box::new(latest.clone()));
+    let metrics = counts.metrics(requests, &latest);
     let read = async |State(latest): State<Latest>, request, next: Next| {
         latest.read().await;
         next.run(request).await
@@ -174,6 +143,11 @@ fn encode(status: &Status, mut encoder: DescriptorEncoder) -> Result<(), fmt::Er
     gauge("cilium_policy_max_revision", "Revision of all that policy depends on", status.policy_revision)?;
     gauge("netloom_source_revision", "Revision of the source that is enforced", status.revision)?;
     gauge(
+        "netloom_unreachable_pod_cidrs",
+        "Ranges of other nodes' pods that no route leads to",
+        status.unreachable_pod_cidrs,
+    )?;
+    gauge(
         "netloom_conntrack_established",
         "Connections that both ends confirmed",
         status.conntrack.established,
@@ -189,6 +163,18 @@ fn encode(status: &Status, mut encoder: DescriptorEncoder) -> Result<(), fmt::Er
             *families.entry(if address.is_ipv4() { "ipv4" } else { "ipv6" }).or_default() += 1;
         }
     }
+    let mut enforcement: BTreeMap<String, u64> = BTreeMap::new();
+    for endpoint in &status.endpoints {
+        let directions = match (endpoint.ingress_enforced, endpoint.egress_enforced) {
+            (true, true) => "both",
+            (true, false) => "ingress",
+            (false, true) => "egress",
+            (false, false) => "none",
+        };
+        let audit = if status.policy_audit && directions != "none" { "audit-" } else { "" };
+        *enforcement.entry(format!("{audit}{directions}")).or_default() += 1;
+    }
+    let enforcement = enforcement.iter().map(|(value, count)| (value.as_str(), *count)).collect();
     let gauges = |label: &'static str, values: BTreeMap<&str, u64>, mut encoder: MetricEncoder<'_>| {
         for (value, count) in values {
             let labels = [(label, value)];
@@ -201,37 +187,150 @@ fn encode(status: &Status, mut encoder: DescriptorEncoder) -> Result<(), fmt::Er
     gauges("endpoint_state", states, described)?;
     let described = encoder.encode_descriptor("cilium_ip_addresses", "Addresses in use", None, kind)?;
     gauges("family", families, described)?;
+    let help = "Pods by the directions in which policy is enforced on them";
+    let described =
+        encoder.encode_descriptor("cilium_policy_endpoint_enforcement_status", help, None, kind)?;
+    gauges("enforcement", enforcement, described)?;
+    let help = "Entries of a map in use, as a part of its room";
+    let mut described = encoder.encode_descriptor("cilium_bpf_map_pressure", help, None, kind)?;
+    for fill in &status.maps {
+        let labels = [("map_name", fill.map.as_str())];
+        let pressure = fill.entries as f64 / fill.capacity.max(1) as f64;
+        ConstGauge::new(pressure).encode(described.encode_family(&labels)?)?;
+    }
+    encode_traffic(&status.traffic, encoder)
+}
 
-    let forwarded = ConstCounter::new(status.forwarded);
-    forwarded.encode(encoder.encode_descriptor(
-        "cilium_forward_count",
-        "Packets let through",
-        None,
-        forwarded.metric_type(),
-    )?)?;
+fn encode_traffic(traffic: &[Traffic], mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
     let kind = ConstCounter::new(0_u64).metric_type();
-    let mut described = encoder.encode_descriptor("cilium_drop_count", "Packets dropped", None, kind)?;
-    for (reason, direction, count) in &status.dropped {
-        let labels = [("reason", reason.as_str()), ("direction", direction.as_str())];
-        ConstCounter::new(*count).encode(described.encode_family(&labels)?)?;
+    let units: [(&str, &str, Number); 2] =
+        [("count", "Packets", |traffic| traffic.packets), ("bytes", "Bytes", |traffic| traffic.bytes)];
+    for (unit, what, number) in units {
+        let (name, help) = (format!("cilium_forward_{unit}"), format!("{what} let through"));
+        let mut described = encoder.encode_descriptor(&name, &help, None, kind)?;
+        for traffic in traffic.iter().filter(|traffic| traffic.dropped.is_none()) {
+            let labels = [("direction", traffic.direction.as_str())];
+            ConstCounter::new(number(traffic)).encode(described.encode_family(&labels)?)?;
+        }
+        let (name, help) = (format!("cilium_drop_{unit}"), format!("{what} dropped"));
+        let mut described = encoder.encode_descriptor(&name, &help, None, kind)?;
+        for traffic in traffic {
+            let Some(reason) = &traffic.dropped else { continue };
+            let labels = [("reason", reason.as_str()), ("direction", traffic.direction.as_str())];
+            ConstCounter::new(number(traffic)).encode(described.encode_family(&labels)?)?;
+        }
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use api::{Attachment, ConntrackSummary, EndpointStatus, MapFill, PolicyStatus};
+    use axum::http::{Method, StatusCode};
+    use daemon::health::Health;
+    use kubernetes::client::{Call, Observer as _};
+
     use super::*;
 
-    #[test]
-    fn paths_are_those_of_collections() {
-        for (path, expected) in [
-            ("/api/v1/nodes/n1", "/api/v1/nodes"),
-            ("/api/v1/namespaces/shop/pods/web", "/api/v1/pods"),
-            ("/api/v1/namespaces", "/api/v1/namespaces"),
-            ("/apis/cilium.io/v2/namespaces/shop/ciliumendpoints/web", "/apis/cilium.io/v2/ciliumendpoints"),
-            ("/apis/cilium.io/v2/ciliumnodes/n1", "/apis/cilium.io/v2/ciliumnodes"),
-        ] {
-            assert_eq!(collection(path), expected);
+    /// A node with something of everything.
+    fn status() -> Status {
+        let endpoint = |ingress_enforced| EndpointStatus {
+            id: 7,
+            attachment: Attachment { container_id: "c".into(), ifname: "eth0".into() },
+            pod: None,
+            identity: 300,
+            labels: Vec::new(),
+            addresses: vec![[10, 0, 0, 1].into()],
+            host_ifname: "lxc7".into(),
+            ingress_enforced,
+            egress_enforced: false,
+            policy_revision: 1,
+        };
+        let traffic = |dropped: Option<&str>| Traffic {
+            direction: "ingress".into(),
+            dropped: dropped.map(str::to_owned),
+            packets: 3,
+            bytes: 180,
+        };
+        Status {
+            version: "1".into(),
+            pid: 1,
+            node: "n1".into(),
+            ready: true,
+            revision: 5,
+            policy_revision: 6,
+            policy_enforcement: "default".into(),
+            policy_audit: true,
+            pod_cidrs: Vec::new(),
+            addresses_used: 2,
+            unreachable_pod_cidrs: 1,
+            attach: "tcx".into(),
+            endpoints: vec![endpoint(true), endpoint(false)],
+            policies: vec![PolicyStatus {
+                policy: "NetworkPolicy default/p".into(),
+                valid: true,
+                message: None,
+                warnings: Vec::new(),
+            }],
+            warnings: Vec::new(),
+            forwarded: 3,
+            dropped: Vec::new(),
+            events_lost: 0,
+            events_limited: 0,
+            conntrack: ConntrackSummary::default(),
+            traffic: vec![traffic(None), traffic(Some("no policy rule allows it"))],
+            maps: vec![MapFill { map: "ADDRESSES".into(), entries: 1, capacity: 4 }],
         }
+    }
+
+    /// All metrics, as an agent serves them.
+    fn metrics() -> Metrics {
+        let counts = Counts::default();
+        counts.told("Pod", "set");
+        counts.begun();
+        let requests = Requests::new(&Health::new());
+        requests.called(&Call {
+            method: &Method::GET,
+            path: "/api/v1/pods",
+            watch: false,
+            status: Some(StatusCode::OK),
+            latency: Duration::from_millis(100),
+            queued: Duration::ZERO,
+        });
+        let (calls, _) = mpsc::channel(1);
+        let status = Arc::new(Mutex::new(Some(status())));
+        counts.metrics(&requests, &Latest { calls, status })
+    }
+
+    #[test]
+    fn every_family_is_in_the_book() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
+        let page = std::fs::read_to_string(file).unwrap();
+        let table = daemon::metrics::table(metrics().registry()).unwrap();
+        let wanted = daemon::book::with_table(&page, "Agent", &table).expect("the section");
+        if std::env::var_os("NETLOOM_WRITE_DOCS").is_some() {
+            std::fs::write(file, &wanted).unwrap();
+        } else {
+            assert!(page == wanted, "{file} is out of date: run this test with NETLOOM_WRITE_DOCS=1");
+        }
+    }
+
+    #[test]
+    fn what_dashboards_ask_for() {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, metrics().registry()).unwrap();
+        for line in [
+            r#"cilium_bpf_map_pressure{map_name="ADDRESSES"} 0.25"#,
+            r#"cilium_policy_endpoint_enforcement_status{enforcement="audit-ingress"} 1"#,
+            r#"cilium_policy_endpoint_enforcement_status{enforcement="none"} 1"#,
+            r#"cilium_forward_bytes_total{direction="ingress"} 180"#,
+            r#"cilium_drop_bytes_total{reason="no policy rule allows it",direction="ingress"} 180"#,
+            r#"cilium_drop_count_total{reason="no policy rule allows it",direction="ingress"} 3"#,
+        ] {
+            assert!(text.lines().any(|told| told == line), "{line} is not in {text}");
+        }
+        assert!(text.contains("cilium_process_open_fds ") && text.contains("cilium_version{version="));
     }
 }

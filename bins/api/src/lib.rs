@@ -31,7 +31,7 @@ pub use frame::{FrameError, MAX_FRAME, decode_length, encode};
 pub use known::{Known, KnownObject, KnownPeer};
 pub use message::{
     Attachment, ConntrackSummary, EndpointStatus, Envelope, ErrorCode, ErrorReply, FlowRecord, FlowSide,
-    InterfaceReply, PodRef, PolicyStatus, Reply, Request, RuleRef, Status, Verdict,
+    InterfaceReply, MapFill, PodRef, PolicyStatus, Reply, Request, RuleRef, Status, Traffic, Verdict,
 };
 pub use queue::{DEFAULT_QUEUE, DelQueue, Drained, QueueError};
 

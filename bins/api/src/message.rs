@@ -208,6 +208,9 @@ pub struct Status {
     pub pod_cidrs: Vec<IpNetwork>,
     /// Addresses in use.
     pub addresses_used: u64,
+    /// Ranges of other nodes' pods that no route of this node leads to.
+    #[serde(default)]
+    pub unreachable_pod_cidrs: u64,
     /// How programs are attached: `tcx` or `clsact`.
     pub attach: String,
     /// The node's pods.
@@ -226,6 +229,36 @@ pub struct Status {
     pub events_limited: u64,
     /// Connections that are remembered.
     pub conntrack: ConntrackSummary,
+    /// What became of packets: those let through, and those dropped by their reason, each by direction.
+    #[serde(default)]
+    pub traffic: Vec<Traffic>,
+    /// How full the datapath's maps are.
+    #[serde(default)]
+    pub maps: Vec<MapFill>,
+}
+
+/// Packets that the same became of, since the datapath was first loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// `ingress` or `egress`, as the pod sees it.
+    pub direction: String,
+    /// Why they were dropped, as a sentence; none where they were let through.
+    pub dropped: Option<String>,
+    /// How many.
+    pub packets: u64,
+    /// Their size.
+    pub bytes: u64,
+}
+
+/// How full a map of the datapath is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapFill {
+    /// Its name, as it is pinned.
+    pub map: String,
+    /// Entries in use.
+    pub entries: u64,
+    /// Entries that it has room for.
+    pub capacity: u64,
 }
 
 /// How many connections are remembered.

@@ -27,7 +27,6 @@ mod error;
 mod http;
 mod meta;
 mod patch;
-pub mod reference;
 mod resource;
 mod schema;
 mod selector;

@@ -12,10 +12,11 @@ pub const LABEL: &str = "io.cilium.k8s.crd.schema.version";
 pub const OURS: &str = "1.34.2";
 
 /// Whether `existing` is of an older schema than `ours`, or of none that can be read, and is to be replaced. One of
-/// the same version is left alone, or two operators with different texts would replace each other's for ever.
+/// the same version is left alone, or two operators with different texts would replace each other's for ever; and
+/// what has no version itself replaces nothing.
 #[must_use]
 pub fn older(existing: &CustomResourceDefinition, ours: &CustomResourceDefinition) -> bool {
-    version(existing).is_none_or(|existing| version(ours).is_some_and(|ours| existing < ours))
+    version(ours).is_some_and(|ours| version(existing).is_none_or(|existing| existing < ours))
 }
 
 /// Whether `existing` is of a newer schema than `ours`.
@@ -61,6 +62,8 @@ mod tests {
             (Some("v1.34.1"), Some("1.34.2-rc.1"), true, false),
             (Some("2"), Some("1.99.99"), false, true),
             (None, Some("1.0.0"), true, false),
+            (None, None, false, false),
+            (Some("1.0.0"), None, false, true),
             (Some("latest"), Some("1.0.0"), true, false),
             (Some("1.2.3.4"), Some("1.0.0"), true, false),
         ];

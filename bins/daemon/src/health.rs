@@ -114,6 +114,12 @@ impl Health {
         self.passes(Probe::Readiness, true)
     }
 
+    /// Whether no vital part is the matter: a restart would not help.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.passes(Probe::Liveness, true)
+    }
+
     /// The parts that are the matter, each with its reason.
     #[must_use]
     pub fn failing(&self) -> Vec<(String, String)> {

@@ -4,6 +4,8 @@
 //! - [`health`]: what is well and what is not, for probes.
 //! - [`metrics`]: a registry with the process's own metrics, served to Prometheus.
 //! - [`listen`]: addresses to serve on, as Cilium's keys write them, and the HTTP server.
+//! - [`requests`]: requests to the API server, counted, and what they say about its health.
+//! - [`watchdog`]: whether what a program has to do still moves.
 //! - [`logs`]: text or JSON on standard error.
 //!
 //! ```
@@ -27,8 +29,11 @@
 //!
 //! What it does not do: it has no key of its own but those of logs, and defines no program's metrics.
 
+pub mod book;
 pub mod config;
 pub mod health;
 pub mod listen;
 pub mod logs;
 pub mod metrics;
+pub mod requests;
+pub mod watchdog;

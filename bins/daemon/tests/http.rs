@@ -79,7 +79,7 @@ async fn answers_are_long_or_brief() {
 
 #[tokio::test]
 async fn metrics_have_those_of_the_process() {
-    let mut metrics = Metrics::new("netloom-test", "1.2.3");
+    let mut metrics = Metrics::new("netloom-test", "1.2.3", "cilium_test");
     let drops = Counter::<u64>::default();
     metrics.registry().register("cilium_drop_count", "Packets dropped", drops.clone());
     let router = metrics.router();
@@ -94,6 +94,7 @@ async fn metrics_have_those_of_the_process() {
     };
     assert!(value("process_resident_memory_bytes") > 100_000.0);
     assert!(value("process_open_fds") >= 3.0);
+    assert!(value("cilium_test_process_open_fds") >= 3.0);
     assert!(value("process_max_fds") >= value("process_open_fds"));
     assert!(value("process_cpu_seconds_total") >= 0.0);
     assert!(value("process_start_time_seconds") > 1_600_000_000.0);

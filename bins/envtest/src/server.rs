@@ -1,96 +1,116 @@
 use std::env;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, LazyLock};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
+use reference::{Programs, Version};
 use tempfile::TempDir;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::binaries::find;
-use crate::etcd::Etcd;
-use crate::process::{Process, free_ports};
+use crate::ability::{Ability, Kind};
 
 /// The variable that names more servers.
 const MORE: &str = "NETLOOM_TEST_KUBECONFIG";
-/// Who is not allowed anything is not this one.
-const TOKEN: &str = "administrator";
 
-/// An API server, and how to reach it.
+/// An API server, and how to reach it. One that was started here ends with this value.
 pub struct Server {
     name: String,
     kubeconfig: PathBuf,
-    // Dropped in this order: the server before what it stores in, and both before their directory.
-    process: Option<Process>,
-    etcd: Option<Etcd>,
-    dir: Option<TempDir>,
+    version: Version,
+    // Dropped in this order: the server before its directory.
+    runs: Runs,
+    dir: TempDir,
 }
 
-/// The servers that this machine has: one that is started and stopped here, and those that the environment names.
-/// Where it has none, says so on standard error, with the name of the test.
+enum Runs {
+    Embedded {
+        _server: apiserver::Server,
+    },
+    Reference {
+        _server: reference::Server,
+    },
+    /// Nobody else's as long as this is held.
+    Elsewhere {
+        _turn: Arc<OwnedMutexGuard<()>>,
+    },
+}
+
+/// Servers that others have started are there once: a test has them, and the others of its process wait.
+static TURN: LazyLock<Arc<Mutex<()>>> = LazyLock::new(Arc::default);
+
+/// The servers that a test can run against here: the embedded one, the real one, and those that the environment names.
+/// Where there is no real one, says so on standard error, with the name of the test.
 ///
 /// # Errors
 ///
-/// When a server does not start, or is not ready in a minute.
+/// When a server does not start or does not answer.
 pub async fn servers(test: &str) -> Result<Vec<Server>> {
-    let mut servers = Vec::new();
-    if let Some(server) = Server::start().await? {
-        servers.push(server);
-    }
-    for kubeconfig in env::var_os(MORE).iter().flat_map(env::split_paths) {
-        let name = kubeconfig.display().to_string();
-        servers.push(Server { name, kubeconfig, process: None, etcd: None, dir: None });
-    }
-    if servers.is_empty() {
-        eprintln!("skipped: no kube-apiserver and etcd in KUBEBUILDER_ASSETS or PATH ({test})");
-    }
+    let mut servers = vec![Server::embedded().await?];
+    servers.extend(Server::reference(test).await?);
+    servers.extend(Server::named().await?);
     Ok(servers)
 }
 
 impl Server {
-    /// Starts etcd and kube-apiserver with RBAC; none where there are no such programs.
+    /// The embedded server, in this process.
     ///
     /// # Errors
     ///
-    /// When they do not start, or are not ready in a minute.
-    pub async fn start() -> Result<Option<Self>> {
-        let (Some(etcd), Some(program)) = (find("etcd"), find("kube-apiserver")) else { return Ok(None) };
-        let dir = tempfile::Builder::new().prefix("netloom-envtest-").tempdir()?;
-        let etcd = Etcd::start(&etcd, dir.path()).await?;
-        let [port] = free_ports()?;
-        let process = start_apiserver(&program, dir.path(), &etcd.url, port)?;
+    /// When it does not start.
+    pub async fn embedded() -> Result<Self> {
+        let dir = directory()?;
+        let server = apiserver::Server::builder().start().await?;
         let kubeconfig = dir.path().join("kubeconfig");
-        fs::write(&kubeconfig, kubeconfig_text(port))?;
-        let mut server = Self {
-            name: "kube-apiserver".to_owned(),
-            kubeconfig,
-            process: Some(process),
-            etcd: Some(etcd),
-            dir: Some(dir),
+        fs::write(&kubeconfig, server.kubeconfig()).with_context(|| kubeconfig.display().to_string())?;
+        Self::new("the embedded server", kubeconfig, Runs::Embedded { _server: server }, dir).await
+    }
+
+    /// The real server, with RBAC. None where this machine has no such programs, which is said on standard error.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start.
+    pub async fn reference(test: &str) -> Result<Option<Self>> {
+        let Some(programs) = Programs::find() else {
+            eprintln!("skipped: no kube-apiserver and etcd in KUBEBUILDER_ASSETS or PATH ({test})");
+            return Ok(None);
         };
-        server.ready().await?;
+        let dir = directory()?;
+        let server = reference::Server::start(&programs, dir.path()).await?;
+        let kubeconfig = server.kubeconfig().to_owned();
+        let server =
+            Self::new("kube-apiserver", kubeconfig, Runs::Reference { _server: server }, dir).await?;
         Ok(Some(server))
     }
 
-    async fn ready(&mut self) -> Result<()> {
-        let client = self.client().await?;
-        let give_up = Instant::now() + Duration::from_secs(60);
-        loop {
-            let error = match client.request_text(http::Request::get("/readyz").body(Vec::new())?).await {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
-            };
-            if let Some(process) = &mut self.process {
-                process.check()?;
-            }
-            if Instant::now() > give_up {
-                bail!("{} is not ready: {error}", self.name);
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
+    /// Those that the environment names. Waits until no other test of this process has them.
+    ///
+    /// # Errors
+    ///
+    /// When one of them does not answer.
+    pub async fn named() -> Result<Vec<Self>> {
+        let mut servers = Vec::new();
+        let Some(paths) = env::var_os(MORE).filter(|paths| !paths.is_empty()) else { return Ok(servers) };
+        let turn = Arc::new(Arc::clone(&TURN).lock_owned().await);
+        for kubeconfig in env::split_paths(&paths) {
+            let (name, runs) =
+                (kubeconfig.display().to_string(), Runs::Elsewhere { _turn: Arc::clone(&turn) });
+            servers.push(Self::new(&name, kubeconfig, runs, directory()?).await?);
         }
+        Ok(servers)
+    }
+
+    async fn new(name: &str, kubeconfig: PathBuf, runs: Runs, dir: TempDir) -> Result<Self> {
+        let client = Client::try_from(config(&kubeconfig).await?)?;
+        let said = client.apiserver_version().await.with_context(|| format!("{name} tells no version"))?;
+        let version = Version::read(&said.git_version)
+            .with_context(|| format!("{name}: {:?} is no version", said.git_version))?;
+        Ok(Self { name: name.to_owned(), kubeconfig, version, runs, dir })
     }
 
     /// What to call it in messages.
@@ -105,14 +125,46 @@ impl Server {
         &self.kubeconfig
     }
 
+    /// The version of Kubernetes whose behaviour it has.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Whether it does this.
+    #[must_use]
+    pub fn does(&self, ability: Ability) -> bool {
+        let kind = match self.runs {
+            Runs::Embedded { .. } => Kind::Embedded,
+            Runs::Reference { .. } => Kind::Reference,
+            Runs::Elsewhere { .. } => Kind::Named,
+        };
+        ability.is_of(kind, self.version)
+    }
+
+    /// Whether it does not do this, and so these cases are left out: says so on standard error.
+    #[must_use]
+    pub fn lacks(&self, ability: Ability, cases: &str) -> bool {
+        let lacks = !self.does(ability);
+        if lacks {
+            eprintln!("skipped: {} ({}) has not got {ability}: {cases}", self.name, self.version);
+        }
+        lacks
+    }
+
+    /// Whether it was started here, and is nobody else's.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        !matches!(self.runs, Runs::Elsewhere { .. })
+    }
+
     /// How clients reach it.
     ///
     /// # Errors
     ///
     /// When the kubeconfig cannot be read.
     pub async fn config(&self) -> Result<Config> {
-        let kubeconfig = Kubeconfig::read_from(&self.kubeconfig)?;
-        Ok(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)
+        config(&self.kubeconfig).await
     }
 
     /// A client that may do everything.
@@ -124,82 +176,41 @@ impl Server {
         Ok(Client::try_from(self.config().await?)?)
     }
 
-    /// Whether it is this process's own kube-apiserver, with authentication, authorization and admission.
-    #[must_use]
-    pub fn is_own(&self) -> bool {
-        self.process.is_some()
-    }
-
-    /// The process ids of kube-apiserver and etcd, where they are this process's own.
-    #[must_use]
-    pub fn processes(&self) -> Option<[u32; 2]> {
-        Some([self.process.as_ref()?.id(), self.etcd.as_ref()?.process.id()])
-    }
-
-    /// Minor version, as 33 for 1.33.
-    ///
-    /// # Errors
-    ///
-    /// When the server does not answer.
-    pub async fn minor_version(&self) -> Result<u32> {
-        let version = self.client().await?.apiserver_version().await?;
-        let digits: String = version.minor.chars().take_while(char::is_ascii_digit).collect();
-        digits.parse().with_context(|| format!("minor version {:?}", version.minor))
-    }
-
-    /// The output of kubectl, which must succeed; none where there is no kubectl.
+    /// The output of kubectl, which must succeed; none where there is no kubectl, which is said on standard error.
     ///
     /// # Errors
     ///
     /// When kubectl fails.
-    pub fn kubectl(&self, args: &[&str]) -> Result<Option<String>> {
-        let Some(program) = find("kubectl") else { return Ok(None) };
-        let output = Command::new(program).env("KUBECONFIG", &self.kubeconfig).args(args).output()?;
+    pub async fn kubectl(&self, args: &[&str]) -> Result<Option<String>> {
+        let Some(program) = reference::find("kubectl") else {
+            eprintln!("skipped: kubectl is not in PATH");
+            return Ok(None);
+        };
+        let mut command = Command::new(program);
+        // It keeps what it found out about servers in its user's home.
+        command.env("KUBECONFIG", &self.kubeconfig).env("HOME", self.dir.path()).args(args);
+        let said = || format!("{}: kubectl {}", self.name, args.join(" "));
+        // The embedded server runs on this very runtime.
+        let output = tokio::task::spawn_blocking(move || command.output()).await?.with_context(said)?;
         if !output.status.success() {
-            bail!("kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr));
+            bail!("{}: {}", said(), String::from_utf8_lossy(&output.stderr));
         }
-        Ok(Some(String::from_utf8(output.stdout)?))
-    }
-
-    /// A directory that goes with the server.
-    #[must_use]
-    pub fn dir(&self) -> Option<&Path> {
-        self.dir.as_ref().map(TempDir::path)
+        Ok(Some(String::from_utf8(output.stdout).with_context(said)?))
     }
 }
 
-fn start_apiserver(program: &Path, dir: &Path, etcd: &str, port: u16) -> Result<Process> {
-    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-    let (private, public) = (dir.join("sa.key"), dir.join("sa.pub"));
-    fs::write(&private, key.serialize_pem())?;
-    fs::write(&public, key.public_key_pem())?;
-    let tokens = dir.join("tokens.csv");
-    fs::write(&tokens, format!("{TOKEN},administrator,administrator,\"system:masters\"\n"))?;
-    let mut command = Command::new(program);
-    command
-        .arg(format!("--etcd-servers={etcd}"))
-        .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
-        .arg(format!("--secure-port={port}"))
-        .arg(format!("--cert-dir={}", dir.join("certificates").display()))
-        .arg("--service-cluster-ip-range=10.96.0.0/16")
-        .arg(format!("--token-auth-file={}", tokens.display()))
-        .args(["--authorization-mode=RBAC", "--disable-admission-plugins=ServiceAccount"])
-        .arg("--service-account-issuer=https://kubernetes.default.svc")
-        .arg(format!("--service-account-key-file={}", public.display()))
-        .arg(format!("--service-account-signing-key-file={}", private.display()))
-        .args(["--endpoint-reconciler-type=none", "--allow-privileged=true"]);
-    Process::start(command, &dir.join("kube-apiserver.log"))
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.version)
+    }
 }
 
-fn kubeconfig_text(port: u16) -> String {
-    // The server made its certificate itself a moment ago, for loopback.
-    format!(
-        r#"apiVersion: v1
-kind: Config
-clusters: [{{name: test, cluster: {{server: "https://127.0.0.1:{port}", insecure-skip-tls-verify: true}}}}]
-users: [{{name: administrator, user: {{token: {TOKEN}}}}}]
-contexts: [{{name: test, context: {{cluster: test, user: administrator}}}}]
-current-context: test
-"#
-    )
+fn directory() -> Result<TempDir> {
+    tempfile::Builder::new().prefix("netloom-envtest-").tempdir().context("a directory for a test's server")
+}
+
+async fn config(kubeconfig: &Path) -> Result<Config> {
+    let named = || kubeconfig.display().to_string();
+    let file = Kubeconfig::read_from(kubeconfig).with_context(named)?;
+    Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.with_context(named)
 }

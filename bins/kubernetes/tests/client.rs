@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::PostParams;
-use kubernetes::client::{Call, Connector, Observer, Settings};
+use kubernetes::client::{Call, Connector, Observer, Rate, Settings};
 use kubernetes::lease::{Leadership, NotLeader};
 use kubernetes::watch::{Event, Options, watch};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -152,6 +152,36 @@ async fn writes_need_a_lease_that_holds() {
     assert_eq!(asked.iter().filter(|line| line.starts_with("POST")).count(), 1, "{asked:?}");
 }
 
+#[tokio::test]
+async fn a_write_that_waits_for_its_turn_is_not_sent_after_the_term() {
+    let server = server(Arc::new(|_, _| Answer::Say("200 OK", "", map("x", "1")))).await;
+    let rate = Some(Rate { per_second: 1.0, burst: 1 });
+    let settings = Settings { server: Some(server.url.clone()), rate, ..Settings::new("test") };
+    let connector = Connector::new(settings).await.unwrap();
+    let client = connector.fenced(Leadership::lasting(Duration::from_millis(300))).unwrap();
+    let api = Api::<ConfigMap>::namespaced(client, "a");
+    // This takes the one turn that there is; the next is in a second.
+    api.get("x").await.unwrap();
+    let error = api.create(&PostParams::default(), &ConfigMap::default()).await.unwrap_err();
+    assert!(error.to_string().contains(&NotLeader.to_string()), "{error}");
+    let asked = server.asked.lock().unwrap().clone();
+    assert!(!asked.iter().any(|line| line.starts_with("POST")), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_write_is_given_up_when_the_term_ends() {
+    let server = server(Arc::new(|_, _| Answer::Hang)).await;
+    let settings = Settings { server: Some(server.url.clone()), ..Settings::new("test") };
+    let connector = Connector::new(settings).await.unwrap();
+    let client = connector.fenced(Leadership::lasting(Duration::from_millis(500))).unwrap();
+    let create = async {
+        Api::<ConfigMap>::namespaced(client, "a").create(&PostParams::default(), &ConfigMap::default()).await
+    };
+    // Far less than the time that the server is given otherwise.
+    let error = tokio::time::timeout(Duration::from_secs(20), create).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains(&NotLeader.to_string()), "{error}");
+}
+
 #[derive(Default)]
 struct Counter(Mutex<Vec<String>>);
 
@@ -205,9 +235,9 @@ async fn a_watch_goes_on_whatever_happens() {
     while told.iter().filter(|text| *text == "synced").count() < 3 {
         match events.next().await.unwrap() {
             Event::Set(object) => told.push(format!("+{}", object.metadata.name.unwrap())),
-            Event::Gone(key) => told.push(format!("-{key}")),
+            Event::Gone(key) | Event::Lost(key) => told.push(format!("-{key}")),
             Event::Synced => told.push("synced".to_owned()),
-            Event::Failed(_) => {}
+            Event::Listing | Event::Failed(_) => {}
         }
     }
     // What is gone at once comes in no order.

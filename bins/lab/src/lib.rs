@@ -44,6 +44,7 @@ pub mod batch;
 pub mod change;
 pub mod cli;
 pub mod cluster;
+pub mod config;
 pub mod console;
 pub mod daemon;
 pub mod demo;

@@ -32,6 +32,12 @@ impl Paths {
         self.root.join("state.json")
     }
 
+    /// What operators and agents are told: a file for each key, as a ConfigMap is mounted.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.root.join("config")
+    }
+
     /// How the lab's user reaches the API.
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {

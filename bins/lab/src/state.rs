@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::config::Config;
 use crate::name::LabName;
 use crate::paths::{Paths, ROOT};
 use crate::plan::Node;
@@ -27,9 +28,9 @@ pub struct State {
     pub programs: PathBuf,
     /// Whether there is no IPv6.
     pub ipv4_only: bool,
-    /// What all agents are told beside what they need.
+    /// What operators and agents are told beside what they need.
     #[serde(default)]
-    pub agent_arguments: Vec<String>,
+    pub config: Config,
     /// How many operators.
     pub operators: u8,
     /// How nodes get their ranges of pod addresses.
@@ -94,15 +95,6 @@ impl State {
             }
             None => bail!("there is no lab {name}: netloom lab up --name {name}"),
         }
-    }
-
-    /// Which labels make identities.
-    ///
-    /// # Errors
-    /// When what the agents are told cannot be understood.
-    pub fn label_filter(&self) -> Result<policy::LabelFilter> {
-        let said = self.agent_arguments.iter().find_map(|argument| argument.strip_prefix("--labels="));
-        said.unwrap_or_default().parse().context("--labels")
     }
 
     /// The node of this name.

@@ -37,8 +37,11 @@ pub struct LabStatus {
     pub fabric: String,
     /// Its nodes.
     pub nodes: Vec<NodeStatus>,
-    /// Its pods.
+    /// Its pods; none if the API does not answer.
     pub pods: Vec<PodStatus>,
+    /// Why the API does not answer. What agents say does not depend on it.
+    #[serde(rename = "apiProblem", skip_serializing_if = "Option::is_none")]
+    pub api_problem: Option<String>,
     /// The policies that agents know; one is valid if it is so for all of them.
     pub policies: Vec<PolicyStatus>,
 }
@@ -93,7 +96,8 @@ pub struct PodStatus {
     pub message: Option<String>,
 }
 
-/// Asks the lab's files and agents.
+/// Asks the lab's files, its agents and its API. An API or an agent that does not answer is a part of the
+/// answer: it is then that somebody asks.
 ///
 /// # Errors
 /// When there is no such lab or its files cannot be read.
@@ -101,8 +105,12 @@ pub fn status(name: &LabName) -> Result<LabStatus> {
     let state = State::load(name)?;
     let paths = Paths::new(name);
     let nodes: Vec<_> = state.nodes.iter().map(|node| node_status(&paths, node)).collect();
+    let (listed, api_problem) = match Cluster::of(name).and_then(|cluster| cluster.pods()) {
+        Ok(pods) => (pods, None),
+        Err(error) => (Vec::new(), Some(format!("{error:#}"))),
+    };
     let mut pods = Vec::new();
-    for pod in Cluster::of(name)?.pods()? {
+    for pod in listed {
         let pod = Pod::of(&pod);
         let sandbox = Sandbox::load(&paths, &pod.name)?.filter(|sandbox| sandbox.uid == pod.uid);
         pods.push(pod_status(pod, sandbox));
@@ -117,6 +125,7 @@ pub fn status(name: &LabName) -> Result<LabStatus> {
         policies: policies(&nodes),
         nodes,
         pods,
+        api_problem,
     })
 }
 
@@ -211,6 +220,9 @@ pub fn text(status: &LabStatus, colours: Colours) -> String {
         for warning in node.agent.iter().flat_map(|agent| &agent.warnings) {
             let _ = writeln!(out, "           {} {warning}", colours.notable("warning:"));
         }
+    }
+    if let Some(problem) = &status.api_problem {
+        let _ = writeln!(out, "  {}", colours.bad(problem));
     }
     for pod in &status.pods {
         let phase = if pod.phase == "Running" { colours.good(&pod.phase) } else { colours.bad(&pod.phase) };

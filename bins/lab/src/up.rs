@@ -12,6 +12,7 @@ use nix::mount::{MsFlags, mount};
 
 use crate::batch::Batch;
 use crate::cluster::Cluster;
+use crate::config::{Config, Setting};
 use crate::console::Progress;
 use crate::name::LabName;
 use crate::paths::Paths;
@@ -34,8 +35,8 @@ pub struct Up {
     pub nodes: u8,
     /// Without IPv6.
     pub ipv4_only: bool,
-    /// What all agents are told beside what they need.
-    pub agent_arguments: Vec<String>,
+    /// What operators and agents are told beside what they need.
+    pub settings: Vec<Setting>,
     /// How many operators: no more than nodes.
     pub operators: u8,
     /// How nodes get their ranges of pod addresses.
@@ -60,7 +61,7 @@ impl Up {
             name,
             nodes,
             ipv4_only: false,
-            agent_arguments: Vec::new(),
+            settings: Vec::new(),
             operators: 1,
             ipam: Ipam::default(),
             server: Server::default(),
@@ -80,6 +81,7 @@ impl Up {
         ensure!(nix::unistd::geteuid().is_root(), "a lab is made of network namespaces: run netloom as root");
         let programs = programs()?;
         let mut nodes = plan::nodes(self.nodes, self.ipv4_only)?;
+        let config = Config::new(self.ipam, self.ipv4_only, &self.settings)?;
         ensure!(
             (1..=self.nodes).contains(&self.operators),
             "operators run on nodes, one on each: 1 to {} of them, not {}",
@@ -96,7 +98,7 @@ impl Up {
         // Removing has taken the locked directory away.
         drop(lock);
         let _lock = lock::Lock::take(&self.name)?;
-        let made = self.make(&paths, &programs, &mut nodes, progress);
+        let made = self.make(&paths, &programs, &mut nodes, config, progress);
         made.map_err(|error| {
             let error = error.context(format!("lab {} could not be made{}", self.name, logs(&paths)));
             match down::remove(&self.name) {
@@ -111,6 +113,7 @@ impl Up {
         paths: &Paths,
         programs: &Path,
         nodes: &mut [plan::Node],
+        config: Config,
         progress: &Progress,
     ) -> Result<State> {
         progress.step("joining the nodes");
@@ -126,13 +129,14 @@ impl Up {
             nodes: nodes.to_vec(),
             programs: programs.to_owned(),
             ipv4_only: self.ipv4_only,
-            agent_arguments: self.agent_arguments.clone(),
+            config,
             operators: self.operators,
             ipam: self.ipam,
             server: self.server.clone(),
             audit: self.audit,
             port: port::free(&self.name, self.port)?,
         };
+        state.config.write(&paths.config())?;
         write_json(&paths.state(), &state)?;
         progress.step("starting the API server");
         let deadline = Instant::now() + self.patience;

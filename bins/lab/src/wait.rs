@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 use api::{Client, Known, Reply, Request};
 use k8s_openapi::api::core::v1 as core;
+use policy::PodLabelling;
 use policy::manifest::{Object, ObjectKey, parse};
-use policy::{LabelFilter, pod_labels_with};
 
 use crate::cluster::{Cluster, Target, WATCHED};
 use crate::paths::Paths;
@@ -108,9 +108,9 @@ fn is_ready(socket: &std::path::Path) -> Result<(), String> {
 /// # Errors
 /// After the deadline, with who lacks what.
 pub fn until(state: &State, cluster: &Cluster, wanted: &Wanted, deadline: Instant) -> Result<()> {
-    let filter = state.label_filter()?;
+    let labelling = state.config.labelling()?;
     loop {
-        let lacking = match lacking(state, cluster, wanted, &filter) {
+        let lacking = match lacking(state, cluster, wanted, &labelling) {
             Ok(lacking) if lacking.is_empty() => return Ok(()),
             Ok(lacking) => lacking,
             // It may be on its way back.
@@ -142,7 +142,12 @@ struct Owner {
     labels: BTreeSet<String>,
 }
 
-fn lacking(state: &State, cluster: &Cluster, wanted: &Wanted, filter: &LabelFilter) -> Result<Vec<String>> {
+fn lacking(
+    state: &State,
+    cluster: &Cluster,
+    wanted: &Wanted,
+    labelling: &PodLabelling,
+) -> Result<Vec<String>> {
     let paths = Paths::new(&state.name);
     let mut pods = cluster.pods()?;
     let mut lacking = still_there(cluster, wanted, &pods)?;
@@ -155,7 +160,7 @@ fn lacking(state: &State, cluster: &Cluster, wanted: &Wanted, filter: &LabelFilt
             lacking.push(format!("Pod {} does not run: {why}", pod.name));
         }
     }
-    let owners = owners(&pods, &cluster.namespaces()?, filter);
+    let owners = owners(&pods, &cluster.namespaces()?, labelling);
     let free: Vec<IpAddr> = wanted.left.difference(&taken).copied().collect();
     for node in &state.nodes {
         let before = lacking.len();
@@ -198,7 +203,7 @@ fn known(socket: &std::path::Path) -> Result<Known, String> {
 fn owners(
     pods: &[core::Pod],
     namespaces: &[core::Namespace],
-    filter: &LabelFilter,
+    labelling: &PodLabelling,
 ) -> BTreeMap<IpAddr, Owner> {
     let labels: BTreeMap<&str, BTreeMap<String, String>> = namespaces
         .iter()
@@ -217,7 +222,7 @@ fn owners(
         for parsed in parse(&text, "", 1) {
             let Ok(Object::Pod(parsed)) = parsed else { continue };
             let of_namespace = labels.get(pod.name.namespace.as_str()).unwrap_or(&none);
-            let labels = pod_labels_with(&parsed, of_namespace, filter);
+            let labels = labelling.labels(&parsed, of_namespace);
             let labels: BTreeSet<String> = labels.iter().map(ToString::to_string).collect();
             for address in &pod.addresses {
                 owners.insert(*address, Owner { pod: pod.name.to_string(), labels: labels.clone() });

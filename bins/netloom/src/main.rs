@@ -1,6 +1,7 @@
 //! Netloom's command line.
 
 mod agent;
+mod aws;
 mod manifests;
 mod policy;
 
@@ -65,6 +66,11 @@ enum Command {
     },
     /// Print what agent and operator may do, as roles and their bindings.
     Rbac(manifests::RbacArgs),
+    /// Print what the operator's role has to be allowed on AWS, as an IAM policy.
+    IamPolicy(aws::IamPolicyArgs),
+    /// Change a cluster's pod network to Netloom, node by node.
+    #[command(subcommand)]
+    Migrate(migrate::cli::MigrateCommand),
     /// Run a small Kubernetes API server in memory.
     Apiserver(apiserver::cli::ApiserverArgs),
     /// Measure.
@@ -97,6 +103,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Conformance(args) => return conformance::cli::run_cli(&args),
         Command::Crds { output } => manifests::crds(output)?,
         Command::Rbac(args) => manifests::rbac(&args)?,
+        Command::IamPolicy(args) => aws::iam_policy(args)?,
+        Command::Migrate(command) => migrate::cli::run(&command)?,
         Command::Apiserver(args) => apiserver::cli::run(&args)?,
         Command::Bench(args) => benches::cli::run(&args)?,
         Command::LabDaemon { name } => {

@@ -22,6 +22,11 @@ pub(crate) fn endpoints(
     endpoints.iter().filter_map(dead).collect()
 }
 
+/// Whether the pod that owns an endpoint is this one, and has ended.
+pub(crate) fn has_ended(pod: &PodView, owner: Option<&str>) -> bool {
+    !pod.live && owner == Some(pod.uid.as_str())
+}
+
 /// CiliumNodes without a Node. One that is seen so for the first time is given another interval: its Node may be
 /// about to come.
 #[derive(Default)]
@@ -55,7 +60,7 @@ pub(crate) struct Unmanaged {
 }
 
 impl Unmanaged {
-    /// The pods to restart.
+    /// The pods to restart, those that run longest first. Whoever restarts one says so with [`Self::restarted`].
     pub(crate) fn collect(
         &mut self,
         pods: &HashMap<Key, Arc<PodView>>,
@@ -71,11 +76,16 @@ impl Unmanaged {
             let old = pod.started.is_some_and(|started| since(started) >= MINIMAL_AGE);
             let candidate = pod.running && !pod.deleted && !pod.host_network && old && selected(pod);
             if candidate && !managed(key) && !self.restarted.contains_key(key) {
-                self.restarted.insert(key.clone(), now);
-                found.push((key.clone(), pod.uid.clone()));
+                found.push((pod.started, key.clone(), pod.uid.clone()));
             }
         }
-        found
+        found.sort();
+        found.into_iter().map(|(_, key, uid)| (key, uid)).collect()
+    }
+
+    /// Notes that a pod was restarted.
+    pub(crate) fn restarted(&mut self, key: Key, now: Timestamp) {
+        self.restarted.insert(key, now);
     }
 }
 
@@ -100,7 +110,15 @@ mod tests {
 
     fn endpoint(pod_uid: Option<&str>) -> Arc<EndpointView> {
         let version = Version { uid: "e".to_owned(), resource: "7".to_owned() };
-        Arc::new(EndpointView { version, pod_uid: pod_uid.map(ToOwned::to_owned), identity: 300, core: None })
+        let pod_uid = pod_uid.map(ToOwned::to_owned);
+        Arc::new(EndpointView {
+            version,
+            pod_uid,
+            identity: 300,
+            addresses: [].into(),
+            node: None,
+            core: None,
+        })
     }
 
     fn key(name: &str) -> Key {
@@ -128,6 +146,15 @@ mod tests {
     }
 
     #[test]
+    fn another_pod_of_that_name_has_ended() {
+        let ended = PodView { live: false, ..pod("before") };
+        assert!(has_ended(&ended, Some("before")));
+        assert!(!has_ended(&ended, Some("now")), "the watch of pods is behind");
+        assert!(!has_ended(&ended, None));
+        assert!(!has_ended(&pod("now"), Some("now")));
+    }
+
+    #[test]
     fn nodes_at_the_second_look() {
         let mut nodes = Nodes::default();
         let names = || ["a", "b"].into_iter();
@@ -141,21 +168,26 @@ mod tests {
 
     #[test]
     fn unmanaged_pods_that_are_selected_and_old_enough() {
-        let mut unmanaged = Unmanaged::default();
         let pods: HashMap<Key, Arc<PodView>> = HashMap::from([
+            (key("older"), Arc::new(PodView { started: Timestamp::from_second(-5).ok(), ..pod("5") })),
             (key("dns"), Arc::new(pod("1"))),
             (key("connected"), Arc::new(pod("2"))),
             (key("of-the-node"), Arc::new(PodView { host_network: true, ..pod("3") })),
             (key("other"), Arc::new(PodView { labels: [].into(), ..pod("4") })),
         ]);
-        let mut collect = |second| {
+        let mut unmanaged = Unmanaged::default();
+        let collect = |unmanaged: &mut Unmanaged, second| {
             let selected = |pod: &PodView| pod.labels.contains_key("k8s-app");
             let managed = |other: &Key| *other == key("connected");
             unmanaged.collect(&pods, selected, managed, Timestamp::from_second(second).unwrap())
         };
-        assert!(collect(29).is_empty());
-        assert_eq!(collect(30), [(key("dns"), "1".to_owned())]);
-        assert!(collect(45).is_empty());
-        assert_eq!(collect(330).len(), 1);
+        assert!(collect(&mut unmanaged, 24).is_empty());
+        let both = [(key("older"), "5".to_owned()), (key("dns"), "1".to_owned())];
+        assert_eq!(collect(&mut unmanaged, 30), both);
+        // One that could not be restarted is tried again; one that was is left alone.
+        assert_eq!(collect(&mut unmanaged, 45), both);
+        unmanaged.restarted(key("older"), Timestamp::from_second(45).unwrap());
+        assert_eq!(collect(&mut unmanaged, 60), both[1..]);
+        assert_eq!(collect(&mut unmanaged, 345), both);
     }
 }

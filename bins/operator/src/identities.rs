@@ -1,11 +1,13 @@
 //! Which CiliumIdentities there should be.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use policy::LabelSet;
 
+use crate::label_sets::LabelSets;
 use crate::view::{IdentityView, Version};
 
 /// The numbers that stand for labels of pods.
@@ -39,13 +41,13 @@ pub(crate) struct Used {
 ///
 /// Whoever takes an unused identity into use removes the mark: then it is another version, and is not deleted.
 pub(crate) fn collect(
-    known: &BTreeMap<String, IdentityView>,
+    known: &BTreeMap<String, Arc<IdentityView>>,
     used: &Used,
     now: Timestamp,
     timeout: Duration,
 ) -> Vec<Act> {
     let counts: HashSet<&String> = best(known).into_values().collect();
-    let act = |(name, identity): (&String, &IdentityView)| {
+    let act = |(name, identity): (&String, &Arc<IdentityView>)| {
         let alive = identity.number.is_some_and(|number| used.numbers.contains(&number))
             || (counts.contains(name) && used.labels.contains(&identity.labels));
         let (name, version) = (name.clone(), identity.version.clone());
@@ -62,10 +64,15 @@ pub(crate) fn collect(
     known.iter().filter_map(act).collect()
 }
 
+/// Whether its labels can be said with it. Others stand for something else, or for nothing.
+fn is_usable(identity: &IdentityView) -> bool {
+    identity.number.is_some_and(|number| NUMBERS.contains(&number))
+}
+
 /// For each set of labels, the identity that counts: the oldest one, then the smallest number.
-fn best(known: &BTreeMap<String, IdentityView>) -> HashMap<&SecurityLabels, &String> {
+fn best(known: &BTreeMap<String, Arc<IdentityView>>) -> HashMap<&SecurityLabels, &String> {
     let mut best: HashMap<&SecurityLabels, (&String, &IdentityView)> = HashMap::new();
-    for (name, identity) in known.iter().filter(|(_, identity)| identity.number.is_some()) {
+    for (name, identity) in known.iter().filter(|(_, identity)| is_usable(identity)) {
         let rank = |identity: &IdentityView| (identity.created, identity.number);
         let entry = best.entry(&identity.labels).or_insert((name, identity));
         if rank(identity) < rank(entry.1) {
@@ -76,8 +83,8 @@ fn best(known: &BTreeMap<String, IdentityView>) -> HashMap<&SecurityLabels, &Str
 }
 
 /// How many identities there are for labels that another one stands for already.
-pub(crate) fn duplicates(known: &BTreeMap<String, IdentityView>) -> usize {
-    known.values().filter(|identity| identity.number.is_some()).count() - best(known).len()
+pub(crate) fn duplicates(known: &BTreeMap<String, Arc<IdentityView>>) -> usize {
+    known.values().filter(|identity| is_usable(identity)).count() - best(known).len()
 }
 
 /// New identities for labels that have none, each with a number that is free.
@@ -85,16 +92,51 @@ pub(crate) fn duplicates(known: &BTreeMap<String, IdentityView>) -> usize {
 /// Numbers are taken from `start` on, round and round: one that was just given back is not given to others at once.
 /// Labels that get none are left out.
 pub(crate) fn create(
-    known: &BTreeMap<String, IdentityView>,
-    wanted: &BTreeSet<SecurityLabels>,
+    known: &BTreeMap<String, Arc<IdentityView>>,
+    wanted: &LabelSets,
     start: u32,
 ) -> BTreeMap<u32, SecurityLabels> {
-    let have: HashSet<&SecurityLabels> = known.values().map(|identity| &identity.labels).collect();
+    let have: HashSet<&SecurityLabels> =
+        known.values().filter(|identity| is_usable(identity)).map(|identity| &identity.labels).collect();
     let taken: HashSet<u32> = known.values().filter_map(|identity| identity.number).collect();
     let start = start.clamp(*NUMBERS.start(), *NUMBERS.end());
     let free =
         (start..=*NUMBERS.end()).chain(*NUMBERS.start()..start).filter(|number| !taken.contains(number));
-    free.zip(wanted.iter().filter(|labels| !have.contains(labels)).cloned()).collect()
+    let missing: BTreeSet<&SecurityLabels> = wanted.all().filter(|labels| !have.contains(labels)).collect();
+    free.zip(missing.into_iter().cloned()).collect()
+}
+
+/// Identities that this leader made and that the watch has not told of yet. One that it does not tell of for long is
+/// gone again, whoever deleted it.
+#[derive(Default)]
+pub(crate) struct Pending(BTreeMap<u32, (SecurityLabels, Timestamp)>);
+
+/// How long the watch may take to tell of an identity.
+const PENDING: Duration = Duration::from_secs(30);
+
+impl Pending {
+    /// Notes one that was made.
+    pub(crate) fn made(&mut self, number: u32, labels: SecurityLabels, now: Timestamp) {
+        self.0.insert(number, (labels, now));
+    }
+
+    /// Adds them to those that the watch has told of.
+    pub(crate) fn complete(&mut self, known: &mut BTreeMap<String, Arc<IdentityView>>, now: Timestamp) {
+        self.0.retain(|number, (labels, since)| {
+            let waits = Duration::try_from(now.duration_since(*since)).unwrap_or_default() < PENDING;
+            let name = number.to_string();
+            if !waits || known.contains_key(&name) {
+                return false;
+            }
+            known.insert(name, Arc::new(IdentityView::pending(*number, labels.clone())));
+            true
+        });
+    }
+
+    /// Whether there is one that the watch may still tell of.
+    pub(crate) fn waits(&self) -> bool {
+        !self.0.is_empty()
+    }
 }
 
 /// A label set as a CiliumIdentity has it.
@@ -104,9 +146,11 @@ pub(crate) fn security_labels(labels: &LabelSet) -> SecurityLabels {
 
 #[cfg(test)]
 mod tests {
+    use kubernetes::watch::Key;
+
     use super::*;
 
-    fn identity(app: &str, age: i64, marked: Option<i64>, number: u32) -> (String, IdentityView) {
+    fn identity(app: &str, age: i64, marked: Option<i64>, number: u32) -> (String, Arc<IdentityView>) {
         let time = |second| Timestamp::from_second(second).unwrap();
         let view = IdentityView {
             version: Version::default(),
@@ -115,11 +159,19 @@ mod tests {
             labels: labels(app),
             marked: marked.map(time),
         };
-        (number.to_string(), view)
+        (number.to_string(), Arc::new(view))
     }
 
     fn labels(app: &str) -> SecurityLabels {
         [("k8s:app".to_owned(), app.to_owned())].into()
+    }
+
+    fn wanted(apps: &[&str]) -> LabelSets {
+        let mut sets = LabelSets::default();
+        for app in apps {
+            sets.set(Key::new("a", app), Some(labels(app)));
+        }
+        sets
     }
 
     fn text(acts: &[Act]) -> String {
@@ -131,7 +183,7 @@ mod tests {
         acts.iter().map(line).collect::<Vec<_>>().join(", ")
     }
 
-    fn collected(known: &BTreeMap<String, IdentityView>, used: &Used, now: i64) -> String {
+    fn collected(known: &BTreeMap<String, Arc<IdentityView>>, used: &Used, now: i64) -> String {
         text(&collect(known, used, Timestamp::from_second(now).unwrap(), Duration::from_secs(100)))
     }
 
@@ -163,12 +215,37 @@ mod tests {
     }
 
     #[test]
+    fn what_agents_do_not_use_stands_for_nothing() {
+        let (_, stray) = identity("web", 1, None, 300);
+        for (name, number) in [("foo", None), ("7", Some(7)), ("70000", Some(70_000))] {
+            let known = [(name.to_owned(), Arc::new(IdentityView { number, ..(*stray).clone() }))].into();
+            assert_eq!(create(&known, &wanted(&["web"]), 300), [(300, labels("web"))].into(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_the_watch_never_tells_of_is_made_again() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut pending = Pending::default();
+        pending.made(300, labels("web"), at(0));
+        let names = |pending: &mut Pending, told: &[u32], second| {
+            let mut known = told.iter().map(|number| identity("told", 1, None, *number)).collect();
+            pending.complete(&mut known, at(second));
+            known.into_values().map(|identity| identity.labels["k8s:app"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&mut pending, &[], 29), ["web"]);
+        assert!(names(&mut pending, &[], 31).is_empty() && !pending.waits());
+        pending.made(300, labels("web"), at(40));
+        assert_eq!(names(&mut pending, &[300], 41), ["told"]);
+        assert!(!pending.waits());
+    }
+
+    #[test]
     fn new_ones_get_numbers_that_are_free() {
         let known: BTreeMap<_, _> = [identity("web", 1, None, 65535), identity("db", 1, None, 256)].into();
-        let wanted = [labels("web"), labels("a"), labels("b")].into();
-        let created = create(&known, &wanted, 65534);
+        let created = create(&known, &wanted(&["web", "a", "b"]), 65534);
         assert_eq!(created, [(65534, labels("a")), (257, labels("b"))].into());
         let full = NUMBERS.map(|number| identity(&number.to_string(), 1, None, number)).collect();
-        assert!(create(&full, &[labels("one-more")].into(), 256).is_empty());
+        assert!(create(&full, &wanted(&["one-more"]), 256).is_empty());
     }
 }

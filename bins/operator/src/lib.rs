@@ -11,15 +11,19 @@
 //!
 //! What it does not do: it touches no datapath and no node; it needs nothing but the API server.
 
+mod conditions;
 mod controllers;
 mod garbage;
 mod identities;
+mod label_sets;
 mod metrics;
 mod options;
 mod pod_cidrs;
+mod problem;
+mod pulse;
 mod readiness;
+mod rounds;
 mod run;
-mod selector;
 mod slices;
 mod store;
 mod validity;
@@ -29,4 +33,3 @@ mod writer;
 pub use metrics::Metrics;
 pub use options::{Cidrs, IdentityManagement, IpamMode, Keys, Options};
 pub use run::run;
-pub use selector::{InvalidSelector, Selector};

@@ -53,9 +53,10 @@ fn main() -> ExitCode {
 
 fn start(keys: &Keys) -> Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let mut registry = metrics::Metrics::new("netloom-operator", env!("CARGO_PKG_VERSION"));
-        let counted = Metrics::register(registry.registry());
+        let mut registry =
+            metrics::Metrics::new("netloom-operator", env!("CARGO_PKG_VERSION"), "cilium_operator");
         let health = Health::new();
+        let counted = Metrics::register(registry.registry(), &health);
         let _health_server = serve(&keys.operator_api_serve_addr, health.router()).await?;
         let _metrics_server = match keys.enable_metrics {
             true => Some(serve(&keys.operator_prometheus_serve_addr, registry.router()).await?),

@@ -2,19 +2,13 @@
 
 use std::sync::atomic::AtomicU64;
 
-use kubernetes::client::{Call, Observer};
+use daemon::health::Health;
+use daemon::requests::Requests;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct ApiCall {
-    method: String,
-    return_code: String,
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Outcome {
@@ -40,9 +34,7 @@ pub(crate) struct Action {
 #[derive(Clone, Debug)]
 pub struct Metrics {
     pub(crate) leader: Gauge,
-    pub(crate) api_calls: Family<ApiCall, Counter>,
-    pub(crate) api_latency: Histogram,
-    pub(crate) api_queued: Histogram,
+    pub(crate) requests: Requests,
     pub(crate) pod_cidrs: Family<OfFamily, Gauge>,
     pub(crate) pod_cidrs_free: Family<OfFamily, Gauge>,
     pub(crate) ipam_errors: Gauge,
@@ -58,19 +50,12 @@ pub struct Metrics {
     pub(crate) seconds_leading: Gauge<f64, AtomicU64>,
 }
 
-/// From a millisecond to half a minute.
-fn latencies() -> Histogram {
-    Histogram::new([0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0])
-}
-
 impl Metrics {
-    /// Registers everything.
-    pub fn register(registry: &mut Registry) -> Self {
+    /// Registers everything. `health` is told whether the API server answers.
+    pub fn register(registry: &mut Registry, health: &Health) -> Self {
         let metrics = Self {
             leader: Gauge::default(),
-            api_calls: Family::default(),
-            api_latency: latencies(),
-            api_queued: latencies(),
+            requests: Requests::new(health),
             pod_cidrs: Family::default(),
             pod_cidrs_free: Family::default(),
             ipam_errors: Gauge::default(),
@@ -85,6 +70,7 @@ impl Metrics {
             invalid_policies: Gauge::default(),
             seconds_leading: Gauge::default(),
         };
+        metrics.requests.register(registry, "cilium_operator", "netloom_operator");
         let own = registry.sub_registry_with_prefix("netloom_operator");
         own.register("leader", "Whether this process leads", metrics.leader.clone());
         own.register(
@@ -108,18 +94,7 @@ impl Metrics {
         own.register("nodes_collected", "CiliumNodes without a Node", metrics.nodes_collected.clone());
         own.register("ces_writes", "Writes of CiliumEndpointSlices", metrics.slice_writes.clone());
         own.register("invalid_policies", "Policies that are not valid", metrics.invalid_policies.clone());
-        own.register(
-            "k8s_client_queued_seconds",
-            "How long calls waited under the limit",
-            metrics.api_queued.clone(),
-        );
         let theirs = registry.sub_registry_with_prefix("cilium_operator");
-        theirs.register("k8s_client_api_calls", "Calls of the API server", metrics.api_calls.clone());
-        theirs.register(
-            "k8s_client_api_latency_time_seconds",
-            "How long calls took",
-            metrics.api_latency.clone(),
-        );
         theirs.register(
             "identity_gc_entries",
             "Identities in the last run",
@@ -140,13 +115,43 @@ impl Metrics {
     }
 }
 
-impl Observer for Metrics {
-    fn called(&self, call: &Call<'_>) {
-        let code = call.status.map_or_else(|| "<error>".to_owned(), |status| status.as_str().to_owned());
-        self.api_calls.get_or_create(&ApiCall { method: call.method.to_string(), return_code: code }).inc();
-        self.api_queued.observe(call.queued.as_secs_f64());
-        if !call.watch {
-            self.api_latency.observe(call.latency.as_secs_f64());
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::{Method, StatusCode};
+    use kubernetes::client::{Call, Observer as _};
+
+    use super::*;
+
+    #[test]
+    fn every_family_is_in_the_book() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
+        let page = std::fs::read_to_string(file).unwrap();
+        let mut all = daemon::metrics::Metrics::new("netloom-operator", "0", "cilium_operator");
+        let metrics = Metrics::register(all.registry(), &Health::new());
+        metrics.requests.called(&Call {
+            method: &Method::GET,
+            path: "/api/v1/pods",
+            watch: false,
+            status: Some(StatusCode::OK),
+            latency: Duration::ZERO,
+            queued: Duration::ZERO,
+        });
+        for family in [&metrics.pod_cidrs, &metrics.pod_cidrs_free] {
+            family.get_or_create(&OfFamily { family: "IPv4".to_owned() }).set(1);
+        }
+        metrics.identity_entries.get_or_create(&Status { status: "alive" }).set(1);
+        for family in [&metrics.identity_runs, &metrics.endpoints_collected, &metrics.nodes_collected] {
+            family.get_or_create(&Outcome { outcome: "success" }).inc();
+        }
+        metrics.slice_writes.get_or_create(&Action { action: "create" }).inc();
+        let table = daemon::metrics::table(all.registry()).unwrap();
+        let wanted = daemon::book::with_table(&page, "Operator", &table).expect("the section");
+        if std::env::var_os("NETLOOM_WRITE_DOCS").is_some() {
+            std::fs::write(file, &wanted).unwrap();
+        } else {
+            assert!(page == wanted, "{file} is out of date: run this test with NETLOOM_WRITE_DOCS=1");
         }
     }
 }

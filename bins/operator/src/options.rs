@@ -1,7 +1,6 @@
 //! What can be configured. Keys are the reference's.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -12,10 +11,15 @@ use ipam::ClusterPool;
 use ipnetwork::{IpNetwork, IpNetworkError};
 use kubernetes::client::Rate;
 use kubernetes::lease::Timing;
-use policy::LabelFilter;
+use policy::{ClusterName, LabelFilter, PodLabelling};
+use selector::LabelSelector;
 
-use crate::selector::Selector;
+use crate::readiness::Allowed;
 use crate::view::PodView;
+
+/// Where a pod's namespace is, and the namespace of what runs in no pod.
+const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+const USUAL_NAMESPACE: &str = "kube-system";
 
 /// Where nodes get their pod CIDRs from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -65,9 +69,9 @@ pub struct Keys {
     /// Requests to the API server at once
     #[arg(long, default_value_t = 200, value_name = "NUMBER")]
     pub k8s_client_burst: u32,
-    /// Namespace of the Lease
-    #[arg(long, default_value = "default", value_name = "NAMESPACE")]
-    pub k8s_namespace: String,
+    /// The operator's own namespace, where its Lease is; where none is named, that of its pod, and outside of pods kube-system
+    #[arg(long, value_name = "NAMESPACE")]
+    pub k8s_namespace: Option<String>,
     /// How long others leave the leader's lease alone
     #[arg(long, default_value = "15s", value_parser = duration, value_name = "DURATION")]
     pub leader_election_lease_duration: Duration,
@@ -98,6 +102,9 @@ pub struct Keys {
     /// Prefix length of a node's IPv6 pod CIDR
     #[arg(long, default_value_t = 112, value_name = "BITS")]
     pub cluster_pool_ipv6_mask_size: u8,
+    /// How long a pod CIDR is kept for a node that is gone, whose pods may live on
+    #[arg(long, default_value = "10m", value_parser = duration, value_name = "DURATION")]
+    pub cluster_pool_release_delay: Duration,
     /// Who makes CiliumIdentities
     #[arg(long, value_enum, default_value = "agent", value_name = "WHO")]
     pub identity_management_mode: IdentityManagement,
@@ -127,25 +134,31 @@ pub struct Keys {
     pub ces_max_ciliumendpoints_per_ces: usize,
     /// Label selector of the pods that are restarted when no agent has connected them
     #[arg(long, default_value = "k8s-app=kube-dns", value_name = "SELECTOR")]
-    pub pod_restart_selector: Selector,
+    pub pod_restart_selector: LabelSelector,
     /// How often such pods are looked for; a number is seconds; 0 for never
     #[arg(long, default_value = "15", value_parser = duration, value_name = "DURATION")]
     pub unmanaged_pod_watcher_interval: Duration,
     /// Whether the taint of nodes whose network is up is removed
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub remove_cilium_node_taints: bool,
+    /// Whether nodes with an agent's pod that is not ready get that taint, which keeps new pods away
+    #[arg(long, default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub set_cilium_node_taints: bool,
     /// Whether the condition NetworkUnavailable of nodes whose network is up is set to False
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub set_cilium_is_up_condition: bool,
     /// Label selector of the agents' pods
     #[arg(long, default_value = "k8s-app=cilium", value_name = "SELECTOR")]
-    pub cilium_pod_labels: Selector,
+    pub cilium_pod_labels: LabelSelector,
     /// Namespace of the agents' pods; any where it is empty
     #[arg(long, default_value = "", value_name = "NAMESPACE")]
     pub cilium_pod_namespace: String,
     /// Which labels make identities, as patterns apart by spaces
     #[arg(long, default_value = "", value_name = "PATTERNS")]
     pub labels: LabelFilter,
+    /// Name of the cluster, which pods carry as a label
+    #[arg(long, default_value_t, value_name = "NAME")]
+    pub cluster_name: ClusterName,
     /// Whether the custom resources are left as they are
     #[arg(long, default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set, value_name = "BOOL")]
     pub skip_crd_creation: bool,
@@ -165,6 +178,7 @@ pub struct Keys {
 pub struct Options {
     pub(crate) ipam: IpamMode,
     pub(crate) pools: Vec<ClusterPool>,
+    pub(crate) release_delay: Duration,
     pub(crate) identity_management: IdentityManagement,
     pub(crate) identity_gc_interval: Duration,
     pub(crate) identity_heartbeat_timeout: Duration,
@@ -174,13 +188,12 @@ pub struct Options {
     pub(crate) nodes_gc_interval: Duration,
     pub(crate) endpoint_slices: bool,
     pub(crate) endpoints_per_slice: usize,
-    pub(crate) pod_restart_selector: Selector,
+    pod_restart_selector: LabelSelector,
     pub(crate) unmanaged_pods_interval: Duration,
-    pub(crate) remove_taints: bool,
-    pub(crate) set_condition: bool,
-    agents: Selector,
+    pub(crate) nodes: Allowed,
+    agents: LabelSelector,
     agents_namespace: String,
-    pub(crate) label_filter: LabelFilter,
+    pub(crate) labelling: PodLabelling,
 }
 
 impl Keys {
@@ -214,6 +227,7 @@ impl Keys {
         Ok(Options {
             ipam: self.ipam,
             pools,
+            release_delay: self.cluster_pool_release_delay,
             identity_management: self.identity_management_mode,
             identity_gc_interval: self.identity_gc_interval,
             identity_heartbeat_timeout: self.identity_heartbeat_timeout,
@@ -225,12 +239,27 @@ impl Keys {
             endpoints_per_slice: self.ces_max_ciliumendpoints_per_ces,
             pod_restart_selector: self.pod_restart_selector.clone(),
             unmanaged_pods_interval: self.unmanaged_pod_watcher_interval,
-            remove_taints: self.remove_cilium_node_taints,
-            set_condition: self.set_cilium_is_up_condition,
+            nodes: Allowed {
+                remove_taint: self.remove_cilium_node_taints,
+                set_taint: self.set_cilium_node_taints,
+                set_condition: self.set_cilium_is_up_condition,
+            },
             agents: self.cilium_pod_labels.clone(),
             agents_namespace: self.cilium_pod_namespace.clone(),
-            label_filter: self.labels.clone(),
+            labelling: PodLabelling { filter: self.labels.clone(), cluster: self.cluster_name.clone() },
         })
+    }
+
+    /// The operator's own namespace: that which is named, else its pod's, else the one where operators usually are.
+    #[must_use]
+    pub fn namespace(&self) -> String {
+        self.namespace_of(Path::new(OWN_NAMESPACE))
+    }
+
+    fn namespace_of(&self, file: &Path) -> String {
+        let of_pod = || std::fs::read_to_string(file).ok().map(|text| text.trim().to_owned());
+        let known = self.k8s_namespace.clone().or_else(of_pod).filter(|name| !name.is_empty());
+        known.unwrap_or_else(|| USUAL_NAMESPACE.to_owned())
     }
 
     /// How long the election takes its time.
@@ -268,14 +297,22 @@ impl Keys {
 impl Options {
     /// Whether a pod is an agent's.
     pub(crate) fn is_agent(&self, namespace: &str, pod: &PodView) -> bool {
-        (self.agents_namespace.is_empty() || self.agents_namespace == namespace)
-            && self.agents.matches(&pod.labels)
+        (self.agents_namespace.is_empty() || self.agents_namespace == namespace) && selects(&self.agents, pod)
+    }
+
+    /// Whether a pod that no agent has connected is restarted.
+    pub(crate) fn is_restarted(&self, pod: &PodView) -> bool {
+        selects(&self.pod_restart_selector, pod)
     }
 
     /// Whether a selector of pods names this key.
     pub(crate) fn asks_for_pod_label(&self, key: &str) -> bool {
         self.agents.names(key) || self.pod_restart_selector.names(key)
     }
+}
+
+fn selects(selector: &LabelSelector, pod: &PodView) -> bool {
+    selector.matches(|key| pod.labels.get(key).map(String::as_str))
 }
 
 /// A time as in Go (`1h30m`, `15m0s`, `0`); a number is seconds.
@@ -286,9 +323,6 @@ fn duration(text: &str) -> Result<Duration, String> {
     let duration: jiff::SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
     duration.try_into().map_err(|_| format!("{text:?} is less than nothing"))
 }
-
-/// Labels of an object.
-pub(crate) type Labels = BTreeMap<String, String>;
 
 #[cfg(test)]
 mod tests {
@@ -312,6 +346,16 @@ mod tests {
         assert_eq!(keys.identity_gc_interval, Duration::from_secs(900));
         assert_eq!(keys.timing().unwrap(), Timing::default());
         assert_eq!(keys.options().unwrap_err().to_string(), "cluster-pool-ipv4-cidr");
+    }
+
+    #[test]
+    fn its_own_namespace() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("namespace");
+        assert_eq!(keys("").namespace_of(&file), "kube-system", "in no pod");
+        std::fs::write(&file, "network\n").unwrap();
+        assert_eq!(keys("").namespace_of(&file), "network");
+        assert_eq!(keys("--k8s-namespace other").namespace_of(&file), "other");
     }
 
     #[test]

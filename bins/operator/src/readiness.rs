@@ -2,17 +2,26 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{NodeCondition, Taint};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use crate::conditions::Wanted;
 use crate::view::NodeView;
 
 /// The taint that keeps pods away until the network is there; whoever makes nodes sets it.
 pub(crate) const TAINT: &str = "node.cilium.io/agent-not-ready";
 
+/// Kubernetes' own condition; some clouds set it when they make a node.
+const UP: Wanted<'static> = Wanted {
+    type_: "NetworkUnavailable",
+    status: false,
+    reason: "CiliumIsUp",
+    message: "The pod network of this node is up",
+};
+
 /// What the operator may do to Nodes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowed {
     pub(crate) remove_taint: bool,
+    pub(crate) set_taint: bool,
     pub(crate) set_condition: bool,
 }
 
@@ -23,33 +32,32 @@ pub(crate) struct Changes {
     pub(crate) conditions: Option<Vec<NodeCondition>>,
 }
 
-/// A node whose network is there loses its taint, and its condition says so. One whose agent is being replaced keeps
-/// what it has: its pods go on.
-pub(crate) fn decide(node: &NodeView, ready: bool, allowed: Allowed, now: Timestamp) -> Changes {
-    if !ready {
-        return Changes::default();
+/// What is known of a node's network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// Its agent says that it is there, and is ready where it runs as a pod.
+    Up,
+    /// An agent's pod is on the node, and none is ready.
+    AgentNotReady,
+    /// Its agent has not said that it is there.
+    Unknown,
+}
+
+/// A node whose network is there loses its taint, and its condition says so. One whose agent is being replaced keeps its
+/// pods; where that is wanted it gets no new ones.
+pub(crate) fn decide(node: &NodeView, network: Network, allowed: Allowed, now: Timestamp) -> Changes {
+    let tainted = node.taints.iter().any(|taint| taint.key == TAINT);
+    if network != Network::Up {
+        let taint = || Taint { key: TAINT.to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() };
+        let wanted = network == Network::AgentNotReady && allowed.set_taint && !tainted;
+        let taints = wanted.then(|| node.taints.iter().cloned().chain([taint()]).collect());
+        return Changes { taints, conditions: None };
     }
-    let tainted = allowed.remove_taint && node.taints.iter().any(|taint| taint.key == TAINT);
-    let current = node.conditions.iter().find(|condition| condition.type_ == "NetworkUnavailable");
-    let up = current.is_some_and(|condition| {
-        condition.status == "False" && condition.reason.as_deref() == Some("CiliumIsUp")
-    });
+    let tainted = allowed.remove_taint && tainted;
+    let up = UP.current(&node.conditions).is_some_and(|condition| UP.is_said_by(condition));
     Changes {
         taints: tainted.then(|| node.taints.iter().filter(|taint| taint.key != TAINT).cloned().collect()),
-        conditions: (allowed.set_condition && !up).then(|| {
-            let others = node.conditions.iter().filter(|condition| condition.type_ != "NetworkUnavailable");
-            let since = current.filter(|condition| condition.status == "False");
-            let since = since.and_then(|condition| condition.last_transition_time.clone());
-            let condition = NodeCondition {
-                type_: "NetworkUnavailable".to_owned(),
-                status: "False".to_owned(),
-                reason: Some("CiliumIsUp".to_owned()),
-                message: Some("The pod network of this node is up".to_owned()),
-                last_heartbeat_time: Some(Time(now)),
-                last_transition_time: Some(since.unwrap_or(Time(now))),
-            };
-            others.cloned().chain([condition]).collect()
-        }),
+        conditions: (allowed.set_condition && !up).then(|| UP.among(&node.conditions, now)),
     }
 }
 
@@ -79,13 +87,13 @@ mod tests {
         }
     }
 
-    const ALL: Allowed = Allowed { remove_taint: true, set_condition: true };
+    const ALL: Allowed = Allowed { remove_taint: true, set_taint: true, set_condition: true };
 
     #[test]
     fn only_what_is_ready() {
         let tainted = node(&["other", TAINT], Some(("True", "NoRouteCreated")));
-        assert_eq!(decide(&tainted, false, ALL, Timestamp::UNIX_EPOCH), Changes::default());
-        let changes = decide(&tainted, true, ALL, Timestamp::UNIX_EPOCH);
+        assert_eq!(decide(&tainted, Network::Unknown, ALL, Timestamp::UNIX_EPOCH), Changes::default());
+        let changes = decide(&tainted, Network::Up, ALL, Timestamp::UNIX_EPOCH);
         let taints = changes.taints.unwrap();
         assert_eq!(taints.iter().map(|taint| taint.key.as_str()).collect::<Vec<_>>(), ["other"]);
         let conditions = changes.conditions.unwrap();
@@ -94,11 +102,30 @@ mod tests {
     }
 
     #[test]
+    fn an_agent_that_is_not_ready_keeps_new_pods_away() {
+        let open = node(&["other"], Some(("False", "CiliumIsUp")));
+        let changes = decide(&open, Network::AgentNotReady, ALL, Timestamp::UNIX_EPOCH);
+        let taints: Vec<_> =
+            changes.taints.unwrap().into_iter().map(|taint| (taint.key, taint.effect)).collect();
+        assert_eq!(taints[1], (TAINT.to_owned(), "NoSchedule".to_owned()));
+        assert_eq!((taints.len(), changes.conditions), (2, None));
+        let unwanted = Allowed { set_taint: false, ..ALL };
+        let tainted = node(&[TAINT], None);
+        for (node, network, allowed) in [
+            (&open, Network::AgentNotReady, unwanted),
+            (&open, Network::Unknown, ALL),
+            (&tainted, Network::AgentNotReady, ALL),
+        ] {
+            assert_eq!(decide(node, network, allowed, Timestamp::UNIX_EPOCH), Changes::default());
+        }
+    }
+
+    #[test]
     fn nothing_twice_and_nothing_forbidden() {
         let well = node(&["other"], Some(("False", "CiliumIsUp")));
-        assert_eq!(decide(&well, true, ALL, Timestamp::UNIX_EPOCH), Changes::default());
+        assert_eq!(decide(&well, Network::Up, ALL, Timestamp::UNIX_EPOCH), Changes::default());
         let tainted = node(&[TAINT], None);
-        let nothing = Allowed { remove_taint: false, set_condition: false };
-        assert_eq!(decide(&tainted, true, nothing, Timestamp::UNIX_EPOCH), Changes::default());
+        let nothing = Allowed { remove_taint: false, set_taint: false, set_condition: false };
+        assert_eq!(decide(&tainted, Network::Up, nothing, Timestamp::UNIX_EPOCH), Changes::default());
     }
 }

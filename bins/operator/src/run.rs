@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use daemon::health::{Health, KUBERNETES};
+use daemon::watchdog::Watchdog;
 use jiff::Timestamp;
-use kubernetes::client::{Call, Connector, Observer, Settings as ClientSettings};
+use kubernetes::client::{Connector, Settings as ClientSettings};
 use kubernetes::install::{Installed, install};
 use kubernetes::lease::{Election, Leadership, Settings as LeaseSettings};
 use tokio::sync::watch;
@@ -22,19 +23,11 @@ const LEASE: &str = "cilium-operator-resource-lock";
 /// The part of the program's health that stands for the custom resources.
 const DEFINITIONS: &str = "custom-resources";
 
-/// Counts calls, and notes whether the API server answers.
-struct Calls {
-    metrics: Metrics,
-    health: Health,
-}
+/// The part of the program's health that stands for the duties.
+const DUTIES: &str = "duties";
 
-impl Observer for Calls {
-    fn called(&self, call: &Call<'_>) {
-        self.metrics.called(call);
-        let answered = if call.status.is_some() { Ok(()) } else { Err("the API server does not answer") };
-        self.health.set(KUBERNETES, answered);
-    }
-}
+/// What a duty may take for one step; requests end far earlier.
+const STEP: Duration = Duration::from_secs(600);
 
 /// Runs until `shutdown` resolves; then gives the lease back.
 ///
@@ -54,12 +47,13 @@ pub async fn run(
         kubeconfig: keys.k8s_kubeconfig_path.clone(),
         server: keys.k8s_api_server.clone(),
         rate: keys.rate(),
-        observer: Some(Arc::new(Calls { metrics: metrics.clone(), health: health.clone() })),
+        observer: Some(Arc::new(metrics.requests.clone())),
         ..ClientSettings::new("netloom-operator")
     })
     .await?;
     tokio::pin!(shutdown);
     health.expect(KUBERNETES);
+    health.expect_vital(DUTIES);
     if !keys.skip_crd_creation {
         health.expect(DEFINITIONS);
         tokio::select! {
@@ -68,11 +62,12 @@ pub async fn run(
         }
         health.set(DEFINITIONS, Ok::<(), String>(()));
     }
-    let settings =
-        LeaseSettings { namespace: keys.k8s_namespace.clone(), name: LEASE.to_owned(), identity, timing };
+    let settings = LeaseSettings { namespace: keys.namespace(), name: LEASE.to_owned(), identity, timing };
     let election = Election::start(connector.prompt(timing.renew_deadline / 2)?, settings);
     let mut terms = election.terms();
     let outcome = loop {
+        // Who follows has none.
+        health.set(DUTIES, Ok::<(), String>(()));
         let term = terms.borrow_and_update().clone();
         let Some(leadership) = term else {
             tokio::select! {
@@ -85,7 +80,7 @@ pub async fn run(
         metrics.seconds_leading.set(Timestamp::now().as_duration().as_secs_f64());
         let ended = tokio::select! {
             () = &mut shutdown => Some(Ok(())),
-            ended = lead(&connector, leadership, &options, metrics, &mut terms) => ended.err().map(Err),
+            ended = lead(&connector, leadership, &options, metrics, health, &mut terms) => ended.err().map(Err),
         };
         metrics.leader.set(0);
         if let Some(ended) = ended {
@@ -125,11 +120,14 @@ async fn lead(
     leadership: Leadership,
     options: &Arc<Options>,
     metrics: &Metrics,
+    health: &Health,
     terms: &mut watch::Receiver<Option<Leadership>>,
 ) -> Result<()> {
     let client = connector.fenced(leadership)?;
-    let mut tasks = controllers::start(client, options, metrics);
+    let watchdog = Watchdog::new(DUTIES, STEP);
+    let mut tasks = controllers::start(client, options, metrics, &watchdog);
     let outcome = tokio::select! {
+        never = watchdog.watch(health) => match never {},
         changed = terms.changed() => changed.context("the election has ended"),
         ended = tasks.join_next() => match ended {
             Some(Err(error)) => Err(error).context("a duty has failed"),

@@ -1,29 +1,49 @@
 //! What is known of one kind of object, kept up to date by a watch.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use kube::{Api, Resource};
+use kubernetes::refusal::is_unknown_kind;
 use kubernetes::watch::{Event, Key, Options, watch};
 use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch as flag};
-use tokio::time::Instant;
+
+/// What is kept of an object.
+pub(crate) trait View: PartialEq + Send + Sync + 'static {
+    /// Whether nobody need look again, though something changed.
+    fn is_alike(&self, other: &Self) -> bool {
+        self == other
+    }
+}
+
+/// The names of objects that changed since somebody looked.
+#[derive(Default)]
+pub(crate) struct Changes(Mutex<HashSet<Key>>);
+
+impl Changes {
+    /// Takes them out.
+    pub(crate) fn take(&self) -> HashSet<Key> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
 
 /// The objects of a kind, each as the little of it that somebody needs.
 pub(crate) struct Store<T> {
     items: RwLock<HashMap<Key, Arc<T>>>,
     listeners: Mutex<Vec<Arc<Notify>>>,
+    feeds: Mutex<Vec<Arc<Changes>>>,
     synced: flag::Sender<bool>,
 }
 
-impl<T: PartialEq + Send + Sync + 'static> Store<T> {
+impl<T: View> Store<T> {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             items: RwLock::default(),
             listeners: Mutex::default(),
+            feeds: Mutex::default(),
             synced: flag::Sender::new(false),
         })
     }
@@ -43,34 +63,50 @@ impl<T: PartialEq + Send + Sync + 'static> Store<T> {
             match event {
                 Event::Set(object) => {
                     let key = Key::of(&*object);
-                    self.set(key, view(*object));
+                    self.set(&key, view(*object));
                 }
-                Event::Gone(key) => self.remove(&key),
+                Event::Gone(key) | Event::Lost(key) => self.remove(&key),
+                // The watch keeps the names.
+                Event::Listing => {}
                 Event::Synced => {
                     self.synced.send_replace(true);
                     self.notify();
+                }
+                Event::Failed(error) if is_unknown_kind(&error) => {
+                    tracing::debug!(kind, %error, "the API does not have this kind");
                 }
                 Event::Failed(error) => tracing::warn!(kind, %error, "watch: tried again"),
             }
         }
     }
 
-    pub(crate) fn set(&self, key: Key, item: T) {
+    pub(crate) fn set(&self, key: &Key, item: T) {
         let mut items = self.items.write().unwrap_or_else(PoisonError::into_inner);
+        let known = items.get(key);
         // Many writes change nothing that anyone looks at.
-        if items.get(&key).is_some_and(|known| **known == item) {
+        if known.is_some_and(|known| **known == item) {
             return;
         }
-        items.insert(key, Arc::new(item));
+        let is_alike = known.is_some_and(|known| known.is_alike(&item));
+        items.insert(key.clone(), Arc::new(item));
         drop(items);
-        self.notify();
+        if !is_alike {
+            self.changed(key);
+        }
     }
 
     fn remove(&self, key: &Key) {
         let removed = self.items.write().unwrap_or_else(PoisonError::into_inner).remove(key);
         if removed.is_some() {
-            self.notify();
+            self.changed(key);
         }
+    }
+
+    fn changed(&self, key: &Key) {
+        for feed in self.feeds.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            feed.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
+        }
+        self.notify();
     }
 
     fn notify(&self) {
@@ -82,6 +118,16 @@ impl<T: PartialEq + Send + Sync + 'static> Store<T> {
     /// From now on `listener` is told when something changes.
     pub(crate) fn tell(&self, listener: &Arc<Notify>) {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(listener));
+    }
+
+    /// All that there is, and from now on all that changes.
+    pub(crate) fn changes(&self) -> Arc<Changes> {
+        let feed = Arc::<Changes>::default();
+        // Before the names are read: what comes meanwhile is named twice.
+        self.feeds.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&feed));
+        let names: Vec<Key> = self.read().keys().cloned().collect();
+        feed.0.lock().unwrap_or_else(PoisonError::into_inner).extend(names);
+        feed
     }
 
     /// Waits until the first list is complete.
@@ -99,39 +145,31 @@ impl<T: PartialEq + Send + Sync + 'static> Store<T> {
     }
 }
 
-/// When a controller looks again: something changed, its interval has passed, or something failed a while ago.
-pub(crate) struct Pulse {
-    changed: Arc<Notify>,
-    /// Changes that come so close together are looked at once.
-    quiet: Duration,
-    interval: Duration,
-    failures: u32,
-}
+#[cfg(test)]
+impl View for u32 {}
 
-impl Pulse {
-    /// For controllers that look at everything.
-    pub(crate) fn new(quiet: Duration, interval: Duration) -> Self {
-        Self { changed: Arc::default(), quiet, interval, failures: 0 }
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// Looks again when something in the store changes.
-    #[must_use]
-    pub(crate) fn on<T: PartialEq + Send + Sync + 'static>(self, store: &Store<T>) -> Self {
-        store.tell(&self.changed);
-        self
-    }
-
-    /// Waits for the next time to look. `failed` says whether the last one left something undone.
-    pub(crate) async fn next(&mut self, failed: bool) {
-        self.failures = if failed { self.failures.saturating_add(1) } else { 0 };
-        let pause = Duration::from_millis(250).saturating_mul(1 << self.failures.min(7));
-        let until = Instant::now() + if failed { pause.min(self.interval) } else { self.interval };
-        if failed {
-            // Whatever changes meanwhile would not be written either.
-            tokio::time::sleep_until(until).await;
-        } else {
-            _ = tokio::time::timeout_at(until, self.changed.notified()).await;
-        }
-        tokio::time::sleep(self.quiet).await;
+    #[test]
+    fn what_changes_is_named_once() {
+        let store = Store::new();
+        let key = |name| Key::new("", name);
+        store.set(&key("x"), 1_u32);
+        let feed = store.changes();
+        let taken = || {
+            let mut names: Vec<_> = feed.take().into_iter().collect();
+            names.sort();
+            names
+        };
+        assert_eq!(taken(), [key("x")]);
+        store.set(&key("x"), 1);
+        store.remove(&key("never"));
+        assert!(taken().is_empty(), "nothing is another");
+        store.set(&key("y"), 1);
+        store.set(&key("y"), 2);
+        store.remove(&key("x"));
+        assert_eq!(taken(), [key("x"), key("y")]);
     }
 }

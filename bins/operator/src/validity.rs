@@ -6,6 +6,7 @@ use kube::api::DynamicObject;
 use policy::manifest;
 use serde_json::{Value, json};
 
+use crate::store::View;
 use crate::view::Version;
 
 /// A message is cut after so many characters: many mistakes make a long one, and the status is for people.
@@ -20,6 +21,8 @@ pub(crate) struct PolicyView {
     /// The conditions that it has.
     pub(crate) conditions: Vec<Value>,
 }
+
+impl View for PolicyView {}
 
 impl From<DynamicObject> for PolicyView {
     fn from(object: DynamicObject) -> Self {

@@ -1,8 +1,10 @@
 //! What the operator needs of objects. Everything else is forgotten as soon as it is read.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use crds::types::node::CNI_READY_ANNOTATION;
 use crds::types::{CoreEndpoint, HEARTBEAT_ANNOTATION};
 use crds::{CiliumEndpoint, CiliumIdentity, CiliumNode};
 use jiff::Timestamp;
@@ -10,8 +12,7 @@ use k8s_openapi::api::core::v1::{Namespace, Node, NodeCondition, Pod, Taint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use policy::manifest::{self, Object};
 
-/// The annotation of a CiliumNode whose node can connect pods; its agent writes it.
-pub(crate) const CNI_READY: &str = "netloom.io/cni-ready";
+use crate::store::View;
 
 /// Which object, and which state of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,12 @@ fn created(meta: &ObjectMeta) -> Timestamp {
     meta.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0)
 }
 
+/// The uid of the object's owner of that kind.
+fn owner(meta: &ObjectMeta, kind: &str) -> Option<String> {
+    let owners = meta.owner_references.as_deref().unwrap_or_default();
+    owners.iter().find(|owner| owner.kind == kind).map(|owner| owner.uid.clone())
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NodeView {
     pub(crate) version: Version,
@@ -41,6 +48,30 @@ pub(crate) struct NodeView {
     pub(crate) conditions: Vec<NodeCondition>,
     pub(crate) pod_cidrs: Vec<String>,
 }
+
+impl View for NodeView {
+    /// Kubelets say every few minutes that all is as it was.
+    fn is_alike(&self, other: &Self) -> bool {
+        let said = |condition: &NodeCondition| {
+            (
+                condition.type_.clone(),
+                condition.status.clone(),
+                condition.reason.clone(),
+                condition.message.clone(),
+            )
+        };
+        self.version.uid == other.version.uid
+            && self.taints == other.taints
+            && self.pod_cidrs == other.pod_cidrs
+            && self.conditions.iter().map(said).eq(other.conditions.iter().map(said))
+    }
+}
+
+impl View for CiliumNodeView {}
+impl View for PodView {}
+impl View for NamespaceView {}
+impl View for EndpointView {}
+impl View for IdentityView {}
 
 impl From<Node> for NodeView {
     fn from(node: Node) -> Self {
@@ -60,18 +91,32 @@ impl From<Node> for NodeView {
 pub(crate) struct CiliumNodeView {
     pub(crate) version: Version,
     pub(crate) created: Timestamp,
+    /// Whether its agent says that it can connect pods.
     pub(crate) ready: bool,
+    /// The Node that it is of; another one of that name is another machine.
+    pub(crate) node_uid: Option<String>,
+    pub(crate) addresses: Vec<IpAddr>,
     pub(crate) pod_cidrs: Vec<String>,
     pub(crate) error: Option<String>,
 }
 
+impl CiliumNodeView {
+    /// Whether the network of that Node is there. One that is said to be of an earlier Node of that name was another
+    /// machine, or another life of this one.
+    pub(crate) fn is_ready(&self, node: &NodeView) -> bool {
+        self.ready && self.node_uid.as_ref() == Some(&node.version.uid)
+    }
+}
+
 impl From<CiliumNode> for CiliumNodeView {
     fn from(node: CiliumNode) -> Self {
-        let ready = node.metadata.annotations.as_ref().and_then(|notes| notes.get(CNI_READY));
+        let ready = node.metadata.annotations.as_ref().and_then(|notes| notes.get(CNI_READY_ANNOTATION));
         Self {
             version: Version::of(&node.metadata),
             created: created(&node.metadata),
             ready: ready.is_some_and(|value| value == "true"),
+            node_uid: owner(&node.metadata, "Node"),
+            addresses: node.spec.addresses.iter().filter_map(|address| address.ip.parse().ok()).collect(),
             pod_cidrs: node.spec.ipam.pod_cidrs,
             error: node.status.and_then(|status| status.ipam.operator_status.error),
         }
@@ -147,18 +192,25 @@ pub(crate) struct EndpointView {
     /// The pod that owns it.
     pub(crate) pod_uid: Option<String>,
     pub(crate) identity: u32,
+    pub(crate) addresses: Box<[IpAddr]>,
+    /// The address of its node.
+    pub(crate) node: Option<IpAddr>,
     /// What slices hold of it, where there are slices.
     pub(crate) core: Option<CoreEndpoint>,
 }
 
 impl EndpointView {
     pub(crate) fn of(endpoint: CiliumEndpoint, slices: bool) -> Self {
-        let owners = endpoint.metadata.owner_references.as_deref().unwrap_or_default();
-        let pod_uid = owners.iter().find(|owner| owner.kind == "Pod").map(|owner| owner.uid.clone());
+        let pod_uid = owner(&endpoint.metadata, "Pod");
         let version = Version::of(&endpoint.metadata);
         let name = endpoint.metadata.name.unwrap_or_default();
         let status = endpoint.status.unwrap_or_default();
         let identity = status.identity.as_ref().map_or(0, |identity| identity.id);
+        let networking = status.networking.as_ref();
+        let pairs = networking.map(|networking| networking.addressing.as_slice()).unwrap_or_default();
+        let addresses = pairs.iter().flat_map(|pair| pair.ipv4.iter().chain(&pair.ipv6));
+        let addresses = addresses.filter_map(|text| text.parse().ok()).collect();
+        let node = networking.and_then(|networking| networking.node.as_ref()?.parse().ok());
         let core = slices.then(|| CoreEndpoint {
             name,
             id: identity,
@@ -168,7 +220,8 @@ impl EndpointView {
             named_ports: status.named_ports,
             service_account: status.service_account,
         });
-        Self { version, pod_uid, identity: u32::try_from(identity).unwrap_or(0), core }
+        let identity = u32::try_from(identity).unwrap_or(0);
+        Self { version, pod_uid, identity, addresses, node, core }
     }
 }
 
@@ -201,5 +254,49 @@ impl From<CiliumIdentity> for IdentityView {
             marked: mark.map(|text| text.parse().unwrap_or(Timestamp::UNIX_EPOCH)),
             labels: identity.security_labels,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_earlier_nodes_network_is_not_this_ones() {
+        let node = |uid: &str| {
+            let node: Node = serde_json::from_value(json!({"metadata": {"name": "n", "uid": uid}})).unwrap();
+            NodeView::from(node)
+        };
+        let said = |ready: &str, owners: &serde_json::Value| {
+            let node: CiliumNode = serde_json::from_value(json!({
+                "apiVersion": "cilium.io/v2", "kind": "CiliumNode", "spec": {},
+                "metadata": {"name": "n", "annotations": {CNI_READY_ANNOTATION: ready}, "ownerReferences": owners},
+            }))
+            .unwrap();
+            CiliumNodeView::from(node)
+        };
+        let of = |uid: &str| json!([{"apiVersion": "v1", "kind": "Node", "name": "n", "uid": uid}]);
+        assert!(said("true", &of("u")).is_ready(&node("u")));
+        assert!(!said("false", &of("u")).is_ready(&node("u")));
+        assert!(!said("true", &of("before")).is_ready(&node("u")));
+        assert!(!said("true", &json!([])).is_ready(&node("u")));
+    }
+
+    #[test]
+    fn a_heartbeat_is_nothing_to_look_at() {
+        let node = |version: &str, seen: &str, status: &str| {
+            let node: Node = serde_json::from_value(json!({
+                "metadata": {"name": "n", "uid": "u", "resourceVersion": version},
+                "status": {"conditions": [{"type": "Ready", "status": status, "lastHeartbeatTime": seen}]},
+            }))
+            .unwrap();
+            NodeView::from(node)
+        };
+        let first = node("1", "2026-01-01T00:00:00Z", "True");
+        let second = node("2", "2026-01-01T00:05:00Z", "True");
+        assert!(first != second && first.is_alike(&second));
+        assert!(!second.is_alike(&node("3", "2026-01-01T00:05:10Z", "False")));
     }
 }

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, Resource};
+use kubernetes::refusal::{is_conflict, is_lasting, is_missing};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -16,7 +17,7 @@ use crate::view::Version;
 /// Whose fields they are, to the API server.
 pub(crate) const MANAGER: &str = "netloom-operator";
 
-/// Writes what controllers decide. Every change names the version that the decision was made from: what is another
+/// Writes what controllers decide. A change names the version that the decision was made from: what is another
 /// by now is left alone, and decided on again when the watch has told.
 #[derive(Clone)]
 pub(crate) struct Writer {
@@ -28,8 +29,10 @@ pub(crate) struct Writer {
 pub(crate) enum Written {
     /// What was decided.
     Done,
-    /// Nothing: the object is another by now, or gone.
+    /// Nothing: the object is another by now.
     Stale,
+    /// Nothing: there is no such object, or the server does not take it, and will not as long as nothing changes.
+    Refused,
     /// Nothing that is known of.
     Failed,
 }
@@ -39,20 +42,19 @@ impl Written {
     pub(crate) fn from<T>(result: Result<T, kube::Error>, subject: &dyn std::fmt::Display) -> Self {
         match result {
             Ok(_) => Self::Done,
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
-                tracing::debug!(%subject, status.message, "not written: it is another by now");
+            Err(error) if is_conflict(&error) => {
+                tracing::debug!(%subject, %error, "not written: it is another by now");
                 Self::Stale
+            }
+            Err(error) if is_missing(&error) => {
+                tracing::debug!(%subject, %error, "not written: there is no such object");
+                Self::Refused
             }
             Err(error) => {
                 tracing::warn!(%subject, %error, "not written");
-                Self::Failed
+                if is_lasting(&error) { Self::Refused } else { Self::Failed }
             }
         }
-    }
-
-    /// Whether it is to be tried again without being told.
-    pub(crate) fn failed(self) -> bool {
-        self == Self::Failed
     }
 }
 

@@ -17,3 +17,12 @@ fn every_key_is_documented() {
         assert!(page == wanted, "{file} is out of date: run this test with NETLOOM_WRITE_DOCS=1");
     }
 }
+
+/// What is mounted for both programs is no mistake in either.
+#[test]
+fn every_key_is_known_to_the_other_program() {
+    let command = Keys::augment_args(Command::new("netloom-operator"));
+    let keys = command.get_arguments().filter_map(|key| key.get_long());
+    let unknown: Vec<_> = keys.filter(|key| !daemon::config::is_known(key)).collect();
+    assert!(unknown.is_empty(), "not in own-keys.txt: {unknown:?}");
+}

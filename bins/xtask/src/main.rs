@@ -6,6 +6,7 @@
 mod bpf;
 mod command;
 mod dist;
+mod instance_types;
 mod kernels;
 mod packages;
 mod testing;
@@ -40,6 +41,8 @@ enum Task {
     /// The prebuilt eBPF objects (needs the pinned nightly and bpf-linker; installs them)
     #[command(subcommand)]
     Bpf(bpf::Task),
+    /// The VPC emulator's table of EC2's instance types (needs python3 with pip)
+    InstanceTypes,
     /// Boot other kernels in QEMU and run `ebpf/kerneltest` there
     Kernels(kernels::Options),
 }
@@ -64,6 +67,7 @@ fn run(task: Task) -> Result<()> {
         }
         Task::Test(options) => testing::run(&workspace, &options),
         Task::Bpf(task) => bpf::run(&workspace, &task),
+        Task::InstanceTypes => instance_types::run(&workspace),
         Task::Kernels(options) => kernels::run(&workspace, &options),
     }
 }

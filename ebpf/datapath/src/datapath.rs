@@ -13,6 +13,8 @@ use crate::connections::Connections;
 use crate::counters::Counters;
 use crate::error::Error;
 use crate::events::Events;
+use crate::fill::{Fill, Room};
+use crate::large::LargeTable;
 use crate::object::OBJECT;
 use crate::pins::Pins;
 use crate::policies::{Policies, PolicyMaps};
@@ -77,7 +79,7 @@ pub struct Datapath {
     /// The pods of this node.
     pub endpoints: Table<IfIndex, Endpoint>,
     /// Exact addresses: pods and nodes of the cluster.
-    pub addresses: Table<Addr, AddressRecord>,
+    pub addresses: LargeTable<Addr, AddressRecord>,
     /// CIDRs in use.
     pub cidrs: Table<CidrKey, CidrRecord>,
     /// Compiled policies.
@@ -86,6 +88,7 @@ pub struct Datapath {
     pub connections: Connections,
     /// What became of packets.
     pub counters: Counters,
+    room: Room,
     events: Option<Events>,
 }
 
@@ -116,6 +119,7 @@ impl Datapath {
         for program in Program::ALL {
             program::load(&mut ebpf, program.name())?;
         }
+        let room = Room::of(&ebpf)?;
         let tail_calls = set_tail_calls(&mut ebpf)?;
 
         let mut config =
@@ -142,17 +146,31 @@ impl Datapath {
             _tail_calls: tail_calls,
             policies,
             endpoints: hash(&mut ebpf, maps::ENDPOINTS)?,
-            addresses: hash(&mut ebpf, maps::ADDRESSES)?,
+            addresses: LargeTable::open(maps::ADDRESSES, plain_hash(&mut ebpf, maps::ADDRESSES)?)?,
             cidrs: Table::open(maps::CIDRS, trie::<[u8; 16], CidrRecord>(&mut ebpf, maps::CIDRS)?)?,
             connections: Connections::open(
                 take(&mut ebpf, maps::CT_ESTABLISHED)?,
                 take(&mut ebpf, maps::CT_UNCONFIRMED)?,
             )?,
             counters: Counters::open(take(&mut ebpf, maps::COUNTERS)?)?,
+            room,
             events: Some(Events::open(take(&mut ebpf, maps::EVENTS)?)?),
             attach: options.attach.unwrap_or_else(AttachMode::of_this_kernel),
             pins,
             ebpf,
+        })
+    }
+
+    /// How full the maps are whose entries come and go. Connections are counted by their caller, who has the lists.
+    #[must_use]
+    pub fn fill(&self, [established, unconfirmed]: [usize; 2]) -> Vec<Fill> {
+        self.room.with(|map| match map {
+            maps::ENDPOINTS => self.endpoints.entries().len(),
+            maps::ADDRESSES => self.addresses.len(),
+            maps::CIDRS => self.cidrs.entries().len(),
+            maps::CT_ESTABLISHED => established,
+            maps::CT_UNCONFIRMED => unconfirmed,
+            map => self.policies.entries(map),
         })
     }
 
@@ -350,9 +368,14 @@ where
     K: aya::Pod + Eq + std::hash::Hash + Send,
     V: aya::Pod + PartialEq + Send,
 {
-    let map: HashMap<MapData, K, V> =
-        HashMap::try_from(take(ebpf, name)?).map_err(Error::map("opening", name))?;
-    Table::open(name, map)
+    Table::open(name, plain_hash(ebpf, name)?)
+}
+
+fn plain_hash<K: aya::Pod, V: aya::Pod>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+) -> Result<HashMap<MapData, K, V>, Error> {
+    HashMap::try_from(take(ebpf, name)?).map_err(Error::map("opening", name))
 }
 
 fn trie<K: aya::Pod, V: aya::Pod>(

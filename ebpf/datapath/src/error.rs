@@ -17,6 +17,17 @@ pub enum Error {
         #[source]
         source: Box<EbpfError>,
     },
+    /// There is no BPF file system, and one that is mounted here would be gone with this process's container, and with it
+    /// all that is pinned.
+    #[error(
+        "there is no BPF file system at {}, and one that this container mounts would end with it, and so would what is \
+         enforced: mount one on the host, with `mount -t bpf bpf /sys/fs/bpf`, and give it to the container",
+        path.display()
+    )]
+    NoBpffs {
+        /// Where it should be.
+        path: PathBuf,
+    },
     /// A program was not accepted. The verifier's last lines come with it; the same kernel will refuse the
     /// same program again, so there is no point in trying again.
     #[error("the verifier of kernel {kernel} refused the program {program}: {source}{log}")]

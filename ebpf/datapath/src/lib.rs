@@ -1,7 +1,7 @@
 //! Loads, attaches, pins and feeds Netloom's eBPF datapath.
 //!
 //! [`Datapath::load`] brings the prebuilt programs into the kernel and takes over the maps that an earlier
-//! process pinned. The tables are ordinary fields: [`Table`]s write only what differs, [`Policies`] puts a
+//! process pinned. The tables are ordinary fields: [`Table`]s and [`LargeTable`]s write only what differs, [`Policies`] puts a
 //! compiled policy beside the ones in force, and an endpoint's record takes it over with one word.
 //!
 //! ```no_run
@@ -27,6 +27,8 @@ mod counters;
 mod datapath;
 mod error;
 mod events;
+mod fill;
+mod large;
 mod object;
 mod pins;
 mod policies;
@@ -41,6 +43,8 @@ pub use counters::Counters;
 pub use datapath::{Capacities, Datapath, Options, TestRunOutcome};
 pub use error::Error;
 pub use events::Events;
+pub use fill::Fill;
+pub use large::LargeTable;
 pub use pins::Pins;
 pub use policies::{GRACE, Policies};
 pub use program::{Program, ProgramReport};

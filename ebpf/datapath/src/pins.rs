@@ -27,11 +27,19 @@ impl Pins {
     /// is mounted there.
     ///
     /// # Errors
-    /// When a directory cannot be made or the file system cannot be mounted.
+    /// [`Error::NoBpffs`] where one that is mounted here would be gone with this process; when a directory cannot be made
+    /// or the file system cannot be mounted.
     pub fn open(root: &Path) -> Result<Self, Error> {
         fs::create_dir_all(root).map_err(Error::file("creating", root))?;
         let kind = statfs(root).map_err(|errno| Error::file("examining", root)(errno.into()))?;
         if kind.filesystem_type() != BPF_FS_MAGIC {
+            if is_alone(
+                std::process::id(),
+                mount_namespace("1").as_deref(),
+                mount_namespace("self").as_deref(),
+            ) {
+                return Err(Error::NoBpffs { path: root.to_owned() });
+            }
             mount(Some("bpf"), root, Some("bpf"), MsFlags::empty(), None::<&str>)
                 .map_err(|errno| Error::file("mounting a BPF file system at", root)(errno.into()))?;
         }
@@ -71,5 +79,30 @@ impl Pins {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// The mount namespace of a process; none where that cannot be told.
+fn mount_namespace(process: &str) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{process}/ns/mnt")).ok()
+}
+
+/// Whether what a process mounts ends with it, or with its container: it is a container's first process, or has mounts
+/// of its own.
+fn is_alone(process: u32, first: Option<&Path>, own: Option<&Path>) -> bool {
+    process == 1 || (first.is_some() && own.is_some() && first != own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_with_a_container_is_not_mounted() {
+        let [host, container] = ["mnt:[1]", "mnt:[2]"].map(|name| Some(Path::new(name)));
+        assert!(!is_alone(700, host, host), "a program of the host");
+        assert!(is_alone(1, container, container), "a container's first process");
+        assert!(is_alone(700, host, container), "a container that sees the host's processes");
+        assert!(!is_alone(700, None, host), "it cannot be told");
     }
 }

@@ -208,13 +208,26 @@ impl Policies {
     /// Entries in the tables: peers, ports, ranges, and cells in use.
     #[must_use]
     pub fn sizes(&self) -> [usize; 4] {
-        let cells: usize = self.placed.values().map(|placed| placed.cells.len()).sum();
+        let cells = self.entries(maps::POLICY_CELLS) + self.entries(maps::POLICY_SPARSE);
         [
-            self.peers.entries().len(),
-            self.ports.entries().len(),
-            self.ranges.entries().len(),
-            cells + self.sparse.entries().len(),
+            self.entries(maps::POLICY_PEERS),
+            self.entries(maps::POLICY_PORTS),
+            self.entries(maps::POLICY_RANGES),
+            cells,
         ]
+    }
+
+    /// Entries of one of policies' maps that are in use; none of any other.
+    pub(crate) fn entries(&self, map: &str) -> usize {
+        match map {
+            maps::POLICIES => self.placed.len(),
+            maps::POLICY_CELLS => self.placed.values().map(|placed| placed.cells.len()).sum(),
+            maps::POLICY_PEERS => self.peers.entries().len(),
+            maps::POLICY_PORTS => self.ports.entries().len(),
+            maps::POLICY_RANGES => self.ranges.entries().len(),
+            maps::POLICY_SPARSE => self.sparse.entries().len(),
+            _ => 0,
+        }
     }
 
     /// Policies in the tables, those about to be freed included.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::io;
 
 use abi::{CidrKey, PortRangeKey};
 use aya::Pod;
@@ -79,6 +80,15 @@ impl<K: TrieKey, V: Pod> Store<K, V> for LpmTrie<MapData, K::Data, V> {
     }
 }
 
+/// Whether an error says that an entry is not there. Looking up and removing say so in different ways.
+pub(crate) fn is_absent(error: &MapError) -> bool {
+    match error {
+        MapError::KeyNotFound => true,
+        MapError::SyscallError(error) => error.io_error.kind() == io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
 /// What a replacement changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
@@ -88,7 +98,7 @@ pub struct Changes {
     pub removed: usize,
 }
 
-/// A map of which user space is the only writer.
+/// A map of which user space is the only writer. What is in it is kept here too; a [`crate::LargeTable`] does without.
 pub struct Table<K, V> {
     name: &'static str,
     store: Box<dyn Store<K, V> + Send>,
@@ -135,7 +145,8 @@ impl<K: Copy + Eq + Hash, V: Copy + PartialEq> Table<K, V> {
             return Ok(false);
         }
         match self.store.erase(key) {
-            Ok(()) | Err(MapError::KeyNotFound) => {}
+            Ok(()) => {}
+            Err(error) if is_absent(&error) => {}
             Err(error) => return Err(Error::map("removing from", self.name)(error)),
         }
         self.known.remove(key);

@@ -57,7 +57,7 @@ fn the_next_agent_takes_over_everything() {
     assert_eq!(sends(&mut first, 80, TCP_ACK), Outcome::Pass);
     let before = (
         first.datapath.endpoints.entries().clone(),
-        first.datapath.addresses.entries().clone(),
+        first.datapath.addresses.entries().unwrap(),
         first.datapath.cidrs.entries().clone(),
         first.datapath.policies.sizes(),
         first.connections().unwrap(),
@@ -69,7 +69,7 @@ fn the_next_agent_takes_over_everything() {
     let mut second = KernelEngine::new(Datapath::load(&fs.options()).unwrap()).unwrap();
     assert_eq!(second.datapath.config().unwrap(), config);
     assert_eq!(second.datapath.endpoints.entries(), &before.0);
-    assert_eq!(second.datapath.addresses.entries(), &before.1);
+    assert_eq!(second.datapath.addresses.entries().unwrap(), before.1);
     assert_eq!(second.datapath.cidrs.entries(), &before.2);
     assert_eq!(second.connections().unwrap(), before.4);
     assert_eq!(second.datapath.policies.count(), 2);

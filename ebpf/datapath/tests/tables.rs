@@ -24,6 +24,10 @@ fn record(identity: u32) -> AddressRecord {
     }
 }
 
+fn endpoint(identity: u32) -> Endpoint {
+    Endpoint { identity: Identity(identity), ..Endpoint::default() }
+}
+
 const fn addr(last: u8) -> Addr {
     Addr::v4([10, 0, 0, last])
 }
@@ -40,22 +44,49 @@ fn policy(peers: u32) -> CompiledPolicy {
 #[test]
 fn only_differences_are_written() {
     let Some(mut datapath) = load() else { return };
-    let table = &mut datapath.addresses;
-    assert!(table.set(addr(1), record(300)).unwrap());
-    assert!(!table.set(addr(1), record(300)).unwrap());
-    assert!(table.set(addr(1), record(301)).unwrap());
-    assert!(table.set(addr(2), record(302)).unwrap());
-    assert_eq!(table.get(&addr(1)), Some(record(301)));
+    let table = &mut datapath.endpoints;
+    assert!(table.set(IfIndex(1), endpoint(300)).unwrap());
+    assert!(!table.set(IfIndex(1), endpoint(300)).unwrap());
+    assert!(table.set(IfIndex(1), endpoint(301)).unwrap());
+    assert!(table.set(IfIndex(2), endpoint(302)).unwrap());
+    assert_eq!(table.get(&IfIndex(1)), Some(endpoint(301)));
 
-    let desired = HashMap::from([(addr(1), record(301)), (addr(3), record(303)), (addr(4), record(304))]);
+    let desired = HashMap::from([1, 3, 4].map(|link| (IfIndex(link), endpoint(300 + link))));
     assert_eq!(table.replace(&desired).unwrap(), Changes { written: 2, removed: 1 });
     assert_eq!(table.replace(&desired).unwrap(), Changes::default());
     assert_eq!(table.entries(), &desired);
 
-    assert!(table.remove(&addr(3)).unwrap());
-    assert!(!table.remove(&addr(3)).unwrap());
-    assert_eq!(table.remove_where(|key| *key != addr(4)).unwrap(), 1);
-    assert_eq!(table.entries(), &HashMap::from([(addr(4), record(304))]));
+    assert!(table.remove(&IfIndex(3)).unwrap());
+    assert!(!table.remove(&IfIndex(3)).unwrap());
+    assert_eq!(table.remove_where(|link| *link != IfIndex(4)).unwrap(), 1);
+    assert_eq!(table.entries(), &HashMap::from([(IfIndex(4), endpoint(304))]));
+}
+
+#[test]
+fn of_a_large_table_the_kernel_knows_what_is_in_it() {
+    let Some(mut datapath) = load() else { return };
+    let table = &mut datapath.addresses;
+    assert_eq!(table.get(&addr(1)).unwrap(), None);
+    assert!(table.set(addr(1), record(300)).unwrap());
+    assert!(!table.set(addr(1), record(300)).unwrap());
+    assert!(table.set(addr(1), record(301)).unwrap());
+    assert_eq!(table.get(&addr(1)).unwrap(), Some(record(301)));
+    for last in 2..=200 {
+        assert!(table.set(addr(last), record(300)).unwrap());
+    }
+    assert!(table.remove(&addr(2)).unwrap());
+    assert!(!table.remove(&addr(2)).unwrap());
+    assert_eq!(table.len(), 199);
+    let fill = datapath.fill([7, 0]);
+    let of = |map| fill.iter().find(|fill| fill.map == map).unwrap();
+    assert_eq!(of(abi::maps::ADDRESSES).entries, 199);
+    assert_eq!(of(abi::maps::ADDRESSES).capacity, u64::from(support::options().capacities.addresses));
+    assert_eq!(of(abi::maps::CT_ESTABLISHED).entries, 7);
+    assert!(fill.iter().all(|fill| fill.entries <= fill.capacity), "{fill:?}");
+    let table = &mut datapath.addresses;
+    let kept = [addr(1), addr(77)];
+    assert_eq!(table.remove_where(|key| !kept.contains(key)).unwrap(), 197);
+    assert_eq!(table.entries().unwrap(), HashMap::from([(addr(1), record(301)), (addr(77), record(300))]));
 }
 
 #[test]
@@ -70,7 +101,7 @@ fn a_table_takes_what_fits_and_says_when_it_is_full() {
     }
     let error = datapath.addresses.set(addr(4), record(300)).unwrap_err();
     assert!(matches!(error, Error::Map { operation: "writing", map: "ADDRESSES", .. }), "{error}");
-    assert_eq!(datapath.addresses.entries().len(), 3);
+    assert_eq!(datapath.addresses.entries().unwrap().len(), 3);
     datapath.addresses.remove(&addr(1)).unwrap();
     datapath.addresses.set(addr(4), record(300)).unwrap();
 }

@@ -98,7 +98,7 @@ impl Engine for KernelEngine {
     fn reset(&mut self) -> Result<(), EngineError> {
         let datapath = &mut self.datapath;
         datapath.endpoints.replace(&HashMap::new())?;
-        datapath.addresses.replace(&HashMap::new())?;
+        datapath.addresses.remove_where(|_| true)?;
         datapath.cidrs.replace(&HashMap::new())?;
         let now = Instant::now();
         for slot in self.slots.drain(..) {

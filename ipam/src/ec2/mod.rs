@@ -9,6 +9,7 @@
 
 mod action;
 mod error;
+pub mod iam;
 mod limits;
 mod reply;
 mod request;

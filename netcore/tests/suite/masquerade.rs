@@ -59,6 +59,7 @@ fn only_what_leaves_the_cluster_is_masqueraded() {
             pods: networks(&["10.0.1.0/24", "fd00:1::/64"]),
             native: networks(&["10.0.0.0/8", "10.1.0.0/16"]),
             except: None,
+            mark_answers: false,
         };
         match rules.apply(&node) {
             Err(Error::NftMissing) => {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::support::{ip, mac, pair, run};
 use ipnetwork::IpNetwork;
 use netcore::{
-    Address, Error, Family, IfIndex, MacAddr, Neighbour, Net, Netns, Owned, Protocol, Route, RouteTable,
-    Rule, State, Step, Sysctl, plan,
+    Address, Error, Family, IfIndex, LinkSettings, MacAddr, Neighbour, Net, Netns, Owned, Protocol, Route,
+    RouteTable, Rule, State, Step, Sysctl, plan,
 };
 use proptest::{collection::btree_set, prelude::*};
 
@@ -22,6 +22,7 @@ fn owned() -> Owned {
 fn apply(state: &mut State, step: &Step) {
     let key = |route: &Route| (route.destination, route.table, route.metric);
     match step.clone() {
+        Step::SetLink { device, from, to } => assert_eq!(state.links.insert(device, to), from),
         Step::SetSysctl { key, from, to } => assert_eq!(state.sysctls.insert(key, to), from),
         Step::AddAddress(address) => {
             let taken = state.addresses.iter().any(|old| {
@@ -110,6 +111,12 @@ fn sysctls() -> impl Strategy<Value = BTreeMap<Sysctl, String>> {
     prop::collection::btree_map(key, prop_oneof![Just("0".to_owned()), Just("1".to_owned())], 0..3)
 }
 
+fn links() -> impl Strategy<Value = BTreeMap<IfIndex, LinkSettings>> {
+    let settings = (prop::sample::select(&[1500, 9001][..]), any::<bool>());
+    let settings = settings.prop_map(|(mtu, up)| LinkSettings { mtu, up });
+    prop::collection::btree_map((2..4u32).prop_map(IfIndex), settings, 0..3)
+}
+
 /// A state that a kernel can be in: nothing twice in one place.
 fn state() -> impl Strategy<Value = State> {
     let parts = (
@@ -118,9 +125,10 @@ fn state() -> impl Strategy<Value = State> {
         btree_set(rule(), 0..6),
         btree_set(neighbour(), 0..6),
         sysctls(),
+        links(),
     );
-    parts.prop_map(|(addresses, routes, rules, neighbours, sysctls)| {
-        let mut state = State { rules, sysctls, ..State::default() };
+    parts.prop_map(|(addresses, routes, rules, neighbours, sysctls, links)| {
+        let mut state = State { links, rules, sysctls, ..State::default() };
         let unique = |places: &mut BTreeSet<String>, place: String| places.insert(place);
         let mut places = BTreeSet::new();
         state.addresses = addresses
@@ -168,6 +176,9 @@ fn expected(desired: &State, observed: &State) -> State {
     expected.neighbours.extend(others);
     let link_local = |a: &Address| a.network.to_string().starts_with("fe80");
     expected.addresses.extend(observed.addresses.iter().filter(|a| a.device != OURS || link_local(a)));
+    for (device, settings) in &observed.links {
+        expected.links.entry(*device).or_insert(*settings);
+    }
     for (key, value) in &observed.sysctls {
         expected.sysctls.entry(key.clone()).or_insert_with(|| value.clone());
     }
@@ -245,7 +256,9 @@ fn the_kernel_ends_where_the_model_does() {
         let net = Net::in_netns(&netns).unwrap();
         let device = pair(&net, "d0").await.index;
         let owned = Owned { addresses_of: [device].into(), ..Owned::default() };
+        let set = |mtu| [(device, LinkSettings { mtu, up: true })].into();
         let first = State {
+            links: set(1400),
             addresses: ["192.0.2.7/24", "192.0.2.6/24", "2001:db8::7/64"]
                 .map(|network| Address::new(device, network.parse().unwrap()))
                 .into(),
@@ -262,6 +275,7 @@ fn the_kernel_ends_where_the_model_does() {
         };
         // Every kind is changed in some way: prefixes, gateways, MAC addresses, presence.
         let second = State {
+            links: set(1300),
             addresses: ["192.0.2.7/25", "192.0.2.6/24", "2001:db8::7/128", "2001:db8::9/64"]
                 .map(|network| Address::new(device, network.parse().unwrap()))
                 .into(),
@@ -309,6 +323,12 @@ fn a_route_of_others_is_not_taken() {
         let failures = net.reconcile(&Owned::default(), &desired).await.unwrap_err();
         assert!(matches!(&failures[..], [Error::Exists { operation: "add route", .. }]), "{failures:?}");
         assert!(net.routes().await.unwrap().contains(&to("10.0.2.0/24").dev(device)), "the others are tried");
+
+        // Who wants to know is told which steps those are.
+        let failures = net.apply_each(&plan(&Owned::default(), &desired, &State::default())).await;
+        let failed: Vec<String> = failures.iter().map(|failure| failure.step.to_string()).collect();
+        let of = |route: Route| format!("+ route {route}");
+        assert_eq!(failed, [of(to("10.0.1.0/24").dev(device).mtu(1400)), of(to("10.0.2.0/24").dev(device))]);
     });
 }
 

@@ -89,7 +89,8 @@ pub(super) fn missing(objects: &[Object]) -> Vec<Node> {
             None => continue,
         };
         let own = if unnamed { pod.ips.clone() } else { Vec::new() };
-        let node = Node { meta: made_up(&name, &pod.meta.file), pod_cidrs: Vec::new(), addresses: own };
+        let meta = made_up(&name, &pod.meta.file);
+        let node = Node { meta, pod_cidrs: Vec::new(), addresses: own, created: None };
         found.entry(name).or_insert(node);
     }
     found.into_values().collect()

@@ -27,6 +27,8 @@ pub struct Node {
     pub pod_cidrs: Vec<IpNetwork>,
     /// Its own addresses (`status.addresses` of type `InternalIP` and `ExternalIP`).
     pub addresses: Vec<IpAddr>,
+    /// When it was made, in seconds since 1970, where that is known: files do not say it.
+    pub created: Option<i64>,
 }
 
 /// A pod.
@@ -185,7 +187,7 @@ pub(super) fn node(meta: Meta, fields: &mut Fields<'_>) -> Option<Node> {
             }
         }
     }
-    Some(Node { meta, pod_cidrs, addresses: own })
+    Some(Node { meta, pod_cidrs, addresses: own, created: None })
 }
 
 pub(super) fn pod(meta: Meta, fields: &mut Fields<'_>) -> Option<Pod> {

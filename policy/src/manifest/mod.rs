@@ -34,6 +34,7 @@ pub use label_selector::{Expression, LabelSelector, Operator};
 pub use meta::Meta;
 pub use network_policy::{NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicyRule};
 
+use crate::cluster_name::ClusterName;
 use crate::diagnostic::Diagnostic;
 use crate::policy_key::{PolicyKey, PolicyKind};
 use crate::rule::Policy;
@@ -144,12 +145,19 @@ impl Object {
         ObjectKey { kind: self.kind().into(), namespace: meta.namespace.clone(), name: meta.name.clone() }
     }
 
-    /// The rules of a policy object; none for other objects.
+    /// The rules of a policy object, in a cluster that nobody named; none for other objects.
     #[must_use]
     pub fn policy(&self) -> Option<Policy> {
+        self.policy_in(&ClusterName::default())
+    }
+
+    /// The rules of a policy object in a cluster; none for other objects. Peers that Cilium's policies select by
+    /// labels are of that cluster unless they name another.
+    #[must_use]
+    pub fn policy_in(&self, cluster: &ClusterName) -> Option<Policy> {
         match self {
             Self::NetworkPolicy(policy) => Some(policy.normalise()),
-            Self::CiliumPolicy(policy) => Some(policy.normalise()),
+            Self::CiliumPolicy(policy) => Some(policy.normalise(cluster)),
             Self::ClusterNetworkPolicy(policy) => Some(policy.normalise()),
             _ => None,
         }

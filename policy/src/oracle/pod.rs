@@ -6,7 +6,10 @@ use super::labels::Labels;
 use crate::label::{Label, Source};
 use crate::label_filter::LabelFilter;
 use crate::manifest::Pod;
-use crate::pod::{CLUSTER, DEFAULT_CLUSTER, NAMESPACE, NAMESPACE_LABELS, NAMESPACE_NAME, SERVICE_ACCOUNT};
+use crate::pod::{CLUSTER, NAMESPACE, NAMESPACE_LABELS, NAMESPACE_NAME, SERVICE_ACCOUNT};
+
+/// The name of the one cluster that it knows.
+const CLUSTER_NAME: &str = "default";
 
 /// A pod's labels, as each kind of policy sees them.
 #[derive(Clone, Debug)]
@@ -38,7 +41,7 @@ impl PodLabels {
         let mut cilium = Labels::default();
         cilium.add_all(Source::K8s, &own);
         cilium.add(Source::K8s, NAMESPACE, &namespace);
-        cilium.add(Source::K8s, CLUSTER, DEFAULT_CLUSTER);
+        cilium.add(Source::K8s, CLUSTER, CLUSTER_NAME);
         for (key, value) in &of_namespace {
             cilium.add(Source::K8s, format!("{NAMESPACE_LABELS}{key}"), value);
         }
@@ -46,7 +49,7 @@ impl PodLabels {
             cilium.add(Source::K8s, SERVICE_ACCOUNT, account);
         }
         own.insert(NAMESPACE.to_owned(), namespace.clone());
-        own.insert(CLUSTER.to_owned(), DEFAULT_CLUSTER.to_owned());
+        own.insert(CLUSTER.to_owned(), CLUSTER_NAME.to_owned());
         own.extend(pod.service_account.iter().map(|account| (SERVICE_ACCOUNT.to_owned(), account.clone())));
         own.extend(
             of_namespace.iter().map(|(key, value)| (format!("{NAMESPACE_LABELS}{key}"), value.clone())),

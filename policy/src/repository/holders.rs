@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use abi::{Identity, Peer};
 use ipnetwork::IpNetwork;
 
+use crate::address_map::AddressMap;
 use crate::cidr::world;
 use crate::identity::{IdentityAllocator, LocalIdentities, reserved_labels};
 use crate::label::{Label, LabelSet, Source};
@@ -16,12 +17,12 @@ use crate::selector_cache::OUTSIDE;
 /// told and lies outside (the API server of a managed cluster) may have been learned as well.
 #[derive(Clone, Debug)]
 pub(super) struct Holders {
-    told: HashMap<IpAddr, Identity>,
+    told: AddressMap<Identity>,
     /// The labels of those who were told, once for each identity.
     labels: HashMap<Identity, Told>,
     names: BTreeMap<IpAddr, BTreeSet<String>>,
     /// What each address was last entered as.
-    entered: BTreeMap<IpAddr, Peer>,
+    entered: AddressMap<Peer>,
     /// The addresses that were entered anew, where somebody wants to know.
     changed: Option<HashSet<IpAddr>>,
     /// Numbers for the sets of patterns that addresses outside were learned by.
@@ -45,10 +46,10 @@ fn is_outside(labels: &LabelSet) -> bool {
 impl Holders {
     pub(super) fn new(identities: LocalIdentities) -> Self {
         Self {
-            told: HashMap::new(),
+            told: AddressMap::default(),
             labels: HashMap::new(),
             names: BTreeMap::new(),
-            entered: BTreeMap::new(),
+            entered: AddressMap::default(),
             changed: None,
             identities,
             learned: HashMap::new(),
@@ -82,11 +83,11 @@ impl Holders {
         let Some(told) = self.labels.get_mut(&identity) else { return Vec::new() };
         told.labels.clone_from(labels);
         let learned = self.names.keys().copied();
-        learned.filter(|addr| self.told.get(addr) == Some(&identity)).collect()
+        learned.filter(|addr| self.told.get(*addr) == Some(&identity)).collect()
     }
 
     pub(super) fn forget(&mut self, addr: IpAddr) -> bool {
-        let before = self.told.remove(&addr);
+        let before = self.told.remove(addr);
         if let Some(before) = before {
             self.untell(before);
         }
@@ -103,7 +104,7 @@ impl Holders {
     }
 
     /// What every address was last entered as.
-    pub(super) const fn entered(&self) -> &BTreeMap<IpAddr, Peer> {
+    pub(super) const fn entered(&self) -> &AddressMap<Peer> {
         &self.entered
     }
 
@@ -114,7 +115,7 @@ impl Holders {
         }
         match peer {
             Some(peer) => self.entered.insert(addr, peer),
-            None => self.entered.remove(&addr),
+            None => self.entered.remove(addr),
         }
     }
 
@@ -139,8 +140,7 @@ impl Holders {
 
     /// The known addresses of a CIDR.
     pub(super) fn within(&self, cidr: IpNetwork) -> Vec<IpAddr> {
-        let range = cidr.network()..=cidr.broadcast();
-        self.entered.range(range).map(|(addr, _)| *addr).collect()
+        self.entered.within(cidr).map(|(addr, _)| addr).collect()
     }
 
     /// Who has an address now; none where that is nobody in particular. `patterns` are those in use.
@@ -150,7 +150,7 @@ impl Holders {
         patterns: impl Iterator<Item = &'a NamePattern>,
     ) -> Option<(Identity, LabelSet)> {
         let of_identity = |identity: &Identity| Some((*identity, self.labels.get(identity)?.labels.clone()));
-        let told = self.told.get(&addr).and_then(of_identity);
+        let told = self.told.get(addr).and_then(of_identity);
         let known = match &told {
             Some((_, labels)) if !is_outside(labels) => return told,
             Some((_, labels)) => labels.clone(),

@@ -247,7 +247,7 @@ impl Repository {
 
     /// The known addresses, each with what its owner is to policies.
     pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, Peer)> + '_ {
-        self.holders.entered().iter().map(|(addr, peer)| (*addr, *peer))
+        self.holders.entered().iter().map(|(addr, peer)| (addr, *peer))
     }
 
     /// The addresses whose peers may be others than when this was asked last, those included that are nobody's any more.
@@ -272,13 +272,13 @@ impl Repository {
     #[must_use]
     pub fn peer(&self, addr: IpAddr) -> Peer {
         let outside = || Peer { identity: world(&addr.into()), cidrs: self.cidrs.set_of(addr) };
-        self.holders.entered().get(&addr).copied().unwrap_or_else(outside)
+        self.holders.entered().get(addr).copied().unwrap_or_else(outside)
     }
 
     /// What the owner of an address is to policies; none where nobody is known to have it.
     #[must_use]
     pub fn known_peer(&self, addr: IpAddr) -> Option<Peer> {
-        self.holders.entered().get(&addr).copied()
+        self.holders.entered().get(addr).copied()
     }
 
     /// The CIDRs in use that cover an address, whoever has it.

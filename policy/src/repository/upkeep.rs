@@ -141,7 +141,7 @@ impl Repository {
     /// Enters an address as what it is now.
     pub(super) fn place(&mut self, addr: IpAddr) {
         let holder = self.holders.holder(addr, self.selectors.names());
-        let before = self.holders.entered().get(&addr).copied();
+        let before = self.holders.entered().get(addr).copied();
         let after =
             holder.as_ref().map(|(identity, _)| Peer { identity: *identity, cidrs: self.cidrs.set_of(addr) });
         if before == after {

@@ -8,6 +8,7 @@ mod nodes;
 mod numbers;
 mod placing;
 mod pods;
+mod ranges;
 mod services;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ use api::{Known, KnownPeer, PodRef, PolicyStatus};
 use ipnetwork::IpNetwork;
 use policy::manifest::{Object, ObjectKey, Rejected};
 use policy::{
-    CidrRegistry, Label, LabelFilter, LabelSet, LocalIdentities, PolicyKey, Repository, Settings,
+    CidrRegistry, Label, LabelSet, LocalIdentities, PodLabelling, PolicyKey, Repository, Settings,
     SharedLabels, reserved_labels,
 };
 
@@ -33,6 +34,7 @@ pub use nodes::KnownNode;
 use nodes::Nodes;
 pub use numbers::{Given, Numbering, Numbers};
 use pods::{PodId, Pods};
+pub use ranges::Contested;
 use services::Services;
 use versions::Versions;
 
@@ -52,8 +54,8 @@ pub enum Holder {
 pub struct Beginnings {
     /// What holds for all policies.
     pub settings: Settings,
-    /// Which labels of pods count.
-    pub filter: LabelFilter,
+    /// How labels are made of pods, and in which cluster.
+    pub labelling: PodLabelling,
     /// Where the numbers of pods' label sets come from, and those that were given out.
     pub identities: Numbers,
     /// Numbers given to the label sets of other nodes.
@@ -74,7 +76,7 @@ pub struct Cluster {
     pub node_identities: LocalIdentities,
     new_identities: bool,
     new_cidrs: bool,
-    filter: LabelFilter,
+    labelling: PodLabelling,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
     nodes: Nodes,
     pods: Pods,
@@ -99,13 +101,13 @@ impl Cluster {
     /// A cluster of which nothing is known yet, seen from `node`.
     #[must_use]
     pub fn new(node: &str, beginnings: Beginnings, own_addresses: Vec<IpAddr>) -> Self {
-        let Beginnings { settings, filter, identities, node_identities, cidrs } = beginnings;
+        let Beginnings { settings, labelling, identities, node_identities, cidrs } = beginnings;
         let mut cluster = Self {
             node: node.to_owned(),
             repository: Repository::new(settings, policy::Numbers { cidrs, ..policy::Numbers::default() }),
             identities,
             node_identities: node_identities.unwrap_or_else(LocalIdentities::remote_nodes),
-            filter,
+            labelling,
             new_identities: false,
             new_cidrs: false,
             namespaces: BTreeMap::new(),
@@ -135,9 +137,12 @@ impl Cluster {
             Change::Version(object, version) => self.versions.set(object, &version),
             Change::Endpoint(endpoint) => self.set_endpoint(&endpoint),
             Change::EndpointGone(pod) => self.remove_endpoint(&pod),
+            Change::EndpointsBegin => self.pods.begin_list(),
+            Change::EndpointsEnd => self.remove_unlisted_endpoints(),
             Change::Identity(number, labels) => self.set_identity(number, &labels),
             Change::IdentityGone(number) => self.remove_identity(number),
-            Change::Observed(_) => {}
+            // The engine's own affair.
+            Change::Interfaces(_) | Change::Observed(_) => {}
         }
     }
 
@@ -279,20 +284,18 @@ impl Cluster {
     /// What a person should know of the cluster's objects.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let services = self.services.with_cluster_ips().map(|key| {
-            format!("Service {key}: cluster IPs are not translated yet; under an egress policy they are judged as addresses outside")
-        });
+        let services = limits::untranslated(self.services.with_cluster_ips());
         let closing = self
             .closing
             .iter()
             .map(|key| format!("{key} is invalid: the pods that it selects are in default deny"));
         let limits = self.repository.policies().flat_map(limits::sentences);
-        services.chain(closing).chain(limits).collect()
+        services.into_iter().chain(closing).chain(limits).collect()
     }
 
     fn set(&mut self, object: Object) {
         let key = object.key();
-        if let Some(policy) = object.policy() {
+        if let Some(policy) = object.policy_in(&self.labelling.cluster) {
             self.rejected.remove(&key);
             self.closing.remove(&policy.key);
             let changed = self.repository.set_policy(policy);
@@ -361,8 +364,11 @@ impl Cluster {
 
     /// Notes that somebody has an address. Where he has it already, who he is may have changed.
     fn claim(&mut self, address: IpAddr, claim: Claim) {
-        if self.holders.claim(address, claim) {
-            self.enter(address, claim);
+        let is_alone = self.holders.claim(address, claim);
+        let is_another = !is_alone && self.elect(address);
+        match self.holders.get(address) {
+            Some(holder) if is_another || holder == claim => self.enter(address, holder),
+            _ => {}
         }
     }
 
@@ -371,6 +377,7 @@ impl Cluster {
         if !self.holders.release(address, claim) {
             return;
         }
+        self.elect(address);
         match self.holders.get(address) {
             Some(next) => self.enter(address, next),
             None => {

@@ -24,6 +24,8 @@ pub struct KnownNode {
     pub pod_cidrs: Vec<IpNetwork>,
     /// Its own addresses.
     pub addresses: Vec<IpAddr>,
+    /// When its object was made, in seconds since 1970.
+    pub(super) created: Option<i64>,
     /// Its labels, and what it is to pods.
     labels: LabelSet,
     identity: Identity,
@@ -87,7 +89,8 @@ impl Cluster {
     pub(super) fn place_own_node(&mut self, before: &[IpAddr]) {
         let labels = reserved_labels(Identity::HOST);
         let (name, identity) = (self.node.clone(), Identity::HOST);
-        let none = KnownNode { name, pod_cidrs: Vec::new(), addresses: Vec::new(), labels, identity };
+        let (pod_cidrs, addresses) = (Vec::new(), Vec::new());
+        let none = KnownNode { name, pod_cidrs, addresses, created: None, labels, identity };
         self.nodes.insert(none);
         self.place_node(Nodes::OWN, before);
     }
@@ -101,6 +104,7 @@ impl Cluster {
         if let Some(before) = &before
             && before.addresses == node.addresses
             && before.pod_cidrs == node.pod_cidrs
+            && before.created == node.created
             && own_labels(&before.labels).eq(own_labels(&plain))
             && (!is_own || self.nodes.own_is_known)
         {
@@ -108,18 +112,29 @@ impl Cluster {
         }
         let addresses_before = known.map(|id| self.addresses_of_node(id)).unwrap_or_default();
         self.nodes.own_is_known |= is_own;
-        let changed = before
-            .as_ref()
-            .is_none_or(|before| before.addresses != node.addresses || before.pod_cidrs != node.pod_cidrs);
+        let changed = before.as_ref().is_none_or(|before| {
+            before.addresses != node.addresses
+                || before.pod_cidrs != node.pod_cidrs
+                || before.created != node.created
+        });
         self.changed.nodes |= changed;
         let labels = before.map_or_else(|| plain.clone(), |before| before.labels);
         let has_users = known.is_some();
-        let (name, pod_cidrs, addresses) = (node.meta.name, node.pod_cidrs, node.addresses);
-        let id = self.nodes.insert(KnownNode { name, pod_cidrs, addresses, labels: plain, identity });
+        let id = self.nodes.insert(KnownNode {
+            name: node.meta.name,
+            pod_cidrs: node.pod_cidrs,
+            addresses: node.addresses,
+            created: node.created,
+            labels: plain,
+            identity,
+        });
         self.place_node(id, &addresses_before);
         // Last, so that labels that stay keep their number.
         if has_users && !is_own {
             self.drop_node_labels(&labels);
+        }
+        if changed {
+            self.elect_all();
         }
     }
 
@@ -129,7 +144,8 @@ impl Cluster {
         let before = self.addresses_of_node(id);
         if id == Nodes::OWN {
             self.nodes.own_is_known = false;
-            return self.place_own_node(&before);
+            self.place_own_node(&before);
+            return self.elect_all();
         }
         for address in before {
             self.release(address, Claim::Node(id));
@@ -137,6 +153,7 @@ impl Cluster {
         if let Some(gone) = self.nodes.remove(id) {
             self.drop_node_labels(&gone.labels);
         }
+        self.elect_all();
     }
 
     /// The addresses of a node; of this one those of its links too.
@@ -147,6 +164,16 @@ impl Cluster {
             all.extend(self.own_addresses.iter().filter(|address| !node.addresses.contains(address)));
         }
         all
+    }
+
+    /// Takes over the addresses that this node's links have.
+    pub fn set_own_addresses(&mut self, addresses: Vec<IpAddr>) {
+        if addresses != self.own_addresses {
+            let before = self.addresses_of_node(Nodes::OWN);
+            self.own_addresses = addresses;
+            self.place_node(Nodes::OWN, &before);
+            self.changed.nodes = true;
+        }
     }
 
     /// Brings the addresses of a node in line with what is known of it. `before` are those that it had.
@@ -200,7 +227,7 @@ impl Cluster {
         let changed: Vec<IpAddr> = before.symmetric_difference(&self.api_server).copied().collect();
         let mut nodes = BTreeSet::new();
         for address in changed {
-            nodes.extend(self.holders.all(address).filter_map(|claim| match claim {
+            nodes.extend(self.holders.all(address).into_iter().filter_map(|claim| match claim {
                 Claim::Node(id) => Some(id),
                 _ => None,
             }));
@@ -279,4 +306,24 @@ fn own_labels(labels: &LabelSet) -> impl Iterator<Item = &Label> {
 fn outside_labels(address: IpAddr) -> LabelSet {
     let outside = if address.is_ipv4() { Identity::WORLD_IPV4 } else { Identity::WORLD_IPV6 };
     reserved_labels(outside).iter().cloned().chain([Label::reserved("kube-apiserver")]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Beginnings;
+
+    #[test]
+    fn addresses_of_links_come_and_go() {
+        let [first, eni] = ["192.0.2.1", "100.64.0.4"].map(|address| address.parse().unwrap());
+        let mut cluster = Cluster::new("n1", Beginnings::default(), vec![first]);
+        cluster.take_changed();
+        cluster.set_own_addresses(vec![first, eni]);
+        assert_eq!((cluster.identity(first), cluster.identity(eni)), (Identity::HOST, Identity::HOST));
+        assert!(cluster.take_changed().nodes);
+        cluster.set_own_addresses(vec![first, eni]);
+        assert!(!cluster.take_changed().nodes);
+        cluster.set_own_addresses(vec![first]);
+        assert_eq!((cluster.identity(first), cluster.identity(eni)), (Identity::HOST, Identity::UNKNOWN));
+    }
 }

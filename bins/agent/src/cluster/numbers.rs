@@ -64,14 +64,13 @@ impl Numbers {
         }
     }
 
-    /// What a number stands for that somebody published.
+    /// What a number stands for that somebody published of a pod. Of those that stand for the same everywhere a pod has
+    /// but few: it is not the host, nor the API server, whatever its endpoint says.
     pub(super) fn labels(&self, number: Identity) -> Option<LabelSet> {
         match self {
-            _ if number < Identity::CLUSTER_MIN => {
-                Some(reserved_labels(number)).filter(|labels| !labels.is_empty())
-            }
-            Self::Own(_) => None,
+            _ if matches!(number, Identity::HEALTH | Identity::INIT) => Some(reserved_labels(number)),
             Self::Given(given) => given.labels.get(&number).cloned(),
+            Self::Own(_) => None,
         }
     }
 

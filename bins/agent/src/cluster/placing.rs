@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use abi::Identity;
 use api::PodRef;
 use policy::manifest::Pod;
-use policy::pod::pod_labels_with;
 use policy::{LabelSet, reserved_labels};
 
 use super::Cluster;
@@ -37,10 +36,16 @@ impl Cluster {
 
     pub(super) fn set_endpoint(&mut self, endpoint: &RemoteEndpoint) {
         let here = endpoint.node.is_some_and(|node| self.own_addresses.contains(&node));
-        let published =
-            Published { identity: endpoint.identity, addresses: Addresses::of(&endpoint.addresses), here };
+        let host = self.pods.host_of(endpoint.node);
+        let published = Published {
+            identity: endpoint.identity,
+            addresses: Addresses::of(&endpoint.addresses),
+            here,
+            host,
+            listed: true,
+        };
         let id = self.pods.find_or_insert(&endpoint.pod);
-        if self.pods.get(id).is_some_and(|entry| entry.published.as_ref() == Some(&published)) {
+        if self.pods.list_again(id, &published) {
             return;
         }
         self.change_pod(id, |entry| entry.published = Some(published));
@@ -49,6 +54,13 @@ impl Cluster {
     pub(super) fn remove_endpoint(&mut self, name: &PodRef) {
         let Some(id) = self.pods.find(name) else { return };
         self.change_pod(id, |entry| entry.published = None);
+    }
+
+    /// Forgets what was published of pods that the list that just ended did not have.
+    pub(super) fn remove_unlisted_endpoints(&mut self) {
+        for id in self.pods.not_listed() {
+            self.change_pod(id, |entry| entry.published = None);
+        }
     }
 
     /// Notes that addresses were handed to a pod of this node.
@@ -117,7 +129,7 @@ impl Cluster {
     /// A number stands for these labels from now on.
     pub(super) fn set_identity(&mut self, number: Identity, labels: &LabelSet) {
         let super::Numbers::Given(given) = &mut self.identities else { return };
-        if number < Identity::CLUSTER_MIN {
+        if !(Identity::CLUSTER_MIN..=Identity::CLUSTER_MAX).contains(&number) {
             return;
         }
         let labels = &self.shared.share(labels);
@@ -272,7 +284,7 @@ impl Cluster {
     /// The labels that a pod's identity is made of.
     fn labels_of(&self, pod: &Pod) -> LabelSet {
         let of_namespace = self.namespaces.get(pod.meta.namespace());
-        pod_labels_with(pod, of_namespace.unwrap_or(&BTreeMap::new()), &self.filter)
+        self.labelling.labels(pod, of_namespace.unwrap_or(&BTreeMap::new()))
     }
 
     /// The pods that are connected here, as far as their objects are known.

@@ -1,6 +1,6 @@
 //! All pods that are known, in little room: there may be a hundred thousand of them.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -56,6 +56,18 @@ pub(super) struct Published {
     pub(super) addresses: Addresses,
     /// Whether this node is said to be its node.
     pub(super) here: bool,
+    /// Its node.
+    pub(super) host: Host,
+    /// Whether it was told since the last list began.
+    pub(super) listed: bool,
+}
+
+/// The number of a node's address, in little room. What has none is not told from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Host(u16);
+
+impl Host {
+    const UNKNOWN: Self = Self(u16::MAX);
 }
 
 /// Addresses of a pod, one a family at most.
@@ -165,9 +177,33 @@ pub(super) struct Pods {
     with_object: BTreeSet<PodId>,
     /// What pods published, by identity.
     by_identity: BTreeSet<(Identity, PodId)>,
+    /// Addresses of nodes, by number and back. They stay: nodes are few.
+    hosts: Vec<IpAddr>,
+    host_numbers: HashMap<IpAddr, Host>,
 }
 
 impl Pods {
+    /// The number of a node's address.
+    pub(super) fn host_of(&mut self, address: Option<IpAddr>) -> Host {
+        let Some(address) = address else { return Host::UNKNOWN };
+        if let Some(known) = self.host_numbers.get(&address) {
+            return *known;
+        }
+        match u16::try_from(self.hosts.len()).map(Host) {
+            Ok(new) if new != Host::UNKNOWN => {
+                self.hosts.push(address);
+                self.host_numbers.insert(address, new);
+                new
+            }
+            _ => Host::UNKNOWN,
+        }
+    }
+
+    /// The address of a node.
+    pub(super) fn host(&self, host: Host) -> Option<IpAddr> {
+        self.hosts.get(usize::from(host.0)).copied()
+    }
+
     /// The number of a pod that is known.
     pub(super) fn find(&self, pod: &PodRef) -> Option<PodId> {
         let hash = self.hasher.hash_one((&*pod.namespace, &*pod.name));
@@ -248,6 +284,37 @@ impl Pods {
         self.with_object.iter().filter_map(|id| Some((*id, self.get(*id)?)))
     }
 
+    fn published_mut(&mut self, id: PodId) -> Option<&mut Published> {
+        self.entries.slot(id.0)?.as_mut()?.published.as_mut()
+    }
+
+    /// What is published is told anew as a whole from here on.
+    pub(super) fn begin_list(&mut self) {
+        let Self { entries, by_identity, .. } = self;
+        for (_, id) in &*by_identity {
+            let entry = entries.slot(id.0).and_then(Option::as_mut);
+            if let Some(published) = entry.and_then(|entry| entry.published.as_mut()) {
+                published.listed = false;
+            }
+        }
+    }
+
+    /// Notes that a pod was told. True where the same was published before.
+    pub(super) fn list_again(&mut self, id: PodId, told: &Published) -> bool {
+        self.published_mut(id).is_some_and(|known| {
+            known.listed = told.listed;
+            known == told
+        })
+    }
+
+    /// The published pods that were not told since the last list began.
+    pub(super) fn not_listed(&self) -> Vec<PodId> {
+        let is_listed = |id: PodId| {
+            self.get(id).and_then(|entry| entry.published.as_ref()).is_some_and(|published| published.listed)
+        };
+        self.by_identity.iter().map(|(_, id)| *id).filter(|id| !is_listed(*id)).collect()
+    }
+
     /// The pods that were published with an identity.
     pub(super) fn of_identity(&self, identity: Identity) -> Vec<PodId> {
         let range = (identity, PodId(0))..=(identity, PodId(u32::MAX));
@@ -272,7 +339,14 @@ mod tests {
     #[test]
     fn nothing_is_left_of_a_pod_that_is_forgotten() {
         let mut pods = Pods::default();
-        let published = || Published { identity: Identity(300), addresses: Addresses::of(&[]), here: false };
+        let published = || Published {
+            identity: Identity(300),
+            addresses: Addresses::of(&[]),
+            here: false,
+            host: Host::UNKNOWN,
+            listed: true,
+        };
+        assert!(size_of::<Published>() <= 24, "there are a hundred thousand of them");
         let (a, b) = (pods.find_or_insert(&pod("x", "a")), pods.find_or_insert(&pod("x", "b")));
         assert_eq!(pods.find_or_insert(&pod("x", "a")), a);
         for id in [a, b] {

@@ -21,20 +21,51 @@ const OWN: [u8; 4] = [192, 0, 2, 1];
 
 #[derive(Clone, Debug)]
 enum Step {
-    Pod { pod: u8, node: u8, app: u8, ips: Vec<u8>, finished: bool },
+    Pod {
+        pod: u8,
+        node: u8,
+        app: u8,
+        ips: Vec<u8>,
+        finished: bool,
+    },
     PodGone(u8),
-    Endpoint { pod: u8, here: bool, number: u8, ips: Vec<u8> },
+    Endpoint {
+        pod: u8,
+        here: bool,
+        number: u8,
+        ips: Vec<u8>,
+    },
     EndpointGone(u8),
-    Identity { number: u8, pod: u8, app: u8 },
+    /// All endpoints are told anew but one, after a list that broke off.
+    EndpointList {
+        without: u8,
+    },
+    Identity {
+        number: u8,
+        pod: u8,
+        app: u8,
+    },
     IdentityGone(u8),
-    Node { node: u8, label: u8, ips: Vec<u8> },
+    Node {
+        node: u8,
+        label: u8,
+        ips: Vec<u8>,
+    },
     NodeGone(u8),
-    Local { pod: u8, ips: Vec<u8> },
+    Local {
+        pod: u8,
+        ips: Vec<u8>,
+    },
     LocalGone(u8),
-    Namespace { namespace: u8, label: u8 },
+    Namespace {
+        namespace: u8,
+        label: u8,
+    },
     NamespaceGone(u8),
     ApiServer(Vec<u8>),
-    Policy { cidr: u8 },
+    Policy {
+        cidr: u8,
+    },
     PolicyGone,
 }
 
@@ -54,6 +85,7 @@ fn step() -> impl Strategy<Value = Step> {
             }
         ),
         (0..4u8).prop_map(Step::EndpointGone),
+        (0..6u8).prop_map(|without| Step::EndpointList { without }),
         (0..4u8, 0..4u8, few()).prop_map(|(number, pod, app)| Step::Identity { number, pod, app }),
         (0..4u8).prop_map(Step::IdentityGone),
         (few(), 0..2u8, ips()).prop_map(|(node, label, ips)| Step::Node { node, label, ips }),
@@ -167,7 +199,9 @@ impl Model {
             Step::Endpoint { pod, here, number: published, ips } => {
                 self.endpoints.insert(*pod, (*here, number(*published), addresses(ips)));
             }
-            Step::EndpointGone(pod) => drop(self.endpoints.remove(pod)),
+            Step::EndpointGone(pod) | Step::EndpointList { without: pod } => {
+                self.endpoints.remove(pod);
+            }
             Step::Identity { number: given, pod, app } if self.given => {
                 let labels = self.labels(&pod_object(*pod, 0, *app, &[], false));
                 let given = number(*given);
@@ -242,7 +276,15 @@ impl Model {
     /// Who has an address, with the number where it is certain.
     fn holder(&self, ip: IpAddr) -> Option<(Holder, Option<Identity>, LabelSet)> {
         let unmanaged = || (Some(Identity::UNMANAGED), reserved_labels(Identity::UNMANAGED));
-        let Some((_, claimer)) = self.claims.iter().rev().find(|(claimed, _)| *claimed == ip) else {
+        let claims = self.claims.iter().filter(|(claimed, _)| *claimed == ip);
+        // Nobody comes over this node and its pods; a node is believed before a pod that is nobody's.
+        let standing = |claimer: &Claimer| match claimer {
+            Claimer::Node(0) => 2,
+            Claimer::Pod(pod) if self.locals.contains_key(pod) => 2,
+            Claimer::Node(_) => 1,
+            Claimer::Pod(_) => 0,
+        };
+        let Some((_, claimer)) = claims.max_by_key(|(_, claimer)| standing(claimer)) else {
             let labels = ["reserved:world", "reserved:world-ipv4", "reserved:kube-apiserver"];
             let labels = labels.iter().map(|label| label.parse().unwrap()).collect();
             return self.api_server.contains(&ip).then_some((Holder::ApiServer, None, labels));
@@ -282,6 +324,11 @@ impl Model {
     }
 }
 
+fn endpoint(pod: u8, here: bool, identity: Identity, addresses: Vec<IpAddr>) -> Change {
+    let node = Some(if here { OWN.into() } else { [192, 0, 2, 9].into() });
+    Change::Endpoint(RemoteEndpoint { pod: name(pod), node, identity, addresses })
+}
+
 /// Tells the cluster.
 fn tell(cluster: &mut Cluster, model: &Model, step: &Step) {
     let set = |text: &str| Change::Set(Box::new(object(text)));
@@ -293,13 +340,21 @@ fn tell(cluster: &mut Cluster, model: &Model, step: &Step) {
             Change::Set(Box::new(Object::Pod(pod_object(*pod, *node, *app, ips, *finished))))
         }
         Step::PodGone(pod) => Change::Removed(key("Pod", Some(&name(*pod).namespace), &name(*pod).name)),
-        Step::Endpoint { pod, here, number: published, ips } => Change::Endpoint(RemoteEndpoint {
-            pod: name(*pod),
-            node: Some(if *here { OWN.into() } else { [192, 0, 2, 9].into() }),
-            identity: number(*published),
-            addresses: addresses(ips),
-        }),
+        Step::Endpoint { pod, here, number: published, ips } => {
+            endpoint(*pod, *here, number(*published), addresses(ips))
+        }
         Step::EndpointGone(pod) => Change::EndpointGone(name(*pod)),
+        Step::EndpointList { without } => {
+            for breaks_off in [true, false] {
+                cluster.apply(Change::EndpointsBegin);
+                for (pod, (here, number, ips)) in &model.endpoints {
+                    if breaks_off || pod != without {
+                        cluster.apply(endpoint(*pod, *here, *number, ips.clone()));
+                    }
+                }
+            }
+            Change::EndpointsEnd
+        }
         Step::Identity { number: given, pod, app } => {
             Change::Identity(number(*given), model.labels(&pod_object(*pod, 0, *app, &[], false)))
         }

@@ -1,9 +1,7 @@
 //! The network configuration that the container runtime reads.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -11,6 +9,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use serde_json::{Value, json};
 
 use crate::readable::Readable;
+use crate::state_file;
 
 /// The suffix of the files that were moved aside.
 const ASIDE: &str = "cilium_bak";
@@ -51,7 +50,9 @@ impl Conflist {
         let directory = self.directory()?;
         fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
         if fs::read_to_string(&self.path).ok().as_deref() != Some(text.as_str()) {
-            write(&self.path, &text).with_context(|| format!("writing {}", self.path.display()))?;
+            // No runtime takes what is beside it for a moment for a configuration.
+            state_file::replace(&self.path, text.as_bytes())
+                .with_context(|| format!("writing {}", self.path.display()))?;
             tracing::info!(file = %self.path.display(), "network configuration written");
         }
         if self.exclusive { self.move_others(directory) } else { Ok(()) }
@@ -128,19 +129,6 @@ impl Plugin {
         // Older runtimes refuse newer versions.
         json!({"cniVersion": "0.3.1", "name": "cilium", "plugins": [plugin]})
     }
-}
-
-/// Replaces a file as a whole, once what is in it is on disk.
-fn write(path: &Path, text: &str) -> Result<()> {
-    let name = path.file_name().context("it has no name")?.to_string_lossy();
-    // No runtime takes this one for a configuration.
-    let beside = path.with_file_name(format!(".{name}.new"));
-    let mut file = File::create(&beside)?;
-    file.set_permissions(fs::Permissions::from_mode(0o600))?;
-    file.write_all(text.as_bytes())?;
-    file.sync_data()?;
-    fs::rename(&beside, path)?;
-    Ok(())
 }
 
 /// The directory of the configuration.

@@ -17,6 +17,12 @@ impl Engine {
     /// Finds what an earlier agent left: its allocations, and the links of its pods. What has no link any more
     /// is released; a link of ours that nobody remembers is removed.
     pub(super) async fn settle(&mut self) -> Result<()> {
+        if self.eni.is_some() {
+            if !self.follow_interfaces().await? {
+                return Ok(());
+            }
+            return self.settle_links().await;
+        }
         let Some(node) = self.cluster.own_node() else { return Ok(()) };
         if node.pod_cidrs.is_empty() {
             return Ok(());
@@ -26,6 +32,10 @@ impl Engine {
             self.addresses = Some(AddressBook::open(&journal, &node.pod_cidrs, SystemTime::now())?);
         }
 
+        self.settle_links().await
+    }
+
+    async fn settle_links(&mut self) -> Result<()> {
         let links = self.net.links().await.context("listing links")?;
         for endpoint in self.endpoints.iter_mut() {
             let link = links.iter().find(|link| link.name == endpoint.host_ifname);
@@ -59,6 +69,7 @@ impl Engine {
         netns: Netns,
     ) -> Result<InterfaceReply, ErrorReply> {
         let own = self.cluster.own_addresses();
+        let eni_before = self.endpoints.get(&attachment).and_then(|known| known.eni);
         if let Some(known) = self.endpoints.get(&attachment) {
             let intact = known.wiring(&own).verify(&self.net, &netns).await;
             if known.pod == pod && intact.is_ok_and(|differences| differences.is_empty()) {
@@ -75,10 +86,12 @@ impl Engine {
             .ok_or_else(|| refuse(ErrorCode::NotReady, "no range of addresses yet"))?;
         let addresses =
             book.allocate(&attachment, pod.as_ref(), SystemTime::now()).map_err(|error| match error {
-                NoAddress::Exhausted(why) => refuse(ErrorCode::Exhausted, &why),
+                NoAddress::Exhausted(why) => refuse(ErrorCode::Exhausted, &self.no_address(&why)),
                 NoAddress::Broken(error) => broken("allocating addresses", &error),
             })?;
+        let eni = self.eni_of(&addresses).or(eni_before);
         let mut endpoint = Endpoint {
+            eni,
             id: self.endpoints.next_id().map_err(|error| broken("numbering the endpoint", &error))?,
             host_ifname: host_ifname(&attachment),
             mac: pod_mac(&addresses),
@@ -99,6 +112,15 @@ impl Engine {
         if let Err(error) = self.connect(&endpoint) {
             let _ = unwire(&self.net, &endpoint.host_ifname).await;
             return Err(broken("connecting the pod", &error));
+        }
+        if let Err(error) = self.plumb_interfaces().await {
+            if let Err(other) = self.disconnect(&endpoint.attachment, false).await {
+                tracing::error!(
+                    error = format!("{other:#}"),
+                    "a pod that was half connected could not be disconnected"
+                );
+            }
+            return Err(broken("leading the pod's packets to their network interface", &error));
         }
         tracing::info!(
             attachment = %endpoint.attachment, pod = endpoint.pod.as_ref().map(ToString::to_string),
@@ -131,6 +153,7 @@ impl Engine {
             self.cluster.remove_local(endpoint.pod.as_ref(), &endpoint.addresses);
             self.enforce_datapath()?;
             self.datapath.forget_link(&endpoint.host_ifname)?;
+            self.plumb_interfaces().await?;
             tracing::info!(%attachment, endpoint = endpoint.id, "disconnected");
         }
         if release && let Some(book) = &mut self.addresses {

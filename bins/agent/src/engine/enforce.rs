@@ -45,6 +45,8 @@ impl Engine {
                 // Which pods are here cannot be told yet; those that an earlier agent left go on as they are.
                 return Ok(());
             }
+        } else if self.eni.is_some() {
+            self.follow_interfaces().await?;
         } else if self.due.nodes
             && let (Some(book), Some(node)) = (&mut self.addresses, self.cluster.own_node())
         {
@@ -111,7 +113,7 @@ impl Engine {
                 }
             }
         }
-        let moves = self.moves(due);
+        let moves = self.moves(due)?;
         let mut departing = self.grow(&wanted)?;
         let mut slots = HashMap::new();
         for (place, compiled) in &wanted {
@@ -144,20 +146,27 @@ impl Engine {
 
     /// Who addresses still are to the datapath, and who they will be, where the one that they were is nobody any
     /// more.
-    fn moves(&self, due: &Changed) -> Vec<(Peer, Peer)> {
+    fn moves(&self, due: &Changed) -> Result<Vec<(Peer, Peer)>> {
         let repository = &self.cluster.repository;
-        let moved = |(address, new): (IpAddr, Peer)| {
-            let old = self.datapath.addresses.get(&address.into())?.peer;
-            (old != new && !repository.has_peer(old)).then_some((old, new))
+        let mut moves = Vec::new();
+        let mut look_up = |address: IpAddr, new: Peer| -> Result<()> {
+            if let Some(AddressRecord { peer: old, .. }) = self.datapath.addresses.get(&address.into())?
+                && old != new
+                && !repository.has_peer(old)
+            {
+                moves.push((old, new));
+            }
+            Ok(())
         };
         match &due.addresses {
-            None => repository.addresses().filter_map(moved).collect(),
+            None => repository.addresses().try_for_each(|(address, new)| look_up(address, new))?,
             Some(due) => {
                 let known =
                     due.iter().filter_map(|address| Some((*address, repository.known_peer(*address)?)));
-                known.filter_map(moved).collect()
+                known.into_iter().try_for_each(|(address, new)| look_up(address, new))?;
             }
         }
+        Ok(moves)
     }
 
     fn record(
@@ -318,7 +327,8 @@ impl Engine {
 
     fn address_record(&self, address: IpAddr, peer: Peer, local: &HashMap<IpAddr, IfIndex>) -> AddressRecord {
         let here = local.get(&address).copied().unwrap_or_default();
-        let is_forwarded = here == IfIndex(0) && self.cluster.is_elsewhere(address);
+        // In ENI mode the stack chooses the interface, by rules.
+        let is_forwarded = here == IfIndex(0) && self.eni.is_none() && self.cluster.is_elsewhere(address);
         let forward = if is_forwarded { self.uplink.index } else { IfIndex(0) };
         AddressRecord { peer, local: here, forward }
     }

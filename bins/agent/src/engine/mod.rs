@@ -4,8 +4,10 @@
 //! dealt with one after the other, so nothing needs a lock and nothing is seen half done.
 
 mod attachments;
+mod elsewhere;
 mod enforce;
 mod flows;
+mod interfaces;
 mod plumbing;
 mod reports;
 mod status;
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 use abi::IfIndex;
 use anyhow::{Context, Result};
 use api::{DelQueue, ErrorCode, ErrorReply, Known, Reply, Request};
+use daemon::watchdog::Watchdog;
 use datapath::{AttachMode, Capacities, Datapath, Events, Options};
 use netcore::{Net, Netns};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -31,7 +34,10 @@ use crate::readable::Readable;
 use crate::server::Enforced;
 use crate::source::{Change, Report};
 use crate::state_file;
+use elsewhere::Obstacles;
 use enforce::Installed;
+use interfaces::EniMode;
+pub(crate) use interfaces::configured as configured_enis;
 use plumbing::{Plumbed, Uplink};
 use reports::Reporter;
 use waiting::Waiting;
@@ -73,9 +79,13 @@ pub struct Engine {
     uplink: Uplink,
     /// What was plumbed last; none where the kernel has to be asked.
     plumbed: Option<Plumbed>,
+    /// What is in the way to other nodes' pods.
+    obstacles: Obstacles,
     /// When it is to be asked next, in any case.
     repair: Instant,
     masquerade: Option<netcore::masquerade::Masquerade>,
+    /// In ENI mode.
+    eni: Option<EniMode>,
     reports: Reporter,
     waiting: Vec<Waiting>,
     flows: FlowLog,
@@ -108,7 +118,7 @@ impl Engine {
         let uplink = Uplink::find(&net, &args.uplink).await?;
         let beginnings = Beginnings {
             settings: args.policy.settings(),
-            filter: args.policy.labels.clone(),
+            labelling: args.policy.labelling(),
             identities: match numbering {
                 Numbering::Own => {
                     Numbers::Own(state_file::read(&args.state_dir.join(IDENTITIES))?.unwrap_or_default())
@@ -130,6 +140,7 @@ impl Engine {
             },
             attach: args.clsact.then_some(AttachMode::Clsact),
         };
+        let eni = EniMode::new(&args, &netns)?;
         let mut datapath = Datapath::load(&options).context("loading the datapath")?;
         let config = abi::Config { mtu: uplink.mtu, ..abi::Config::default() };
         datapath.set_config(&config).context("configuring the datapath")?;
@@ -150,8 +161,10 @@ impl Engine {
             netns,
             uplink,
             plumbed: None,
+            obstacles: Obstacles::default(),
             repair: Instant::now() + REPAIR,
             masquerade: None,
+            eni,
             reports: Reporter::new(reports),
             waiting: Vec::new(),
             flows,
@@ -163,7 +176,8 @@ impl Engine {
         })
     }
 
-    /// Runs until the source or the socket is closed.
+    /// Runs until the source or the socket is closed. The watchdog is told of each round: there is one each second at
+    /// least.
     ///
     /// # Errors
     /// None but those that make going on pointless.
@@ -171,13 +185,16 @@ impl Engine {
         mut self,
         mut changes: mpsc::Receiver<Change>,
         mut calls: mpsc::Receiver<Call>,
+        watchdog: &Watchdog,
     ) -> Result<()> {
         let mut tick = tokio::time::interval(TICK);
         let mut sweep = tokio::time::interval(SWEEP);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            watchdog.moved("the engine", TICK);
             let next_answer = self.next_answer();
+            let next_look = self.eni.as_ref().and_then(EniMode::due);
             tokio::select! {
                 biased;
                 change = changes.recv() => match change {
@@ -190,8 +207,11 @@ impl Engine {
                 },
                 () = Self::ready(&self.events_there) => self.read_events(),
                 () = until(next_answer) => self.answer_waiting(),
+                () = until(next_look) => self.assert_interfaces().await,
                 _ = tick.tick() => self.tick().await,
                 _ = sweep.tick() => self.sweep().await,
+                // Last, since there may be no end of it.
+                seen = EniMode::seen(&mut self.eni) => self.saw(seen.as_ref()),
             }
         }
     }
@@ -203,7 +223,10 @@ impl Engine {
             if let Change::Observed(revision) = change {
                 self.observed = Some(revision);
             }
-            self.cluster.apply(change);
+            match change {
+                Change::Interfaces(told) => self.told_interfaces(*told),
+                change => self.cluster.apply(change),
+            }
             self.pending = true;
             next = more.try_recv().ok();
         }
@@ -226,14 +249,21 @@ impl Engine {
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "the node could not be brought up to date");
                 self.failure = Some(format!("{error:#}"));
+                self.pending = true;
             }
         }
         self.report_wanted();
         self.report_ready();
+        self.report_demand();
         self.answer_waiting();
+        self.feed().await;
     }
 
     async fn tick(&mut self) {
+        if self.obstacles.is_due(Instant::now()) {
+            self.due.nodes = true;
+            self.pending |= self.settled;
+        }
         if self.pending && self.observed.is_some() {
             self.catch_up().await;
         }
@@ -243,6 +273,7 @@ impl Engine {
         if self.is_ready() {
             self.drain_queue().await;
         }
+        self.tend_interfaces().await;
     }
 
     async fn sweep(&mut self) {
@@ -284,7 +315,17 @@ impl Engine {
         self.addresses.is_some() && !self.pending && self.observed.is_some()
     }
 
+    /// Answers a call, now or when there is something to answer.
     async fn call(&mut self, call: Call) {
+        self.give_up_hungry(&call.request);
+        if let Some(call) = self.keep_hungry(call) {
+            self.serve(call).await;
+            // Who was disconnected may have left an address.
+            self.report_demand();
+        }
+    }
+
+    async fn serve(&mut self, call: Call) {
         let connecting = match &call.request {
             Request::Add { attachment, pod, .. } => Some((attachment.clone(), pod.clone())),
             _ => None,
@@ -336,6 +377,11 @@ impl Engine {
         match (&self.failure, self.observed, &self.addresses) {
             (Some(failure), _, _) => format!("the agent of {} is not ready: {failure}", self.args.node),
             (None, None, _) => format!("the agent of {} is still learning about the cluster", self.args.node),
+            (None, Some(_), None) if self.eni.is_some() => {
+                let complaints = self.eni.as_ref().map(EniMode::complaints).unwrap_or_default();
+                let what = "waits for the operator to add a network interface or a prefix";
+                format!("the agent of {} {what}; {}", self.args.node, complaints.join("; "))
+            }
             (None, Some(_), None) => {
                 format!(
                     "the agent of {0} has no range of addresses: Node {0} has no podCIDRs",

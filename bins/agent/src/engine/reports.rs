@@ -23,7 +23,7 @@ impl Reporter {
         Self { to, endpoints: BTreeMap::new(), is_ready: None }
     }
 
-    fn send(&self, report: Report) {
+    pub(super) fn send(&self, report: Report) {
         // A source that has no use for reports does not listen.
         let _ = self.to.send(report);
     }

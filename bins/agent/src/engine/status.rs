@@ -1,7 +1,7 @@
 //! How the agent is.
 
-use abi::{CounterKey, Direction, PolicySlot};
-use api::{ConntrackSummary, EndpointStatus, Status};
+use abi::{Counter, CounterKey, Direction, PolicySlot};
+use api::{ConntrackSummary, EndpointStatus, MapFill, Status, Traffic};
 
 use super::Engine;
 
@@ -24,16 +24,23 @@ impl Engine {
             }
         });
         let count = |key| self.datapath.counters.get(key).unwrap_or_default().packets;
-        let dropped = self.datapath.counters.drops().unwrap_or_default().into_iter().map(
-            |(reason, direction, counter)| {
-                let direction = if direction == Direction::Ingress { "ingress" } else { "egress" };
-                (reason.sentence().to_owned(), direction.to_owned(), counter.packets)
-            },
-        );
-        let [established, unconfirmed] = self.datapath.connections.list().map(|list| list.len() as u64);
+        let traffic = self.traffic();
+        let forwarded = traffic.iter().filter(|traffic| traffic.dropped.is_none());
+        let dropped = traffic.iter().filter_map(|traffic| {
+            Some((traffic.dropped.clone()?, traffic.direction.clone(), traffic.packets))
+        });
+        let connections = self.datapath.connections.list().map(|list| list.len());
+        let [established, unconfirmed] = connections.map(|count| count as u64);
+        let maps = self.datapath.fill(connections).into_iter().map(|fill| MapFill {
+            map: fill.map.to_owned(),
+            entries: fill.entries,
+            capacity: fill.capacity,
+        });
         let settings = self.cluster.repository.settings();
         let mut warnings = self.cluster.warnings();
         warnings.extend(self.failure.clone());
+        warnings.extend(self.eni.iter().flat_map(super::EniMode::complaints));
+        warnings.extend(self.obstacles.sentences());
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -45,16 +52,36 @@ impl Engine {
             policy_audit: settings.audit,
             pod_cidrs: self.cluster.own_node().map(|node| node.pod_cidrs.clone()).unwrap_or_default(),
             addresses_used: self.addresses.as_ref().map_or(0, crate::addresses::AddressBook::used),
+            unreachable_pod_cidrs: self.obstacles.ranges(),
             attach: self.datapath.attach_mode().name().to_owned(),
             endpoints: endpoints.collect(),
             policies: self.cluster.policies(),
             warnings,
-            forwarded: count(CounterKey::Forwarded(Direction::Ingress))
-                + count(CounterKey::Forwarded(Direction::Egress)),
+            forwarded: forwarded.map(|traffic| traffic.packets).sum(),
             dropped: dropped.collect(),
             events_lost: count(CounterKey::EventsLost),
             events_limited: count(CounterKey::EventsLimited),
             conntrack: ConntrackSummary { established, unconfirmed },
+            maps: maps.collect(),
+            traffic,
         }
+    }
+
+    /// What became of packets.
+    fn traffic(&self) -> Vec<Traffic> {
+        let counters = &self.datapath.counters;
+        let of = |direction: Direction, dropped: Option<&str>, counter: Counter| Traffic {
+            direction: if direction == Direction::Ingress { "ingress" } else { "egress" }.to_owned(),
+            dropped: dropped.map(str::to_owned),
+            packets: counter.packets,
+            bytes: counter.bytes,
+        };
+        let forwarded = [Direction::Ingress, Direction::Egress].map(|direction| {
+            of(direction, None, counters.get(CounterKey::Forwarded(direction)).unwrap_or_default())
+        });
+        let drops = counters.drops().unwrap_or_default().into_iter();
+        let dropped =
+            drops.map(|(reason, direction, counter)| of(direction, Some(reason.sentence()), counter));
+        forwarded.into_iter().chain(dropped).collect()
     }
 }

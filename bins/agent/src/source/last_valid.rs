@@ -6,8 +6,12 @@
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::state_file;
 
 /// Copies of a source's texts, each under a name that can be a file's.
 #[derive(Debug)]
@@ -26,12 +30,8 @@ impl LastValid {
         if self.recall(name).as_deref() == Some(text) {
             return;
         }
-        // Not synced: a machine that loses power loses its pods too.
-        let beside = self.directory.join(".new");
-        let written = fs::create_dir_all(&self.directory)
-            .and_then(|()| fs::write(&beside, text))
-            .and_then(|()| fs::rename(&beside, &copy));
-        told(&copy, written);
+        let written = fs::create_dir_all(&self.directory).map_err(Into::into);
+        told(&copy, written.and_then(|()| state_file::replace(&copy, text.as_bytes())));
     }
 
     /// The text of this name; nothing where that is not known.
@@ -42,7 +42,10 @@ impl LastValid {
     /// Forgets a text.
     pub(super) fn forget(&self, name: &OsStr) {
         let copy = self.directory.join(name);
-        told(&copy, fs::remove_file(&copy));
+        match fs::remove_file(&copy) {
+            Err(error) if error.kind() != ErrorKind::NotFound => told(&copy, Err(error.into())),
+            _ => {}
+        }
     }
 
     /// Forgets all but these.
@@ -57,11 +60,9 @@ impl LastValid {
 }
 
 /// Nothing that is in force depends on it now: a failure is told, and no more.
-fn told(copy: &Path, done: io::Result<()>) {
-    match done {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            tracing::warn!(copy = %copy.display(), %error, "what is valid now cannot be kept for a restart");
-        }
-        _ => {}
+fn told(copy: &Path, done: Result<()>) {
+    if let Err(error) = done {
+        let error = format!("{error:#}");
+        tracing::warn!(copy = %copy.display(), error, "what is valid now cannot be kept for a restart");
     }
 }

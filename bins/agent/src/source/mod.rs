@@ -13,12 +13,13 @@ use std::net::IpAddr;
 
 use abi::Identity;
 use api::PodRef;
+use crds::types::node::EniStatus;
 use policy::LabelSet;
 use policy::manifest::{Object, ObjectKey, Rejected};
 
 pub use kubernetes::{IdentityManagement, Ipam, Kubernetes, Options as KubernetesOptions};
 pub use manifests::Manifests;
-pub use report::{Published, Report};
+pub use report::{Answer, Published, Report};
 
 /// What a source has to tell.
 #[derive(Clone, Debug)]
@@ -35,13 +36,34 @@ pub enum Change {
     Endpoint(RemoteEndpoint),
     /// What a node published of a pod is gone.
     EndpointGone(PodRef),
+    /// All that nodes published of pods is said anew from here on.
+    EndpointsBegin,
+    /// All of it was said: what was said before [`Change::EndpointsBegin`] and not since is gone.
+    EndpointsEnd,
     /// A number stands for these labels in the whole cluster. Of several numbers for the same labels, the one that was
     /// said last is the one that pods of this node get.
     Identity(Identity, LabelSet),
     /// A number stands for nothing any more.
     IdentityGone(Identity),
+    /// What this node's object says of its network interfaces is another now.
+    Interfaces(Box<OwnInterfaces>),
     /// All of the source's objects as of this revision have been sent.
     Observed(u64),
+}
+
+/// What this node's own object says of its network interfaces on AWS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnInterfaces {
+    /// Which object it is, of those that the name had.
+    pub uid: String,
+    /// The interfaces.
+    pub status: EniStatus,
+    /// What hinders the operator.
+    pub problem: Option<String>,
+    /// The annotation by which the operator asks prefixes back.
+    pub drain: Option<String>,
+    /// The annotation by which the agent answers.
+    pub drained: Option<String>,
 }
 
 /// A pod as its own node published it.

@@ -6,6 +6,8 @@ use abi::Identity;
 use api::{Attachment, PodRef};
 use policy::LabelSet;
 
+use crate::eni::{Publish, Wishes};
+
 /// Something that the cluster should know. Told again, it means the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
@@ -17,6 +19,21 @@ pub enum Report {
     EndpointGone(PodRef, Attachment),
     /// Whether the node can connect pods.
     Ready(bool),
+    /// What the node wants of network interfaces on AWS.
+    Wishes(Box<Wishes>),
+    /// How many addresses it needs, and which prefixes it uses.
+    Addresses(Publish),
+    /// Its answer to the operator who asks prefixes back.
+    Drained(Answer),
+}
+
+/// What the node answers to an operator who asks prefixes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The object that is answered. It goes into no other: what that asks may be something else.
+    pub uid: String,
+    /// The annotation's value.
+    pub value: String,
 }
 
 /// A pod of this node, as the cluster should know it.

@@ -17,28 +17,36 @@ use serde_json::json;
 use crate::support::{client, create, delete, eventually, get, namespace, node, pod, policy};
 
 /// Where the node is.
-const ADDRESS: &str = "192.0.2.1";
+pub(crate) const ADDRESS: &str = "192.0.2.1";
 
 /// An agent of a node, and what it has on disk.
-struct Node {
+pub(crate) struct Node {
     directory: tempfile::TempDir,
     server: String,
+    flags: Vec<String>,
     process: Option<Child>,
 }
 
 impl Node {
-    fn new(server: String) -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), server, process: None }
+    pub(crate) fn new(server: String) -> Self {
+        let flags = ["--ipam", "kubernetes"].map(str::to_owned).into();
+        Self { directory: tempfile::tempdir().unwrap(), server, flags, process: None }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// With these flags in place of the usual ones.
+    pub(crate) fn flags(mut self, flags: &[&str]) -> Self {
+        self.flags = flags.iter().copied().map(str::to_owned).collect();
+        self
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let log = fs::OpenOptions::new().append(true).create(true).open(self.path("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_netloom-agent"));
-        command.args(["--node", "n1", "--ipam", "kubernetes", "--k8s-api-server", &self.server]);
+        command.args(["--node", "n1", "--k8s-api-server", &self.server]).args(&self.flags);
         for (flag, name) in [
             ("--state-dir", "state"),
             ("--bpffs", "bpf"),
@@ -53,17 +61,24 @@ impl Node {
     }
 
     /// Tells it to end, and waits for that.
-    fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         let mut process = self.process.take().unwrap();
         kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGTERM).unwrap();
         assert!(process.wait().unwrap().success(), "{}", self.log());
     }
 
-    fn log(&self) -> String {
+    /// Ends it in the middle of whatever it does.
+    pub(crate) fn kill(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    fn ask(&self, request: &Request, netns: Option<&Netns>) -> Option<Reply> {
+    pub(crate) fn ask(&self, request: &Request, netns: Option<&Netns>) -> Option<Reply> {
         let mut socket = Socket::connect(&self.path("agent.sock"), Duration::from_secs(20)).ok()?;
         match socket.call(request, netns.map(AsFd::as_fd)) {
             Err(ClientError::Refused(error)) => Some(Reply::Error(error)),
@@ -71,18 +86,18 @@ impl Node {
         }
     }
 
-    fn status(&self) -> Option<Status> {
+    pub(crate) fn status(&self) -> Option<Status> {
         match self.ask(&Request::Status, None)? {
             Reply::Status(status) => Some(*status),
             _ => None,
         }
     }
 
-    async fn ready(&self) -> Status {
+    pub(crate) async fn ready(&self) -> Status {
         eventually("the agent is ready", || async { self.status().filter(|status| status.ready) }).await
     }
 
-    fn add(&self, netns: &Netns) -> Reply {
+    pub(crate) fn add(&self, netns: &Netns) -> Reply {
         let request = Request::Add {
             attachment: attachment(),
             pod: Some(PodRef { namespace: "shop".into(), name: "web".into() }),
@@ -115,7 +130,7 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 /// Runs a test in a network namespace of its own that has an uplink.
-fn in_namespace<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
+pub(crate) fn in_namespace<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
     let netns = match Netns::anonymous() {
         Ok(netns) if nix::unistd::Uid::effective().is_root() => netns,
         _ => return eprintln!("skipped: an agent needs root and network namespaces"),
@@ -140,7 +155,7 @@ fn in_namespace<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
         .unwrap();
 }
 
-async fn furnish(client: &Client) {
+pub(crate) async fn furnish(client: &Client) {
     kubernetes::install::install(client, &crds::definitions()).await.unwrap();
     create(client, node("n1", ADDRESS)).await;
     create(client, namespace("shop")).await;

@@ -5,7 +5,9 @@
 //! `KUBEBUILDER_ASSETS` are asked as well.
 
 mod agent;
+mod eni;
 mod faults;
+mod nodes;
 mod proxy;
 mod publishing;
 mod support;

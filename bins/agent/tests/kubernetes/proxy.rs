@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Request, Response, StatusCode, Uri};
+use futures_util::{StreamExt, future, stream};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -75,7 +76,8 @@ impl Proxy {
         self.inner.answered.lock().unwrap().iter().filter(|known| **known == part).count()
     }
 
-    /// Whether nothing is answered, and nothing is refused.
+    /// Whether nothing is answered, and nothing is refused: neither requests that are under way then, nor watches that
+    /// were opened before, ever go on.
     pub(crate) fn freeze(&self, frozen: bool) {
         self.inner.frozen.send_replace(frozen);
     }
@@ -94,8 +96,10 @@ impl Inner {
 }
 
 async fn handle(State(inner): State<Arc<Inner>>, request: Request<Body>) -> Response<Body> {
-    let mut frozen = inner.frozen.subscribe();
-    let _ = frozen.wait_for(|frozen| !frozen).await;
+    let frozen = inner.frozen.subscribe();
+    if *frozen.borrow() {
+        future::pending::<()>().await;
+    }
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
     if let Some(fault) = inner.fault(parts.method.as_str(), &path) {
@@ -103,13 +107,26 @@ async fn handle(State(inner): State<Arc<Inner>>, request: Request<Body>) -> Resp
     }
     parts.uri = format!("{}{path}", inner.target).parse::<Uri>().unwrap();
     match inner.client.request(Request::from_parts(parts, body)).await {
-        Ok(response) => response.map(Body::new),
+        Ok(response) => response.map(|body| until_frozen(Body::new(body), frozen)),
         Err(error) => {
             let mut response = Response::new(Body::from(error.to_string()));
             *response.status_mut() = StatusCode::BAD_GATEWAY;
             response
         }
     }
+}
+
+/// A body of which nothing comes any more once all is frozen.
+fn until_frozen(body: Body, frozen: watch::Receiver<bool>) -> Body {
+    let parts = stream::unfold((body.into_data_stream(), frozen), |(mut body, mut frozen)| async {
+        let part = tokio::select! {
+            biased;
+            () = async { drop(frozen.wait_for(|frozen| *frozen).await) } => future::pending().await,
+            part = body.next() => part?,
+        };
+        Some((part, (body, frozen)))
+    });
+    Body::from_stream(parts)
 }
 
 fn answer(fault: Fault) -> Response<Body> {

@@ -1,6 +1,6 @@
 //! API servers with what a cluster has from the start, and the source by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -27,6 +27,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) async fn client(url: &str) -> Client {
     let mut settings = Settings::new("test");
     settings.server = Some(url.to_owned());
+    Connector::new(settings).await.unwrap().client().unwrap()
+}
+
+/// A client that waits for one second for answers, and for two for a word of a watch.
+pub(crate) async fn impatient(url: &str) -> Client {
+    let mut settings = Settings::new("test");
+    settings.server = Some(url.to_owned());
+    (settings.timeout, settings.silence) = (Duration::from_secs(1), Duration::from_secs(2));
     Connector::new(settings).await.unwrap().client().unwrap()
 }
 
@@ -152,6 +160,8 @@ pub(crate) struct Told {
     pub(crate) rejected: Vec<String>,
     pub(crate) versions: BTreeMap<String, String>,
     pub(crate) endpoints: BTreeMap<String, RemoteEndpoint>,
+    /// Those that the list that is being told has not had yet.
+    unlisted: BTreeSet<String>,
     /// Of each label set, the number said last.
     pub(crate) numbers: BTreeMap<LabelSet, Identity>,
     _state: tempfile::TempDir,
@@ -166,6 +176,7 @@ impl Told {
             identities,
             slices: false,
             last_valid: state.path().join("policies"),
+            ranges: state.path().join("ranges.json"),
             counts: Counts::default(),
         };
         let (send, changes) = mpsc::channel(16);
@@ -180,6 +191,7 @@ impl Told {
             rejected: Vec::new(),
             versions: BTreeMap::new(),
             endpoints: BTreeMap::new(),
+            unlisted: BTreeSet::new(),
             numbers: BTreeMap::new(),
             _state: state,
         }
@@ -207,10 +219,19 @@ impl Told {
             Change::Rejected(rejected) => self.rejected.push(rejected.to_string()),
             Change::Removed(key) => drop(self.objects.remove(&key.to_string())),
             Change::Version(key, version) => drop(self.versions.insert(key.to_string(), version)),
-            Change::Endpoint(endpoint) => drop(self.endpoints.insert(endpoint.pod.to_string(), endpoint)),
+            Change::Endpoint(endpoint) => {
+                self.unlisted.remove(&endpoint.pod.to_string());
+                self.endpoints.insert(endpoint.pod.to_string(), endpoint);
+            }
             Change::EndpointGone(pod) => drop(self.endpoints.remove(&pod.to_string())),
+            Change::EndpointsBegin => self.unlisted = self.endpoints.keys().cloned().collect(),
+            Change::EndpointsEnd => {
+                let gone = std::mem::take(&mut self.unlisted);
+                self.endpoints.retain(|pod, _| !gone.contains(pod));
+            }
             Change::Identity(identity, labels) => drop(self.numbers.insert(labels, identity)),
             Change::IdentityGone(identity) => self.numbers.retain(|_, known| *known != identity),
+            Change::Interfaces(_) => {}
             Change::Observed(revision) => {
                 assert!(revision > self.observed);
                 self.observed = revision;

@@ -14,7 +14,7 @@ use super::accept::Shape;
 use super::show::{self, Include};
 use super::{Call, reply, table};
 use crate::error::ApiError;
-use crate::selector::{FieldSelector, LabelSelector, Selection};
+use crate::selector::{FieldSelector, Selection};
 use crate::store::{Key, PastError, Snapshot, Stored};
 
 /// Chunks of a list that is sent.
@@ -37,7 +37,8 @@ impl Call {
     /// What a list or watch is narrowed down by.
     pub(super) fn selection(&self) -> Result<Selection, ApiError> {
         let labels = self.query.get("labelSelector").unwrap_or_default();
-        let labels = LabelSelector::parse(labels)
+        let labels = labels
+            .parse()
             .map_err(|why| ApiError::bad_request(format!("unable to parse requirement: {why}")))?;
         let fields = self.query.get("fieldSelector").unwrap_or_default();
         let mut fields =

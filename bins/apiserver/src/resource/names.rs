@@ -4,22 +4,12 @@ use std::fmt::Write;
 
 use super::Resource;
 
+use selector::words::{is_label, is_subdomain};
+pub(crate) use selector::words::{label_value, qualified_name};
+
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
-const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
-const VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
-
-fn is_label(text: &str) -> bool {
-    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
-    let edge = |c: Option<&u8>| c.is_some_and(|c| *c != b'-');
-    let bytes = text.as_bytes();
-    bytes.iter().all(|c| inner(*c)) && edge(bytes.first()) && edge(bytes.last())
-}
-
-fn is_subdomain(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').all(is_label)
-}
 
 /// Whether a text is a DNS label.
 pub(crate) fn label(text: &str) -> Option<&'static str> {
@@ -47,28 +37,6 @@ pub(crate) fn object_name(resource: &Resource, name: &str) -> Option<&'static st
         }
         _ => subdomain(name),
     }
-}
-
-fn is_word(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let edge = |c: Option<&u8>| c.is_some_and(u8::is_ascii_alphanumeric);
-    text.len() <= 63
-        && bytes.iter().all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(c))
-        && edge(bytes.first())
-        && edge(bytes.last())
-}
-
-/// What is wrong with the key of a label or annotation.
-pub(crate) fn qualified_name(key: &str) -> Option<&'static str> {
-    match key.rsplit_once('/') {
-        None => (!is_word(key)).then_some(QUALIFIED),
-        Some((prefix, name)) => (!is_word(name) || !is_subdomain(prefix)).then_some(QUALIFIED),
-    }
-}
-
-/// What is wrong with the value of a label.
-pub(crate) fn label_value(value: &str) -> Option<&'static str> {
-    (!value.is_empty() && !is_word(value)).then_some(VALUE)
 }
 
 /// What is wrong with the name of a port.
@@ -119,12 +87,6 @@ mod tests {
         }
         assert!(label("a-1").is_none());
         assert!(label("a.b").is_some());
-        assert!(qualified_name("k8s.io/App_1").is_none());
-        for bad in ["", "/a", "a/", "A_/b", "a b", "a/b/c d"] {
-            assert!(qualified_name(bad).is_some(), "{bad}");
-        }
-        assert!(label_value("").is_none());
-        assert!(label_value("-").is_some());
         assert!(port("http-2").is_none());
         for bad in ["", "Http", "80", "a--b", "-a", "a-", "a_b", "sixteen-letters-"] {
             assert!(port(bad).is_some(), "{bad}");

@@ -25,14 +25,20 @@ pub(crate) fn root(props: &Value, path: &str, errors: &mut Vec<FieldError>) -> S
 
 /// Gives a schema what every object has.
 fn add_object_fields(schema: &mut Schema) {
-    let text = Schema { of: Type::String, ..Schema::default() };
-    for key in ["apiVersion", "kind"] {
-        let described = schema.properties.get(key).and_then(|schema| schema.description.clone());
-        schema.properties.insert(key.into(), Arc::new(Schema { description: described, ..text.clone() }));
+    let described = |schema: &Schema, key: &str, otherwise: &str| {
+        let said = schema.properties.get(key).and_then(|schema| schema.description.clone());
+        Some(said.unwrap_or_else(|| otherwise.to_owned()))
+    };
+    for (key, otherwise) in
+        [("apiVersion", "The group and version of the object's schema."), ("kind", "The kind of the object.")]
+    {
+        let description = described(schema, key, otherwise);
+        let text = Schema { of: Type::String, description, ..Schema::default() };
+        schema.properties.insert(key.into(), Arc::new(text));
     }
-    let described = schema.properties.get("metadata").and_then(|schema| schema.description.clone());
     let mut metadata = (**builtin::named("ObjectMeta")).clone();
-    metadata.description = described;
+    metadata.description =
+        described(schema, "metadata", "What every object has: its name, labels and so on.");
     metadata.always = true;
     schema.properties.insert("metadata".into(), Arc::new(metadata));
 }

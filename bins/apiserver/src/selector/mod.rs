@@ -1,10 +1,10 @@
 //! What lists, watches and collections are narrowed down by.
 
 mod field;
-mod label;
 
 pub(crate) use field::FieldSelector;
-pub(crate) use label::LabelSelector;
+
+use selector::LabelSelector;
 
 use crate::store::Stored;
 
@@ -23,7 +23,7 @@ impl Selection {
     /// Whether an object is selected.
     pub(crate) fn matches(&self, object: &Stored) -> bool {
         self.namespace.as_deref().is_none_or(|namespace| namespace == &*object.key.namespace)
-            && self.labels.matches(object)
+            && self.labels.matches(|key| object.label(key))
             && self.fields.matches(object)
     }
 

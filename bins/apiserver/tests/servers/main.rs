@@ -11,6 +11,7 @@ mod target;
 
 use std::panic::AssertUnwindSafe;
 
+use envtest::Server;
 use futures_util::FutureExt;
 
 use crate::target::Target;
@@ -29,31 +30,19 @@ async fn run(target: &Target) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ours() {
-    let server = apiserver::Server::builder().start().await.expect("server");
-    let target = Target::new("ours", &server.kubeconfig(), (1, 33), true).await;
-    run(&target).await;
-    server.stop().await;
+    run(&Target::new("ours", Server::embedded().await.expect("server")).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn real() {
-    let Some((kube_apiserver, etcd)) = apiserver::reference::find() else {
-        eprintln!("skipped: no kube-apiserver and etcd in KUBEBUILDER_ASSETS or PATH");
-        return;
-    };
-    let dir = tempfile::tempdir().expect("directory");
-    let path = dir.path().to_owned();
-    let start = move || apiserver::reference::Reference::start(&kube_apiserver, &etcd, &path);
-    let reference = tokio::task::spawn_blocking(start).await.expect("thread").expect("reference");
-    let kubeconfig = std::fs::read_to_string(&reference.kubeconfig).expect("kubeconfig");
-    run(&Target::new("real", &kubeconfig, reference.version, false).await).await;
+    if let Some(server) = Server::reference("servers").await.expect("server") {
+        run(&Target::new("real", server).await).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn named() {
-    let paths = std::env::var_os("NETLOOM_TEST_KUBECONFIG").unwrap_or_default();
-    for path in std::env::split_paths(&paths).filter(|path| path.is_file()) {
-        let kubeconfig = std::fs::read_to_string(path).expect("kubeconfig");
-        run(&Target::new("named", &kubeconfig, (1, 33), false).await).await;
+    for server in Server::named().await.expect("servers") {
+        run(&Target::new("named", server).await).await;
     }
 }

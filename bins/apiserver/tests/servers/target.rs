@@ -1,10 +1,11 @@
 //! A server under test, and what the cases need of it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use axum::http::Request;
+use envtest::{Ability, Server, Version};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{ObjectMeta, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -15,31 +16,20 @@ use serde_json::Value;
 pub(crate) struct Target {
     pub(crate) name: &'static str,
     pub(crate) client: Client,
-    /// Of Kubernetes.
-    pub(crate) version: (u32, u32),
     /// Whether owners and namespaces are collected: with a real server, that is another program's work.
     pub(crate) collects: bool,
-    kubeconfig: PathBuf,
-    _dir: tempfile::TempDir,
+    server: Server,
 }
 
 impl Target {
-    pub(crate) async fn new(
-        name: &'static str,
-        kubeconfig: &str,
-        version: (u32, u32),
-        collects: bool,
-    ) -> Target {
-        let dir = tempfile::tempdir().expect("directory");
-        let path = dir.path().join("kubeconfig");
-        std::fs::write(&path, kubeconfig).expect("kubeconfig");
-        let client = client(kubeconfig).await;
-        Target { name, client, version, collects, kubeconfig: path, _dir: dir }
+    pub(crate) async fn new(name: &'static str, server: Server) -> Target {
+        let client = server.client().await.expect("client");
+        Target { name, client, collects: server.does(Ability::Collection), server }
     }
 
     /// Whether the server is of this version of Kubernetes at least.
     pub(crate) fn is_at_least(&self, major: u32, minor: u32) -> bool {
-        self.version >= (major, minor)
+        self.server.version() >= Version { major, minor }
     }
 
     /// A namespace of its own for a case.
@@ -83,7 +73,7 @@ impl Target {
     /// Runs `kubectl` with something on its standard input. Returns whether it succeeded, and all that it printed.
     pub(crate) async fn kubectl(&self, arguments: &[&str], input: &str) -> (bool, String) {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let (kubeconfig, input) = (self.kubeconfig.clone(), input.to_owned());
+        let (kubeconfig, input) = (self.server.kubeconfig().to_owned(), input.to_owned());
         tokio::task::spawn_blocking(move || kubectl(&kubeconfig, &arguments, &input)).await.expect("thread")
     }
 }

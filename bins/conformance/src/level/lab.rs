@@ -8,7 +8,7 @@ use abi::DropReason;
 use api::PodRef;
 use lab::attempt::{Outcome, Protocol};
 use lab::batch::Batch;
-use lab::cluster::{self, Cluster, KINDS};
+use lab::cluster::{self, Cluster, KINDS, WATCHED};
 use lab::console::Progress;
 use lab::name::LabName;
 use lab::paths::Paths;
@@ -38,18 +38,6 @@ const LATE: Duration = Duration::from_secs(4);
 /// How many attempts are made at once.
 const AT_ONCE: usize = 96;
 
-/// The kinds that cases make.
-const OURS: [&str; 9] = [
-    "Namespace",
-    "Pod",
-    "Service",
-    "EndpointSlice",
-    "NetworkPolicy",
-    "CiliumNetworkPolicy",
-    "CiliumClusterwideNetworkPolicy",
-    "CiliumCIDRGroup",
-    "ClusterNetworkPolicy",
-];
 /// The annotation that keeps a pod's spec as its case has it.
 const SPEC: &str = "netloom.io/conformance-spec";
 
@@ -129,7 +117,7 @@ impl Lab {
     fn reconcile(&self, objects: &Objects) -> anyhow::Result<()> {
         let cluster = Cluster::of(&self.name)?;
         let mut going = Vec::new();
-        for kind in KINDS.iter().filter(|kind| OURS.contains(&kind.kind)) {
+        for kind in KINDS.iter().filter(|kind| is_of_cases(kind)) {
             for stored in cluster.all(kind)? {
                 let key = ObjectKey {
                     kind: kind.kind.into(),
@@ -281,6 +269,11 @@ impl Level for Lab {
         };
         Ok(wanted.into_iter().map(answer).collect())
     }
+}
+
+/// Whether cases make objects of this kind.
+fn is_of_cases(kind: &cluster::Kind) -> bool {
+    kind.kind == "Pod" || WATCHED.contains(&kind.kind)
 }
 
 /// A pod's spec as its case has it.

@@ -18,6 +18,9 @@ pub use ipam::{
     RequestedPool,
 };
 
+/// The annotation with which an agent says whether its node can connect pods: `"true"` or `"false"`.
+pub const CNI_READY_ANNOTATION: &str = "netloom.io/cni-ready";
+
 /// A node: named as the Node, owned by it. Its agent writes it; in some address modes the operator writes
 /// `spec.ipam` and the status.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

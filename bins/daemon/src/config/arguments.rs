@@ -1,10 +1,10 @@
 use std::any::TypeId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, ArgAction, Command};
 
-use super::{ConfigError, Origin, PREFIX, Sources, Unknown, directory, elsewhere};
+use super::{ConfigError, Origin, PREFIX, Sources, Unknown, directory, elsewhere, protection};
 
 /// A command line, and where its values came from.
 #[derive(Clone, Debug)]
@@ -26,15 +26,22 @@ pub fn arguments(command: &Command, sources: &Sources) -> Result<Arguments, Conf
     let known = known(command);
     let mut origins = BTreeMap::new();
     let mut flags = given(&sources.flags, &known, &mut origins)?;
-    let mut unknown = BTreeMap::new();
+    let (mut unknown, mut decided) = (BTreeMap::new(), BTreeSet::new());
     let mut extra = Vec::new();
     for (key, value, origin) in found(sources)? {
         let Some(arg) = known.get(&key) else {
             if is_service(&origin) {
                 continue;
             }
-            let of_cilium = elsewhere::is_cilium(&key);
-            unknown.entry(key.clone()).or_insert(Unknown { key, origin, of_cilium });
+            let elsewhere = elsewhere::is_known(&key);
+            let protection = protection::wanted(&key, &value);
+            let found = Unknown { key: key.clone(), origin, elsewhere, protection };
+            // An empty value decides nothing.
+            if value.is_empty() {
+                unknown.entry(key).or_insert(found);
+            } else if decided.insert(key.clone()) {
+                unknown.insert(key, found);
+            }
             continue;
         };
         // An alias of a flag is the same key.
@@ -264,15 +271,39 @@ mod tests {
             [("CILIUM_AGENT_SERVICE_HOST", "10.0.0.1"), ("CILIUM_AGENT_PORT_80_TCP", "tcp://10.0.0.1:80")];
         let environment: Vec<_> = service.into_iter().chain([("CILIUM_CUONT", "1")]).collect();
         let unknown = read(&files, &environment, &[]).expect("arguments").unknown;
-        let told: Vec<_> = unknown.iter().map(|one| (one.key.as_str(), one.of_cilium)).collect();
+        let told: Vec<_> = unknown.iter().map(|one| (one.key.as_str(), one.elsewhere)).collect();
         assert_eq!(told, [("cluster-id", true), ("cuont", false), ("enable-ipv44", false)]);
         assert_eq!(unknown[1].origin.to_string(), "in the environment (CILIUM_CUONT)");
     }
 
     #[test]
-    fn no_key_of_cilium_is_listed_twice() {
-        let keys = elsewhere::KEYS.lines();
-        assert!(keys.clone().all(|key| !key.is_empty() && key == key.trim()));
-        assert!(keys.is_sorted_by(|a, b| a < b), "they are in order");
+    fn protection_that_there_is_not_is_refused() {
+        let refused = |files: &[(&str, &str)], environment: &[(&str, &str)]| {
+            let parsed = read(files, environment, &[]).expect("arguments");
+            parsed.refuse_unprotected().map_err(|error| error.to_string())
+        };
+        assert_eq!(refused(&[("enable-wireguard", "false"), ("enable-hubble", "true")], &[]), Ok(()));
+        let file = refused(&[("enable-wireguard", "true")], &[]).expect_err("no encryption");
+        assert!(
+            file.contains("enable-wireguard in /") && file.contains("encryption between nodes"),
+            "{file}"
+        );
+        // The one that wins decides.
+        let off = [("CILIUM_ENABLE_WIREGUARD", "false")];
+        assert_eq!(refused(&[("enable-wireguard", "true")], &off), Ok(()));
+        let empty = [("CILIUM_ENABLE_WIREGUARD", "")];
+        assert!(refused(&[("enable-wireguard", "true")], &empty).is_err(), "empty is none");
+        let variable = refused(&[], &[("CILIUM_ENABLE_HOST_FIREWALL", "1")]).expect_err("no host firewall");
+        assert!(variable.contains("in the environment (CILIUM_ENABLE_HOST_FIREWALL)"), "{variable}");
+    }
+
+    #[test]
+    fn no_key_is_listed_twice() {
+        let [cilium, own] = elsewhere::KEYS.map(|keys| keys.lines().collect::<Vec<_>>());
+        for keys in [&cilium, &own] {
+            assert!(keys.iter().all(|key| !key.is_empty() && *key == key.trim()));
+            assert!(keys.is_sorted_by(|a, b| a < b), "they are in order");
+        }
+        assert!(own.iter().all(|key| !cilium.contains(key)));
     }
 }

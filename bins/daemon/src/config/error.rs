@@ -37,6 +37,19 @@ pub enum ConfigError {
         /// What clap says of it.
         message: String,
     },
+    /// A key asks for protection that there is not.
+    #[error(
+        "{key} {origin} asks for {protection}, which there is not; to go on without it, set {} to true",
+        super::WITHOUT_PROTECTION
+    )]
+    Unprotected {
+        /// The key.
+        key: String,
+        /// Where it is.
+        origin: Origin,
+        /// What it asks for.
+        protection: &'static str,
+    },
     /// What clap says: of a flag, or because it was asked for help.
     #[error(transparent)]
     Clap(clap::Error),

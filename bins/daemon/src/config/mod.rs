@@ -13,6 +13,7 @@ mod arguments;
 mod directory;
 mod elsewhere;
 mod error;
+mod protection;
 mod table;
 
 use std::env;
@@ -22,11 +23,15 @@ use std::path::PathBuf;
 use clap::Parser;
 
 pub use arguments::{Arguments, arguments};
+pub use elsewhere::is_known;
 pub use error::ConfigError;
 pub use table::{table, with_table};
 
 /// The variables of the environment that keys are read from begin so.
 pub const PREFIX: &str = "CILIUM_";
+
+/// The key by which a program goes on although protection is asked for that there is not.
+pub const WITHOUT_PROTECTION: &str = "ignore-unsupported-protection";
 
 /// What arguments are made of.
 #[derive(Clone, Debug, Default)]
@@ -104,8 +109,10 @@ pub struct Unknown {
     pub key: String,
     /// Where it was.
     pub origin: Origin,
-    /// Whether it is one of Cilium's, which means nothing here.
-    pub of_cilium: bool,
+    /// Whether it is one of Cilium's or of another program's of ours, which means nothing here.
+    pub elsewhere: bool,
+    /// The protection that it asks for, and that there is not.
+    pub protection: Option<&'static str>,
 }
 
 /// Arguments, and what was not understood.
@@ -118,11 +125,24 @@ pub struct Parsed<T> {
 }
 
 impl<T> Parsed<T> {
-    /// Logs the keys that were not understood: a warning each, but for those that Cilium has.
+    /// For programs that would have to give it: no key asks for protection that there is not.
+    ///
+    /// # Errors
+    /// [`ConfigError::Unprotected`] of the first one that does.
+    pub fn refuse_unprotected(&self) -> Result<(), ConfigError> {
+        let first = self.unknown.iter().find_map(|unknown| Some((unknown, unknown.protection?)));
+        first.map_or(Ok(()), |(Unknown { key, origin, .. }, protection)| {
+            Err(ConfigError::Unprotected { key: key.clone(), origin: origin.clone(), protection })
+        })
+    }
+
+    /// Logs the keys that were not understood: a warning each, but for those of other programs.
     pub fn report(&self) {
-        for Unknown { key, origin, of_cilium } in &self.unknown {
-            if *of_cilium {
-                tracing::info!(%key, %origin, "this key of Cilium's has no effect here");
+        for Unknown { key, origin, elsewhere, protection } in &self.unknown {
+            if let Some(protection) = protection {
+                tracing::warn!(%key, %origin, protection, "this key asks for protection that there is not");
+            } else if *elsewhere {
+                tracing::info!(%key, %origin, "this key has no effect here");
             } else {
                 tracing::warn!(%key, %origin, "unknown key");
             }

@@ -30,21 +30,11 @@ pub fn table(command: &Command) -> String {
     text
 }
 
-/// `page` with the table of `command` in the section of this heading: in the place of the one there, or at its end.
-/// None where there is no such section. A page that is up to date stays as it is.
+/// `page` with the table of `command` in the section of this heading, as [`book::with_table`](crate::book::with_table)
+/// puts it there.
 #[must_use]
 pub fn with_table(page: &str, heading: &str, command: &Command) -> Option<String> {
-    let heading = format!("\n## {heading}\n");
-    let begin = page.find(&heading)? + heading.len();
-    let end = page[begin..].find("\n## ").map_or(page.len(), |next| begin + next);
-    let text: String = page[begin..end]
-        .lines()
-        .filter(|line| !line.starts_with('|'))
-        .fold(String::new(), |text, line| text + line + "\n");
-    let text = text.trim();
-    let (before, after) = (&page[..begin], &page[end..]);
-    let gap = if text.is_empty() { "" } else { "\n\n" };
-    Some(format!("{before}\n{text}{gap}{}{after}", table(command)))
+    crate::book::with_table(page, heading, &table(command))
 }
 
 fn is_key(arg: &Arg) -> bool {
@@ -112,17 +102,8 @@ mod tests {
 ";
         assert_eq!(table(&Args::command()), expected);
 
-        let page = |old: &str| format!("# Page\n\n## First\n\nWords.\n\n{old}\n## Second\n\n| a |\n");
-        let command = Args::command();
-        let written =
-            with_table(&page("| key |\n|---|\n| old | table |\n"), "First", &command).expect("a section");
-        assert_eq!(written, page(expected));
-        assert_eq!(with_table(&written, "First", &command).as_deref(), Some(&*written), "it stays");
-        assert!(
-            with_table(&written, "Second", &command)
-                .expect("a section")
-                .ends_with(&format!("\n## Second\n\n{expected}"))
-        );
-        assert_eq!(with_table(&written, "Third", &command), None);
+        let page = "# Page\n\n## First\n";
+        let written = with_table(page, "First", &Args::command()).expect("a section");
+        assert_eq!(written, format!("{page}\n{expected}"));
     }
 }

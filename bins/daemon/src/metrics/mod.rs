@@ -4,6 +4,7 @@
 //! `_total` that is added to them.
 
 mod process;
+mod table;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use axum::routing::get;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::info::Info;
 pub use prometheus_client::registry::Registry;
+pub use table::table;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -25,13 +27,14 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Of a program of this name and version.
+    /// Of a program of this name and version. What is known of its process is there twice: under the names that
+    /// everybody uses, and with the prefix that Cilium's program of the kind gives them.
     #[must_use]
-    pub fn new(program: &'static str, version: &'static str) -> Self {
+    pub fn new(program: &'static str, version: &'static str, prefix: &'static str) -> Self {
         let mut registry = Registry::default();
         let build = Info::new([("program", program), ("version", version)]);
         registry.register("netloom_build", "The program, and its version", build);
-        registry.register_collector(Box::new(process::Process));
+        registry.register_collector(Box::new(process::Process { prefix }));
         Self { registry }
     }
 

@@ -12,7 +12,10 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 /// Reads `/proc` on each scrape.
 #[derive(Debug)]
-pub(super) struct Process;
+pub(super) struct Process {
+    /// What the names begin with a second time.
+    pub(super) prefix: &'static str,
+}
 
 /// What it reads.
 #[derive(Debug, PartialEq)]
@@ -30,13 +33,6 @@ impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         // Without /proc there is nothing to tell, and the other metrics are worth having.
         let Ok(reading) = Reading::take() else { return Ok(()) };
-        let counter = ConstCounter::new(reading.cpu_seconds);
-        counter.encode(encoder.encode_descriptor(
-            "process_cpu_seconds",
-            "Processor time used",
-            None,
-            counter.metric_type(),
-        )?)?;
         let gauges = [
             (
                 "process_start_time_seconds",
@@ -49,9 +45,15 @@ impl Collector for Process {
             ("process_open_fds", "Open file descriptors", reading.open_files),
             ("process_max_fds", "File descriptors that may be open", reading.most_files),
         ];
-        for (name, help, value) in gauges {
-            let gauge = ConstGauge::new(value);
-            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        for prefix in [String::new(), format!("{}_", self.prefix)] {
+            let counter = ConstCounter::new(reading.cpu_seconds);
+            let (name, kind) = (format!("{prefix}process_cpu_seconds"), counter.metric_type());
+            counter.encode(encoder.encode_descriptor(&name, "Processor time used", None, kind)?)?;
+            for (name, help, value) in gauges {
+                let gauge = ConstGauge::new(value);
+                let (name, kind) = (format!("{prefix}{name}"), gauge.metric_type());
+                gauge.encode(encoder.encode_descriptor(&name, help, None, kind)?)?;
+            }
         }
         Ok(())
     }

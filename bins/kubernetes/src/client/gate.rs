@@ -18,9 +18,6 @@ use super::idle::UntilIdle;
 use super::retry::{Outcome, pause};
 use crate::lease::Leadership;
 
-/// A watch without a byte for so long is started anew.
-const SILENCE: Duration = Duration::from_secs(120);
-
 /// A request that was sent, once for each attempt.
 #[derive(Clone, Debug)]
 pub struct Call<'a> {
@@ -59,6 +56,8 @@ pub(super) struct Terms {
     pub(super) timeout: Duration,
     /// Whether what failed is sent again.
     pub(super) again: bool,
+    /// A watch without a byte for so long ends.
+    pub(super) silence: Duration,
     pub(super) fence: Option<Leadership>,
     pub(super) observer: Option<Arc<dyn Observer>>,
 }
@@ -117,14 +116,21 @@ where
             budget.wait().await;
         }
         let sent = Instant::now();
-        if let Some(leadership) = terms.fence.as_ref().filter(|_| write) {
-            leadership.check()?;
-        }
         let request = Request::from_parts(parts.clone(), Body::from(bytes.clone()));
-        let exchange = exchange(service.clone(), request, watch);
-        let outcome = tokio::time::timeout(terms.timeout, exchange).await.unwrap_or_else(|_| {
-            Err(TooLate { method: parts.method.clone(), uri: parts.uri.clone(), limit: terms.timeout }.into())
-        });
+        let exchange = exchange(service.clone(), request, watch.then_some(terms.silence));
+        let fence = terms.fence.as_ref().filter(|_| write);
+        let outcome = match fence {
+            None => bounded(exchange, terms.timeout, &parts).await,
+            Some(leadership) => {
+                leadership.check()?;
+                tokio::select! {
+                    biased;
+                    // A connection that takes long must not carry it when another leads.
+                    over = leadership.over() => Err(over.into()),
+                    outcome = bounded(exchange, terms.timeout, &parts) => outcome,
+                }
+            }
+        };
         if let Some(observer) = &terms.observer {
             observer.called(&Call {
                 method: &parts.method,
@@ -151,16 +157,31 @@ where
     }
 }
 
-/// Sends a request, and takes in the whole of the answer unless it is a watch.
-async fn exchange<S, B>(service: S, request: Request<Body>, watch: bool) -> Result<Answer, BoxError>
+/// Waits so long for an answer.
+async fn bounded(
+    exchange: impl Future<Output = Result<Answer, BoxError>>,
+    limit: Duration,
+    parts: &http::request::Parts,
+) -> Result<Answer, BoxError> {
+    tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_| {
+        Err(TooLate { method: parts.method.clone(), uri: parts.uri.clone(), limit }.into())
+    })
+}
+
+/// Sends a request, and takes in the whole of the answer unless it is a watch, which may be silent for so long.
+async fn exchange<S, B>(
+    service: S,
+    request: Request<Body>,
+    watch: Option<Duration>,
+) -> Result<Answer, BoxError>
 where
     S: Service<Request<Body>, Response = Response<B>, Error = BoxError>,
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
     let (head, body) = service.oneshot(request).await?.into_parts();
-    let body = if watch && head.status.is_success() {
-        UntilIdle::new(body, SILENCE).map_err(Into::into).boxed_unsync()
+    let body = if let Some(silence) = watch.filter(|_| head.status.is_success()) {
+        UntilIdle::new(body, silence).map_err(Into::into).boxed_unsync()
     } else {
         let whole = body.collect().await.map_err(Into::into)?.to_bytes();
         Full::new(whole).map_err(|never| match never {}).boxed_unsync()

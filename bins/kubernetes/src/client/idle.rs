@@ -46,3 +46,33 @@ impl<B: Body<Data = Bytes>> Body for UntilIdle<B> {
         self.inner.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt as _;
+    use http_body_util::{BodyExt as _, StreamBody};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_it_and_nothing_else_does() {
+        // What comes after these pauses; the last one is too long.
+        let pauses = [0, 9, 9, 9, 11, 1];
+        let frames = futures_util::stream::iter(pauses).then(|pause| async move {
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+            Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from_static(b"x")))
+        });
+        let start = Instant::now();
+        let whole = UntilIdle::new(StreamBody::new(frames), Duration::from_secs(10)).collect().await.unwrap();
+        assert_eq!(whole.to_bytes().len(), 4);
+        assert_eq!(start.elapsed().as_secs(), 27 + 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_ends_is_not_waited_for() {
+        let body = http_body_util::Full::new(Bytes::from_static(b"xy"));
+        let start = Instant::now();
+        let whole = UntilIdle::new(body, Duration::from_secs(10)).collect().await.unwrap();
+        assert_eq!((whole.to_bytes().len(), start.elapsed()), (2, Duration::ZERO));
+    }
+}

@@ -31,6 +31,9 @@ pub use gate::{Call, Observer};
 /// How long a server may take for a whole answer that is not a watch.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a watch may be silent.
+pub const WATCH_SILENCE: Duration = Duration::from_secs(120);
+
 /// How to reach the API server.
 #[derive(Clone)]
 pub struct Settings {
@@ -44,6 +47,8 @@ pub struct Settings {
     pub rate: Option<Rate>,
     /// How long a server may take for a whole answer that is not a watch.
     pub timeout: Duration,
+    /// How long a watch may be silent before it is started anew. Servers send a bookmark about every minute.
+    pub silence: Duration,
     /// Who is told of each request.
     pub observer: Option<Arc<dyn Observer>>,
 }
@@ -57,6 +62,7 @@ impl Settings {
             program: program.into(),
             rate: None,
             timeout: REQUEST_TIMEOUT,
+            silence: WATCH_SILENCE,
             observer: None,
         }
     }
@@ -145,7 +151,8 @@ impl Connector {
     }
 
     /// A client whose writes are sent only while `leadership` holds; others fail with
-    /// [`NotLeader`](crate::lease::NotLeader). That is asked each time when a request leaves, after all waiting.
+    /// [`NotLeader`](crate::lease::NotLeader). That is asked each time when a request leaves, after all waiting; one
+    /// that is under way when the term ends is given up.
     ///
     /// # Errors
     ///
@@ -167,6 +174,7 @@ impl Connector {
         gate::Terms {
             budget: self.budget.clone(),
             timeout: self.settings.timeout,
+            silence: self.settings.silence,
             again: true,
             fence: None,
             observer: self.settings.observer.clone(),

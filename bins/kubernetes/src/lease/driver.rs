@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::elector::{Answer, Elector, Record, Request, Step, Timing};
 use super::term::{Leadership, since_boot};
+use crate::refusal::{is_conflict, is_missing};
 
 /// Which lease, and who wants it.
 #[derive(Clone, Debug)]
@@ -149,8 +150,8 @@ impl Candidate {
                 let version = lease.metadata.resource_version.clone().unwrap_or_default();
                 if written { Answer::Written(version) } else { Answer::Found(record_of(&lease), version) }
             }
-            Err(kube::Error::Api(status)) if status.code == 404 && !written => Answer::Absent,
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Answer::Conflict,
+            Err(error) if is_missing(&error) && !written => Answer::Absent,
+            Err(error) if is_missing(&error) || is_conflict(&error) => Answer::Conflict,
             Err(error) => {
                 tracing::warn!(lease = name, %error, "lease");
                 Answer::Unknown

@@ -33,11 +33,22 @@ impl Leadership {
     ///
     /// When the term is over.
     pub fn check(&self) -> Result<(), NotLeader> {
-        if since_boot() < Duration::from_nanos(self.until.load(Ordering::Acquire)) {
-            Ok(())
-        } else {
-            Err(NotLeader)
+        if self.left().is_zero() { Err(NotLeader) } else { Ok(()) }
+    }
+
+    /// Waits until the term is over, however often it is renewed meanwhile.
+    pub async fn over(&self) -> NotLeader {
+        loop {
+            let left = self.left();
+            if left.is_zero() {
+                return NotLeader;
+            }
+            tokio::time::sleep(left).await;
         }
+    }
+
+    fn left(&self) -> Duration {
+        Duration::from_nanos(self.until.load(Ordering::Acquire)).saturating_sub(since_boot())
     }
 
     /// The term lasts until then; zero ends it.

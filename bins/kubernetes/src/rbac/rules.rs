@@ -105,7 +105,12 @@ pub(super) const AGENT: &[Rule] = &[
 /// The operator keeps what belongs to no single node.
 pub(super) const OPERATOR: &[Rule] = &[
     rule(CORE, &["nodes"], &[Get, List, Watch, Patch], "to remove the taint of a node that is ready"),
-    rule(CORE, &["nodes/status"], &[Patch], "to say that a node's network is there"),
+    rule(
+        CORE,
+        &["nodes/status"],
+        &[Patch],
+        "to say that a node's network is there, or that it has no pod CIDR",
+    ),
     rule(CORE, &["pods"], &[Get, List, Watch, Delete], "to restart pods that came before the agent"),
     rule(CORE, &["namespaces"], FOLLOW, "labels of namespaces are labels of pods"),
     rule(CORE, &["events"], &[Create], "to tell people what is wrong"),
@@ -118,8 +123,16 @@ pub(super) const OPERATOR: &[Rule] = &[
         "numbers of labels; to collect those that nothing uses",
     ),
     rule(CILIUM, &["ciliumendpoints"], &[Get, List, Watch, Delete], "to collect what agents left behind"),
-    rule(CILIUM, &["ciliumendpointslices"], &[List, Create, Update, Delete], "to pack endpoints"),
+    rule(CILIUM, &["ciliumendpointslices"], &[List, Watch, Create, Update, Delete], "to pack endpoints"),
     rule(CILIUM, &["ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies"], FOLLOW, "to check policies"),
+    rule("networking.k8s.io", &["networkpolicies"], FOLLOW, "to check policies"),
+    rule("policy.networking.k8s.io", &["clusternetworkpolicies"], FOLLOW, "to check policies"),
+    rule(
+        "policy.networking.k8s.io",
+        &["clusternetworkpolicies/status"],
+        &[Patch],
+        "to say whether a policy is valid",
+    ),
     rule(
         CILIUM,
         &["ciliumnetworkpolicies/status", "ciliumclusterwidenetworkpolicies/status"],

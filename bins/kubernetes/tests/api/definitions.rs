@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use envtest::Server;
+use envtest::{Ability, Server};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::DynamicObject;
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
-
-/// From this minor version on, servers refuse unknown fields when asked, and know rules in CEL.
-const STRICT: u32 = 31;
 
 fn objects(text: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(text).expect("YAML")
@@ -107,7 +104,7 @@ async fn every_kind_with_every_field(server: &Server, kinds: &Kinds) {
         }
     }
     assert!(missing.is_empty(), "no object of {missing:?}");
-    columns(server);
+    columns(server).await;
     for object in &all {
         kinds.delete(object).await;
     }
@@ -127,7 +124,7 @@ fn contains(all: &Value, some: &Value) -> bool {
 }
 
 /// What people see with `kubectl get`.
-fn columns(server: &Server) {
+async fn columns(server: &Server) {
     let cases: [(&[&str], &[&str], &[&str]); 6] = [
         (&["get", "cn"], &["CILIUMINTERNALIP", "INTERNALIP", "AGE"], &["n1", "10.1.0.9", "10.0.0.1"]),
         (
@@ -145,10 +142,7 @@ fn columns(server: &Server) {
         (&["get", "ippools"], &["DISABLED", "CONFLICTING", "IPS AVAILABLE", "AGE"], &["blue", "false"]),
     ];
     for (args, heads, cells) in cases {
-        let Some(text) = server.kubectl(args).expect("kubectl") else {
-            eprintln!("skipped: kubectl is not in PATH");
-            return;
-        };
+        let Some(text) = server.kubectl(args).await.expect("kubectl") else { return };
         let (head, rows) = text.split_once('\n').expect("a table");
         for name in heads {
             assert!(head.contains(name), "kubectl {args:?}: no {name} in {head}");
@@ -157,7 +151,7 @@ fn columns(server: &Server) {
             assert!(rows.contains(cell), "kubectl {args:?}: no {cell} in {rows}");
         }
     }
-    let all = server.kubectl(&["get", "ciliumpolicy", "-A"]).expect("kubectl").unwrap_or_default();
+    let all = server.kubectl(&["get", "ciliumpolicy", "-A"]).await.expect("kubectl").unwrap_or_default();
     for kind in ["ciliumnetworkpolicy.cilium.io/peers", "ciliumclusterwidenetworkpolicy.cilium.io/hosts"] {
         assert!(all.contains(kind), "the category ciliumpolicy: no {kind} in {all}");
     }
@@ -318,13 +312,15 @@ async fn wrong_objects(server: &Server, kinds: &Kinds) {
             ),
         ),
     ];
-    let mut strict = vec![
+    let strict = vec![
         ("an unknown field", rule(json!({"ingres": [{}]}))),
         ("an unknown field deep in a rule", rule(json!({"ingress": [{"fromEndpoint": [{}]}]}))),
         (
             "a deny rule with layer 7",
             rule(json!({"ingressDeny": [{"toPorts": [{"rules": {"http": [{}]}}]}]})),
         ),
+    ];
+    let rules = vec![
         ("neither spec nor specs", policy(json!({}))),
         (
             "a gateway's address",
@@ -337,12 +333,12 @@ async fn wrong_objects(server: &Server, kinds: &Kinds) {
             ),
         ),
     ];
-    let version = server.minor_version().await.expect("a version");
-    if version < STRICT {
-        eprintln!("definitions: {} is 1.{version}: no strict validation, no CEL", server.name());
-        strict.clear();
-    }
-    for (what, object) in cases.into_iter().chain(strict) {
+    let parts = [(None, cases), (Some(Ability::StrictFields), strict), (Some(Ability::Cel), rules)];
+    let asked = parts.into_iter().filter(|(ability, cases)| {
+        let names: Vec<_> = cases.iter().map(|(name, _)| *name).collect();
+        ability.is_none_or(|ability| !server.lacks(ability, &names.join(", ")))
+    });
+    for (what, object) in asked.flat_map(|(_, cases)| cases) {
         match kinds.create(&object).await {
             Ok(_) => panic!("{}: {what}: accepted: {object}", server.name()),
             Err(kube::Error::Api(status)) => {
@@ -360,7 +356,7 @@ async fn wrong_objects(server: &Server, kinds: &Kinds) {
 
 /// What is immutable stays.
 async fn wrong_changes(server: &Server, kinds: &Kinds) {
-    if server.minor_version().await.expect("a version") < STRICT {
+    if server.lacks(Ability::Cel, "changes of what is immutable") {
         return;
     }
     let pool = other(

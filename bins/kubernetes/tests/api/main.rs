@@ -1,4 +1,4 @@
-//! Against real API servers.
+//! Against API servers: the embedded one, and real ones where there are some.
 
 mod definitions;
 mod install;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 
 use super::Output;
+use crate::config::Setting;
 use crate::name::LabName;
 use crate::state::{Ipam, Server};
 
@@ -46,7 +47,7 @@ impl Patience {
     }
 }
 
-/// What all agents are told of policy, in the words of their own options.
+/// What is said of policy, in the words of the programs' own options.
 #[derive(Debug, Args)]
 pub(super) struct PolicyFlags {
     /// When pods are closed to what no policy allows: default, always or never.
@@ -64,17 +65,17 @@ pub(super) struct PolicyFlags {
 }
 
 impl PolicyFlags {
-    /// The agents' arguments. The labels are checked here: an agent that refuses them would not start.
-    pub(super) fn arguments(&self) -> Result<Vec<String>> {
-        if let Some(labels) = &self.labels {
-            labels.parse::<policy::LabelFilter>().context("--labels")?;
-        }
-        let mode = self.policy_enforcement_mode.map(|mode| format!("--policy-enforcement-mode={mode}"));
-        let audit = self.policy_audit_mode.then(|| "--policy-audit-mode".to_owned());
-        let cidrs =
-            self.policy_cidr_match_mode.as_ref().map(|mode| format!("--policy-cidr-match-mode={mode}"));
-        let labels = self.labels.as_ref().map(|labels| format!("--labels={labels}"));
-        Ok([mode, audit, cidrs, labels].into_iter().flatten().collect())
+    /// In the words of the programs' configuration.
+    pub(super) fn settings(&self) -> Vec<Setting> {
+        [
+            ("enable-policy", self.policy_enforcement_mode.map(|mode| mode.to_string())),
+            ("policy-audit-mode", self.policy_audit_mode.then(|| "true".to_owned())),
+            ("policy-cidr-match-mode", self.policy_cidr_match_mode.clone()),
+            ("labels", self.labels.clone()),
+        ]
+        .into_iter()
+        .filter_map(|(key, value)| Some(Setting { key: key.to_owned(), value: value? }))
+        .collect()
     }
 }
 
@@ -102,6 +103,9 @@ pub(super) struct ControlFlags {
     /// How nodes get their ranges of pod addresses.
     #[arg(long, value_enum, default_value_t)]
     pub(super) ipam: Ipam,
+    /// A key of the ConfigMap that operators and agents read, and its value; may be given several times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) config: Vec<Setting>,
 }
 
 /// What serves the API.
@@ -125,23 +129,13 @@ impl ControlFlags {
                 ensure!(path.is_file(), "there is no {}", path.display());
                 std::fs::canonicalize(path).with_context(|| format!("{}", path.display()))
             }
-            None => found(name),
+            None => reference::find(name).with_context(|| {
+                format!("there is no {name} in KUBEBUILDER_ASSETS or PATH: name it by --{name}")
+            }),
         };
         Ok(Server::Reference {
             kube_apiserver: find(&self.kube_apiserver, "kube-apiserver")?,
             etcd: find(&self.etcd, "etcd")?,
         })
     }
-}
-
-/// A program in KUBEBUILDER_ASSETS or PATH.
-fn found(name: &str) -> Result<PathBuf> {
-    let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    assets
-        .into_iter()
-        .chain(std::env::split_paths(&path))
-        .map(|directory| directory.join(name))
-        .find(|file| file.is_file())
-        .with_context(|| format!("there is no {name} in KUBEBUILDER_ASSETS or PATH: name it by --{name}"))
 }

@@ -196,7 +196,7 @@ pub fn run(args: LabArgs) -> Result<ExitCode> {
                 name: which.name,
                 nodes,
                 ipv4_only,
-                agent_arguments: policy.arguments()?,
+                settings: policy.settings().into_iter().chain(control.config.clone()).collect(),
                 operators: control.operators,
                 ipam: control.ipam,
                 server: control.server()?,

@@ -13,6 +13,7 @@ use kube::api::{
 };
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use kubernetes::refusal::{is_conflict, is_missing};
 use policy::manifest::ObjectKey;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -49,7 +50,7 @@ impl Cluster {
     /// When its kubeconfig cannot be read.
     pub fn of(name: &LabName) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let client = runtime.block_on(client(&Paths::new(name).kubeconfig(), Some(PATIENCE)))?;
+        let client = runtime.block_on(client(&Paths::new(name).kubeconfig()))?;
         Ok(Self { runtime, client })
     }
 
@@ -193,17 +194,15 @@ async fn patiently<T>(mut ask: impl AsyncFnMut() -> kube::Result<T>) -> kube::Re
     }
 }
 
-/// A client for the API that a kubeconfig names. With `patience`, requests end after it; watches need one without.
-pub(crate) async fn client(kubeconfig: &Path, patience: Option<Duration>) -> Result<Client> {
+/// A client for the API that a kubeconfig names. Its requests end in time.
+async fn client(kubeconfig: &Path) -> Result<Client> {
     let failed = || format!("cannot use {}", kubeconfig.display());
     let file = Kubeconfig::read_from(kubeconfig).with_context(failed)?;
     let mut config =
         Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.with_context(failed)?;
-    if let Some(patience) = patience {
-        config.connect_timeout = Some(patience);
-        config.read_timeout = Some(patience);
-        config.write_timeout = Some(patience);
-    }
+    config.connect_timeout = Some(PATIENCE);
+    config.read_timeout = Some(PATIENCE);
+    config.write_timeout = Some(PATIENCE);
     Client::try_from(config).with_context(failed)
 }
 
@@ -224,16 +223,6 @@ pub fn resource(kind: &Kind) -> ApiResource {
 fn gvk(api_version: &str, kind: &str) -> GroupVersionKind {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     GroupVersionKind::gvk(group, version, kind)
-}
-
-/// Whether the API has no such object, or no such kind.
-pub(crate) fn is_missing(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 404)
-}
-
-/// Whether the object is another than the one that was to be changed, or there already.
-pub(crate) fn is_conflict(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 409)
 }
 
 /// The error in the API server's own words, without what surrounds them.

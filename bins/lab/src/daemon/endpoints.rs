@@ -11,11 +11,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::{Api, DeleteParams, PostParams};
 use kube::{Resource, ResourceExt};
+use kubernetes::refusal::{is_conflict, is_forbidden, is_missing};
 use serde_json::json;
 
 use super::Context;
 use super::stores::Stores;
-use crate::cluster::{is_conflict, is_missing};
 use crate::plan;
 use crate::pod::Pod;
 
@@ -66,10 +66,6 @@ async fn sync(context: &Context, stores: &Stores) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn is_forbidden(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 403)
 }
 
 async fn replace(context: &Context, mut slice: EndpointSlice, known: &EndpointSlice) -> Result<()> {

@@ -1,12 +1,10 @@
 //! How the lab's user, its nodes and its operators reach the API.
 
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use serde_json::json;
+use anyhow::Result;
+use reference::Files;
 
-use super::certificates::Files;
 use crate::paths::Paths;
 use crate::plan;
 use crate::state::{State, replace};
@@ -24,25 +22,6 @@ pub(super) fn write_all(state: &State, paths: &Paths, files: &Files) -> Result<(
 }
 
 fn write(path: &Path, state: &State, files: &Files, server: &str) -> Result<()> {
-    let authority = fs::read(files.authority())
-        .with_context(|| format!("cannot read {}", files.authority().display()))?;
-    let name = format!("netloom-{}", state.name);
-    let kubeconfig = json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{
-            "name": name,
-            "cluster": {"server": server, "certificate-authority-data": base64(&authority)},
-        }],
-        "users": [{"name": name, "user": {"token": files.token()?}}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
-        "current-context": name,
-    });
-    // JSON is YAML, too.
-    replace(path, format!("{kubeconfig:#}\n").as_bytes())
-}
-
-fn base64(bytes: &[u8]) -> String {
-    use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.encode(bytes)
+    let text = reference::kubeconfig(&format!("netloom-{}", state.name), server, files)?;
+    replace(path, text.as_bytes())
 }

@@ -1,7 +1,6 @@
 //! The lab's daemon: it keeps the API server, the operators and the agents running, and is to the cluster what its
 //! kubelets, its container runtimes, its scheduler and its controllers would be.
 
-mod certificates;
 mod definitions;
 mod endpoints;
 mod events;
@@ -12,7 +11,6 @@ mod kubelet;
 mod namespaces;
 mod nodes;
 mod programs;
-mod reference;
 mod routes;
 mod scheduler;
 mod stores;
@@ -25,22 +23,24 @@ use anyhow::{Context as _, Result};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
+use kubernetes::client::{Connector, Settings};
 use netcore::Netns;
+use reference::Files;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 pub use kubelet::{Answering, Responder};
 
-use self::certificates::Files;
 use self::forward::Forward;
 use self::keeper::Keeper;
 use self::stores::Stores;
-use crate::cluster::{client, is_ready};
+use crate::cluster::is_ready;
 use crate::name::LabName;
 use crate::paths::Paths;
 use crate::plan::{self, WORLD_PORTS, world};
 use crate::pod::Port;
 use crate::process::PidFile;
+use crate::random;
 use crate::state::State;
 
 /// How long a request to the API may take.
@@ -88,19 +88,21 @@ async fn serve(state: State, paths: Paths) -> Result<()> {
 
 /// Starts all programs and controllers; ends only with an error.
 async fn work(state: State, paths: Paths, keeper: &mut Keeper) -> Result<()> {
-    let files = Files::of(&paths);
-    files.make()?;
+    let files = Files::of(paths.api());
+    let token = random::hex(&random::bytes::<16>()?);
+    files.make(&plan::api().map(|address| address.ip()), &token)?;
     kubeconfig::write_all(&state, &paths, &files)?;
     for program in programs::api(&state, &paths, &files)? {
         keeper.keep(program);
     }
-    let (client, watching) = connect(&paths).await?;
+    let client = connect(&paths).await?;
+    let (stores, _watches) = Stores::watch(&client)?;
     let context = Arc::new(Context { state, paths, client });
-    let (stores, _watches) = Stores::watch(&watching)?;
-    namespaces::make(&context).await?;
-    definitions::install(&context).await?;
-    stores.ready().await?;
-    nodes::sync(&context, &stores).await?;
+    // The API server that answered may be an earlier daemon's, about to make room for this one's.
+    while let Err(error) = prepare(&context, &stores).await {
+        eprintln!("the cluster cannot be prepared yet: {error:#}");
+        sleep(LOOK).await;
+    }
     for program in programs::operators(&context).into_iter().chain(programs::agents(&context)?) {
         keeper.keep(program);
     }
@@ -116,13 +118,24 @@ async fn work(state: State, paths: Paths, keeper: &mut Keeper) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the API is ready. Says a client for requests and one for watches.
-async fn connect(paths: &Paths) -> Result<(Client, Client)> {
-    let first = client(&paths.kubeconfig(), Some(PATIENCE)).await?;
-    while !is_ready(&first).await {
+/// Makes what the cluster has from the beginning, as far as it is not there.
+async fn prepare(context: &Context, stores: &Stores) -> Result<()> {
+    namespaces::make(context).await?;
+    definitions::install(context).await?;
+    stores.ready().await?;
+    nodes::sync(context, stores).await
+}
+
+/// Waits until the API is ready. Its client's requests are answered in time or fail; watches go on.
+async fn connect(paths: &Paths) -> Result<Client> {
+    let settings =
+        Settings { kubeconfig: Some(paths.kubeconfig()), timeout: PATIENCE, ..Settings::new("netloom-lab") };
+    let connector = Connector::new(settings).await?;
+    let impatient = connector.prompt(PATIENCE)?;
+    while !is_ready(&impatient).await {
         sleep(LOOK).await;
     }
-    Ok((first, client(&paths.kubeconfig(), None).await?))
+    Ok(connector.client()?)
 }
 
 /// The present, as objects say it.

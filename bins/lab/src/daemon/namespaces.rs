@@ -7,11 +7,11 @@ use k8s_openapi::api::core::v1 as core;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::discovery::{Discovery, Scope, verbs};
+use kubernetes::refusal::{is_conflict, is_missing};
 use serde_json::Value;
 
 use super::Context;
 use super::stores::Stores;
-use crate::cluster::{is_conflict, is_missing};
 
 /// The namespaces that every cluster has.
 const DEFAULT: [&str; 2] = ["default", "kube-system"];

@@ -7,11 +7,11 @@ use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::{Api, Patch, PatchParams, PostParams};
+use kubernetes::refusal::is_conflict;
 use serde_json::{Value, json};
 
 use super::Context;
 use super::stores::Stores;
-use crate::cluster::is_conflict;
 use crate::plan;
 use crate::state::Ipam;
 

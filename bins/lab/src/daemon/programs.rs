@@ -1,21 +1,21 @@
 //! The programs of the cluster: API server, operators, agents.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+use reference::{ApiServer, Etcd, Files, Version};
 
-use super::certificates::Files;
+use super::Context;
 use super::keeper::Program;
-use super::{Context, reference};
 use crate::fabric::UPLINK;
 use crate::paths::Paths;
 use crate::plan;
-use crate::state::{Ipam, Server, State};
+use crate::state::{Server, State};
 
-/// The cluster's ranges of pod addresses, and the length of a node's.
-const POOLS: [(&str, &str, u8); 2] = [("ipv4", "10.244.0.0/16", 24), ("ipv6", "fd00:10:244::/48", 64)];
+/// The real server's etcd: in the fabric's namespace nobody else has these ports.
+const ETCD: Etcd = Etcd { clients: 2379, peers: 2380 };
 
 /// The API server, and what it needs. They serve in the fabric's namespace.
 pub(super) fn api(state: &State, paths: &Paths, files: &Files) -> Result<Vec<Program>> {
@@ -43,9 +43,13 @@ pub(super) fn api(state: &State, paths: &Paths, files: &Files) -> Result<Vec<Pro
             Ok(vec![program("apiserver", state.programs.join("netloom"), arguments)])
         }
         Server::Reference { kube_apiserver, etcd } => {
-            let arguments = reference::kube_apiserver(kube_apiserver, files, state.ipv4_only)?;
+            let any =
+                if state.ipv4_only { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            let server =
+                ApiServer { bind: any, advertise: plan::api()[0].ip(), port: plan::API_PORT, etcd: ETCD };
+            let arguments = server.arguments(Version::of_program(kube_apiserver)?, files);
             Ok(vec![
-                program("etcd", etcd.clone(), reference::etcd(paths)),
+                program("etcd", etcd.clone(), ETCD.arguments(&paths.api().join("etcd"))),
                 program("apiserver", kube_apiserver.clone(), arguments),
             ])
         }
@@ -55,22 +59,15 @@ pub(super) fn api(state: &State, paths: &Paths, files: &Files) -> Result<Vec<Pro
 /// The operators, each in the namespace of a node, whose ports they take as pods on the host's network do.
 pub(super) fn operators(context: &Context) -> Vec<Program> {
     let Context { state, paths, .. } = context;
-    let mut arguments = vec![format!("--ipam={}", state.ipam)];
-    if state.ipam == Ipam::ClusterPool {
-        for (family, range, length) in POOLS {
-            arguments.push(format!("--cluster-pool-{family}-cidr={range}"));
-            arguments.push(format!("--cluster-pool-{family}-mask-size={length}"));
-        }
-    }
-    arguments.push(format!("--enable-ipv6={}", !state.ipv4_only));
     let program = |(number, node): (usize, &plan::Node)| {
         let name = format!("operator{}", number + 1);
         let kubeconfig = paths.node(&node.name).kubeconfig();
-        let mut arguments = arguments.clone();
-        arguments.push(format!("--k8s-kubeconfig-path={}", kubeconfig.display()));
         Program {
             path: state.programs.join("netloom-operator"),
-            arguments,
+            arguments: vec![
+                format!("--config-dir={}", paths.config().display()),
+                format!("--k8s-kubeconfig-path={}", kubeconfig.display()),
+            ],
             netns: node.netns.clone(),
             log: paths.log(&name),
             pid: paths.pid(&name),
@@ -88,8 +85,9 @@ pub(super) fn agents(context: &Context) -> Result<Vec<Program>> {
     for node in &state.nodes {
         let files = paths.node(&node.name);
         fs::create_dir_all(files.state()).context("cannot make the agent's state directory")?;
-        let mut arguments = vec![
+        let arguments = vec![
             format!("--node={}", node.name),
+            format!("--config-dir={}", paths.config().display()),
             format!("--uplink={UPLINK}"),
             format!("--k8s-kubeconfig-path={}", files.kubeconfig().display()),
             format!("--state-dir={}", files.state().display()),
@@ -99,9 +97,7 @@ pub(super) fn agents(context: &Context) -> Result<Vec<Program>> {
             format!("--cni-bin-dir={}", files.plugins().display()),
             format!("--write-cni-conf-when-ready={}", files.config().display()),
             format!("--cni-log-file={}", files.cni_log().display()),
-            format!("--ipam={}", state.ipam),
         ];
-        arguments.extend(state.agent_arguments.iter().cloned());
         programs.push(Program {
             name: node.name.clone(),
             path: state.programs.join("netloom-agent"),

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1 as core;
 use kube::api::{Api, Patch, PatchParams, PostParams};
+use kubernetes::refusal::{is_conflict, is_missing};
 use serde_json::{Value, json};
 
 use super::Context;
 use super::events::{Kind, tell};
 use super::stores::Stores;
-use crate::cluster::{is_conflict, is_missing};
 use crate::pod::Pod;
 
 /// The scheduler that pods name which name none.

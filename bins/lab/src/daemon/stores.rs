@@ -1,6 +1,7 @@
 //! What the daemon's controllers know of the cluster: a copy of its objects, kept up to date by watches.
 
 use std::fmt::Debug;
+use std::future::ready;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +12,9 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, ApiResource, DynamicObject};
-use kube::runtime::reflector::{self, Store};
-use kube::runtime::watcher;
+use kube::runtime::reflector::Store;
 use kube::{Client, Resource};
+use kubernetes::watch::{Options, copy};
 use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -25,6 +26,8 @@ use crate::cluster::{named, resource};
 const RESYNC: Duration = Duration::from_secs(5);
 /// Before a controller that failed looks again.
 const PAUSE: Duration = Duration::from_millis(300);
+/// Between two attempts to list or watch.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Copies of the cluster's objects.
 #[derive(Clone)]
@@ -125,34 +128,26 @@ impl Watches {
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
-        let (store, writer) = reflector::store();
-        self.tasks.spawn(follow(Api::all(self.client.clone()), writer, Arc::clone(&self.changed)));
-        store
+        self.follow(Api::all(self.client.clone()), ())
     }
 
     fn dynamic(&mut self, resource: &ApiResource) -> Store<DynamicObject> {
-        let writer = reflector::store::Writer::new(resource.clone());
-        let store = writer.as_reader();
-        let api = Api::all_with(self.client.clone(), resource);
-        self.tasks.spawn(follow(api, writer, Arc::clone(&self.changed)));
-        store
+        self.follow(Api::all_with(self.client.clone(), resource), resource.clone())
     }
-}
 
-async fn follow<K>(api: Api<K>, mut writer: reflector::store::Writer<K>, changed: Arc<watch::Sender<()>>)
-where
-    K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-    K::DynamicType: Eq + Hash + Clone + Send,
-{
-    let mut events = watcher(api, watcher::Config::default()).boxed();
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(event) => {
-                writer.apply_watcher_event(&event);
-                changed.send_replace(());
-            }
-            // The API is away, or has no such kind yet: the next look is a new try.
-            Err(_) => sleep(PAUSE).await,
-        }
+    fn follow<K>(&mut self, api: Api<K>, kind: K::DynamicType) -> Store<K>
+    where
+        K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K::DynamicType: Eq + Hash + Clone + Send + Sync,
+    {
+        // A kind that is not there yet is asked for again and again, and nobody else shares a lab's API server.
+        let options = Options { longest_pause: LONGEST_PAUSE, ..Options::default() };
+        let (store, changes) = copy(kubernetes::watch::watch(api, options), kind);
+        let changed = Arc::clone(&self.changed);
+        self.tasks.spawn(changes.for_each(move |()| {
+            changed.send_replace(());
+            ready(())
+        }));
+        store
     }
 }

@@ -10,11 +10,11 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Resource, ResourceExt};
+use kubernetes::refusal::{is_conflict, is_missing};
 use serde_json::{Value, json};
 
 use super::Context;
 use super::stores::Stores;
-use crate::cluster::{is_conflict, is_missing};
 use crate::pod::Pod;
 
 /// The label that tells the pods of one template from those of the next.

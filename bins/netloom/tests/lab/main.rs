@@ -3,6 +3,7 @@
 mod changes;
 mod cni;
 mod commands;
+mod config;
 mod conformance;
 mod control;
 mod kubectl;

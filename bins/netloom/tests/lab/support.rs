@@ -192,6 +192,11 @@ impl Lab {
         })
     }
 
+    /// What a program of the cluster says.
+    pub(crate) fn log(&self, program: &str) -> PathBuf {
+        Paths::new(&self.name.parse().unwrap()).log(program)
+    }
+
     /// Kills a program of the cluster and waits for the next one.
     pub(crate) fn kill_program(&self, program: &str) {
         let before = self.pid(program);

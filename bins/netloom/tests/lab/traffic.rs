@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
+use lab::attempt::{Attempt, Outcome, Protocol};
 use netcore::Netns;
 
 use crate::support::{PATIENCE, eventually};
@@ -130,5 +131,38 @@ impl Traffic {
             (self.shared.sent.load(Ordering::Relaxed), self.shared.answered.load(Ordering::Relaxed));
         assert_eq!(ended, Ok(()), "{}", self.what);
         assert!(sent > 0 && sent == answered, "{}: {answered} of {sent} messages were answered", self.what);
+    }
+}
+
+/// Attempts at a TCP port that policy closes, one after another until they are finished.
+pub(crate) struct Denied {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<Outcome>>,
+}
+
+impl Denied {
+    /// Nobody needs to listen there: what is let through is refused.
+    pub(crate) fn begin(from: &Netns, to: SocketAddr) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (inside, from) = (Arc::clone(&stop), from.clone());
+        let thread = spawn(move || {
+            let mut outcomes = Vec::new();
+            while !inside.load(Ordering::Relaxed) {
+                let timeout = Duration::from_millis(200);
+                let attempt =
+                    Attempt { from: from.clone(), source: None, to, protocol: Protocol::Tcp, timeout };
+                outcomes.push(attempt.run().unwrap().outcome);
+            }
+            outcomes
+        });
+        Self { stop, thread }
+    }
+
+    /// Ends it: nothing must have come through.
+    pub(crate) fn finish(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let outcomes = self.thread.join().unwrap();
+        let through = outcomes.iter().filter(|outcome| **outcome != Outcome::Timeout).count();
+        assert!(!outcomes.is_empty() && through == 0, "{through} of {} came through", outcomes.len());
     }
 }

@@ -1,6 +1,7 @@
 //! Collects identities that nothing uses, and makes those that pods need where that is the operator's duty.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crds::CiliumIdentity;
@@ -9,14 +10,17 @@ use jiff::Timestamp;
 use kube::api::{ObjectMeta, PostParams};
 use kubernetes::client::{Budget, Rate};
 use kubernetes::watch::Key;
-use policy::pod::{NAMESPACE, pod_labels_with};
+use policy::pod::NAMESPACE;
 
 use super::{Context, QUIET};
-use crate::identities::{self, Act, NUMBERS, SecurityLabels, Used, security_labels};
+use crate::identities::{self, Act, NUMBERS, Pending, SecurityLabels, Used, security_labels};
+use crate::label_sets::LabelSets;
 use crate::metrics::{Outcome, Status};
 use crate::options::IdentityManagement;
-use crate::store::Pulse;
-use crate::view::IdentityView;
+use crate::pulse::Pulse;
+use crate::rounds::Rounds;
+use crate::store::Changes;
+use crate::view::{IdentityView, PodView};
 use crate::writer::{Written, annotation, as_of, exactly, merge};
 
 pub(super) async fn collect(context: Context) {
@@ -31,24 +35,24 @@ pub(super) async fn collect(context: Context) {
     let per_second =
         f64::from(options.identity_gc_rate_limit) / options.identity_gc_rate_interval.as_secs_f64();
     let budget = Budget::new(Rate { per_second, burst: options.identity_gc_rate_limit });
-    let mut interval = tokio::time::interval(options.identity_gc_interval);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut rounds = Rounds::new("unused identities", &context.watchdog, options.identity_gc_interval);
     loop {
-        interval.tick().await;
+        rounds.next().await;
         let used = Used {
             numbers: context.endpoints.read().values().map(|endpoint| endpoint.identity).collect(),
-            labels: if manages { wanted(&context).into_iter().collect() } else { HashSet::new() },
+            labels: if manages { labels_of_pods(&context) } else { HashSet::new() },
         };
         let known = known(&context);
         let acts = identities::collect(&known, &used, Timestamp::now(), options.identity_heartbeat_timeout);
         let mut deleted = 0;
         let mut failed = false;
         for act in acts {
+            rounds.moved();
             if matches!(act, Act::Delete(..)) {
                 budget.wait().await;
             }
             let written = perform(&context, &act).await;
-            failed |= written.failed();
+            failed |= matches!(written, Written::Failed | Written::Refused);
             deleted += usize::from(matches!(act, Act::Delete(..)) && written == Written::Done);
         }
         let metrics = &context.metrics;
@@ -84,24 +88,36 @@ async fn perform(context: &Context, act: &Act) -> Written {
 
 /// Makes an identity for the labels of each pod.
 pub(super) async fn create(context: Context) {
-    let mut pulse = Pulse::new(QUIET, Duration::from_secs(60))
+    let mut pulse = Pulse::new("identities", &context.watchdog, QUIET, Duration::from_secs(60))
         .on(&context.pods)
         .on(&context.namespaces)
         .on(&context.identities);
     context.pods.synced().await;
     context.namespaces.synced().await;
     context.identities.synced().await;
-    // Made by this leader, and not told by the watch yet.
-    let mut pending: BTreeMap<u32, SecurityLabels> = BTreeMap::new();
+    let mut pods = Pods::new(&context);
+    let identities = context.identities.changes();
+    let mut pending = Pending::default();
+    let mut undone = false;
     let mut start = NUMBERS.start() + jiff::Timestamp::now().subsec_nanosecond().unsigned_abs() % 60_000;
     loop {
-        let mut failed = false;
-        let mut known = known(&context);
-        pending.retain(|number, _| !known.contains_key(&number.to_string()));
-        for (number, labels) in &pending {
-            known.insert(number.to_string(), IdentityView::pending(*number, labels.clone()));
-        }
-        for (number, labels) in identities::create(&known, &wanted(&context), start) {
+        let has_new = pulse.look(|| pods.update(&context));
+        let changed = !identities.take().is_empty();
+        // Most changes of pods bring no labels that are new.
+        let acts = if has_new || changed || undone || pending.waits() {
+            let mut known = known(&context);
+            pending.complete(&mut known, Timestamp::now());
+            identities::create(&known, &pods.sets, start)
+        } else {
+            BTreeMap::new()
+        };
+        undone = false;
+        for (number, labels) in acts {
+            let object = format!("{labels:?}");
+            if !pulse.may(&object) {
+                undone = true;
+                continue;
+            }
             start = number + 1;
             let name = number.to_string();
             let identity = CiliumIdentity {
@@ -120,30 +136,66 @@ pub(super) async fn create(context: Context) {
             if written == Written::Done {
                 tracing::info!(identity = name, ?labels, "identity made");
                 context.metrics.identities_created.inc();
-                pending.insert(number, labels);
+                pending.made(number, labels, Timestamp::now());
             }
             // A number that another took is another number the next time.
-            failed |= written != Written::Done;
+            undone |= written != Written::Done;
+            pulse.note(&object, written);
         }
-        pulse.next(failed).await;
+        if pending.waits() {
+            pulse.again_in(Duration::from_secs(10));
+        }
+        pulse.next().await;
     }
 }
 
-fn known(context: &Context) -> BTreeMap<String, IdentityView> {
+fn known(context: &Context) -> BTreeMap<String, Arc<IdentityView>> {
     let items = context.identities.read();
-    items.iter().map(|(key, identity)| (key.name().to_owned(), (**identity).clone())).collect()
+    items.iter().map(|(key, identity)| (key.name().to_owned(), Arc::clone(identity))).collect()
+}
+
+/// The labels of all pods that need an identity, kept.
+struct Pods {
+    sets: LabelSets,
+    pods: Arc<Changes>,
+    namespaces: Arc<Changes>,
+}
+
+impl Pods {
+    fn new(context: &Context) -> Self {
+        let (pods, namespaces) = (context.pods.changes(), context.namespaces.changes());
+        Self { sets: LabelSets::default(), pods, namespaces }
+    }
+
+    /// Looks at what changed; says whether a pod has labels that none had before.
+    fn update(&mut self, context: &Context) -> bool {
+        let mut changed = self.pods.take();
+        let namespaces = self.namespaces.take();
+        if !namespaces.is_empty() {
+            let pods = context.pods.read();
+            changed.extend(
+                pods.keys().filter(|pod| namespaces.contains(&Key::new("", pod.namespace()))).cloned(),
+            );
+        }
+        let mut has_new = false;
+        for key in changed {
+            let labels = context.pods.get(&key).and_then(|pod| labels_of(context, &pod));
+            has_new |= self.sets.set(key, labels);
+        }
+        has_new
+    }
 }
 
 /// The labels of all pods that need an identity.
-fn wanted(context: &Context) -> BTreeSet<SecurityLabels> {
-    let namespaces = context.namespaces.read();
-    let pods = context.pods.read();
-    let needing = pods.values().filter(|pod| pod.live && !pod.host_network);
-    needing
-        .filter_map(|pod| {
-            let parsed = pod.parsed.as_ref()?;
-            let namespace = namespaces.get(&Key::new("", parsed.meta.namespace()))?;
-            Some(security_labels(&pod_labels_with(parsed, &namespace.labels, &context.options.label_filter)))
-        })
-        .collect()
+fn labels_of_pods(context: &Context) -> HashSet<SecurityLabels> {
+    context.pods.read().values().filter_map(|pod| labels_of(context, pod)).collect()
+}
+
+fn labels_of(context: &Context, pod: &PodView) -> Option<SecurityLabels> {
+    if !pod.live || pod.host_network {
+        return None;
+    }
+    let parsed = pod.parsed.as_ref()?;
+    let namespace = context.namespaces.get(&Key::new("", parsed.meta.namespace()))?;
+    Some(security_labels(&context.options.labelling.labels(parsed, &namespace.labels)))
 }

@@ -11,7 +11,8 @@ mod unmanaged;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crds::{CiliumEndpoint, CiliumIdentity, CiliumNode};
+use crds::{CiliumEndpoint, CiliumEndpointSlice, CiliumIdentity, CiliumNode};
+use daemon::watchdog::Watchdog;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::{Api, Client};
 use kubernetes::watch::Options as WatchOptions;
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::metrics::Metrics;
 use crate::options::{IdentityManagement, IpamMode, Options};
+use crate::slices::Slice;
 use crate::store::Store;
 use crate::view::{CiliumNodeView, EndpointView, IdentityView, NamespaceView, NodeView, PodView};
 use crate::writer::Writer;
@@ -32,27 +34,36 @@ pub(crate) struct Context {
     pub(crate) options: Arc<Options>,
     pub(crate) metrics: Metrics,
     pub(crate) writer: Writer,
+    pub(crate) watchdog: Watchdog,
     nodes: Arc<Store<NodeView>>,
     cilium_nodes: Arc<Store<CiliumNodeView>>,
     pods: Arc<Store<PodView>>,
     namespaces: Arc<Store<NamespaceView>>,
     endpoints: Arc<Store<EndpointView>>,
     identities: Arc<Store<IdentityView>>,
+    slices: Arc<Store<Slice>>,
 }
 
 /// Starts all duties; they end with the set. Everything is listed anew: what an earlier leader wrote last is in it.
-pub(crate) fn start(client: Client, options: &Arc<Options>, metrics: &Metrics) -> JoinSet<()> {
+pub(crate) fn start(
+    client: Client,
+    options: &Arc<Options>,
+    metrics: &Metrics,
+    watchdog: &Watchdog,
+) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let context = Context {
         options: Arc::clone(options),
         metrics: metrics.clone(),
         writer: Writer::new(client),
+        watchdog: watchdog.clone(),
         nodes: Store::new(),
         cilium_nodes: Store::new(),
         pods: Store::new(),
         namespaces: Store::new(),
         endpoints: Store::new(),
         identities: Store::new(),
+        slices: Store::new(),
     };
     context.follow(&mut tasks);
     let manages = options.identity_management != IdentityManagement::Agent;
@@ -103,6 +114,10 @@ impl Context {
         let slices = self.options.endpoint_slices;
         let api = Api::<CiliumEndpoint>::all(client.clone());
         tasks.spawn(Arc::clone(&self.endpoints).follow(api, all(), move |one| EndpointView::of(one, slices)));
+        if slices {
+            let api = Api::<CiliumEndpointSlice>::all(client.clone());
+            tasks.spawn(Arc::clone(&self.slices).follow(api, all(), Slice::from));
+        }
         let api = Api::<CiliumIdentity>::all(client.clone());
         tasks.spawn(Arc::clone(&self.identities).follow(api, all(), IdentityView::from));
     }

@@ -1,87 +1,64 @@
 //! Keeps CiliumEndpointSlices.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crds::CiliumEndpointSlice;
-use kube::api::{ListParams, ObjectMeta, PostParams};
-use tokio::time::Instant;
+use jiff::Timestamp;
+use kube::api::{ObjectMeta, PostParams};
 
 use super::Context;
 use crate::metrics::Action;
-use crate::slices::{Act, Slice, decide};
-use crate::store::Pulse;
+use crate::pulse::Pulse;
+use crate::slices::{Act, Endpoints, Pending, Slice, decide};
 use crate::view::Version;
 use crate::writer::{Written, exactly};
 
-/// Slices are what the operator last wrote; now and then it looks whether they still are.
-const LOOK: Duration = Duration::from_secs(600);
-
 pub(super) async fn keep(context: Context) {
     // More endpoints in one write, at the price of being told later.
-    let mut pulse = Pulse::new(Duration::from_millis(200), Duration::from_secs(60)).on(&context.endpoints);
+    let mut pulse =
+        Pulse::new("slices", &context.watchdog, Duration::from_millis(200), Duration::from_secs(60))
+            .on(&context.endpoints)
+            .on(&context.slices);
     context.endpoints.synced().await;
-    let mut slices: Option<(BTreeMap<String, Slice>, Instant)> = None;
+    context.slices.synced().await;
+    let mut pending = Pending::default();
     loop {
-        let mut failed = false;
-        if slices.as_ref().is_none_or(|(_, read)| read.elapsed() > LOOK) {
-            slices = match list(&context).await {
-                Ok(slices) => Some((slices, Instant::now())),
-                Err(error) => {
-                    tracing::warn!(%error, "CiliumEndpointSlices not listed");
-                    failed = true;
-                    None
+        for act in pulse.look(|| wanted(&context, &mut pending)) {
+            let object = match &act {
+                Act::Create { namespace, .. } => format!("namespace {namespace}"),
+                Act::Replace { name, .. } | Act::Delete { name, .. } => name.clone(),
+            };
+            if pulse.may(&object) {
+                let written = perform(&context, &mut pending, act).await;
+                if written != Written::Done {
+                    // Somebody else writes them, or a reply was lost.
+                    pending.forget(&object);
                 }
-            };
-        }
-        if let Some((known, _)) = &mut slices {
-            let endpoints = wanted(&context);
-            let mut stale = false;
-            for act in decide(known, &endpoints, context.options.endpoints_per_slice) {
-                let written = perform(&context, known, act).await;
-                stale |= written != Written::Done;
-            }
-            if stale {
-                // Somebody else writes them, or a reply was lost: they are read again.
-                slices = None;
-                failed = true;
+                pulse.note(&object, written);
             }
         }
-        pulse.next(failed).await;
+        if pending.waits() {
+            pulse.again_in(Duration::from_secs(10));
+        }
+        pulse.next().await;
     }
 }
 
-fn wanted(context: &Context) -> BTreeMap<(String, String), crds::types::CoreEndpoint> {
+fn wanted(context: &Context, pending: &mut Pending) -> Vec<Act> {
+    let slices = context.slices.read();
+    let mut slices: BTreeMap<_, _> =
+        slices.iter().map(|(key, slice)| (key.name().to_owned(), Arc::clone(slice))).collect();
+    pending.complete(&mut slices, Timestamp::now());
     let endpoints = context.endpoints.read();
-    let ready = endpoints.iter().filter_map(|(key, endpoint)| Some((key, endpoint.core.as_ref()?)));
-    ready
-        .filter(|(_, core)| core.id != 0 && core.networking.is_some())
-        .map(|(key, core)| ((key.namespace().to_owned(), key.name().to_owned()), core.clone()))
-        .collect()
+    let known = endpoints.iter().filter_map(|(key, endpoint)| Some((key, endpoint.core.as_ref()?)));
+    let ready = known.filter(|(_, core)| core.id != 0 && core.networking.is_some());
+    let ready: Endpoints<'_> = ready.map(|(key, core)| ((key.namespace(), key.name()), core)).collect();
+    decide(&slices, &ready, context.options.endpoints_per_slice)
 }
 
-async fn list(context: &Context) -> Result<BTreeMap<String, Slice>, kube::Error> {
-    let api = context.writer.all::<CiliumEndpointSlice>();
-    let mut all = BTreeMap::new();
-    let mut params = ListParams::default().limit(500);
-    loop {
-        let page = api.list(&params).await?;
-        for slice in page.items {
-            let view = Slice {
-                namespace: slice.namespace,
-                version: slice.metadata.resource_version.unwrap_or_default(),
-                endpoints: slice.endpoints,
-            };
-            all.insert(slice.metadata.name.unwrap_or_default(), view);
-        }
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params.continue_token = Some(token),
-            None => return Ok(all),
-        }
-    }
-}
-
-async fn perform(context: &Context, known: &mut BTreeMap<String, Slice>, act: Act) -> Written {
+async fn perform(context: &Context, pending: &mut Pending, act: Act) -> Written {
     let api = context.writer.all::<CiliumEndpointSlice>();
     let params = PostParams::default();
     let (action, result) = match act {
@@ -108,20 +85,16 @@ async fn perform(context: &Context, known: &mut BTreeMap<String, Slice>, act: Ac
             context.metrics.slice_writes.get_or_create(&Action { action: "delete" }).inc();
             let written = Written::from(api.delete(&name, &conditions).await, &format_args!("slice {name}"));
             if written == Written::Done {
-                known.remove(&name);
+                pending.deleted(name, Timestamp::now());
             }
             return written;
         }
     };
     context.metrics.slice_writes.get_or_create(&Action { action }).inc();
     match result {
-        Ok(slice) => {
-            let view = Slice {
-                namespace: slice.namespace,
-                version: slice.metadata.resource_version.unwrap_or_default(),
-                endpoints: slice.endpoints,
-            };
-            known.insert(slice.metadata.name.unwrap_or_default(), view);
+        Ok(mut slice) => {
+            let name = slice.metadata.name.take().unwrap_or_default();
+            pending.wrote(name, Slice::from(slice), Timestamp::now());
             Written::Done
         }
         Err(error) => Written::from::<()>(Err(error), &"CiliumEndpointSlice"),

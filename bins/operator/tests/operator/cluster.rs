@@ -60,6 +60,7 @@ impl Cluster {
             .args(["--operator-api-serve-addr=127.0.0.1:0", "--operator-prometheus-serve-addr=127.0.0.1:0"])
             .args(["--leader-election-lease-duration=4s", "--leader-election-renew-deadline=3s"])
             .args(["--leader-election-retry-period=500ms", "--cluster-pool-ipv4-cidr=10.44.0.0/22"])
+            .arg("--cluster-pool-release-delay=2s")
             .args(flags)
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
@@ -80,6 +81,8 @@ impl Cluster {
             "CiliumEndpoint" => ("cilium.io", "v2", "ciliumendpoints"),
             "CiliumEndpointSlice" => ("cilium.io", "v2alpha1", "ciliumendpointslices"),
             "CiliumNetworkPolicy" => ("cilium.io", "v2", "ciliumnetworkpolicies"),
+            "ClusterNetworkPolicy" => ("policy.networking.k8s.io", "v1alpha2", "clusternetworkpolicies"),
+            "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
             other => panic!("{other} is not known here"),
         };
         let resource =
@@ -113,11 +116,11 @@ impl Cluster {
     pub(crate) async fn patch_status(
         &self,
         kind: &str,
-        namespace: &str,
+        namespace: Option<&str>,
         name: &str,
         patch: Value,
     ) -> Result<()> {
-        let api = self.api(kind, Some(namespace));
+        let api = self.api(kind, namespace);
         api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
         Ok(())
     }
@@ -177,7 +180,7 @@ impl Cluster {
 
     /// Who leads, once it is somebody else than `not`.
     pub(crate) async fn leader(&self, not: &str) -> Result<String> {
-        let api: Api<Lease> = Api::namespaced(self.client.clone(), "default");
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), "kube-system");
         let end = Instant::now() + PATIENCE;
         loop {
             let lease = api.get_opt(LEASE).await?;
@@ -194,9 +197,12 @@ impl Cluster {
 
     /// A Node and its CiliumNode, as an agent makes it.
     pub(crate) async fn node(&self, name: &str) -> Result<()> {
-        self.create(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})).await?;
+        let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
+        let uid = self.create(node).await?.metadata.uid;
+        let owner = json!({"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid});
         self.create(json!({
-            "apiVersion": "cilium.io/v2", "kind": "CiliumNode", "metadata": {"name": name}, "spec": {},
+            "apiVersion": "cilium.io/v2", "kind": "CiliumNode", "spec": {},
+            "metadata": {"name": name, "ownerReferences": [owner]},
         }))
         .await?;
         Ok(())

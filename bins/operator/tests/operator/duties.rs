@@ -15,6 +15,8 @@ pub(crate) async fn of_the_leader(cluster: &mut Cluster) -> Result<()> {
         "--nodes-gc-interval=500ms",
         "--unmanaged-pod-watcher-interval=500ms",
         "--enable-cilium-endpoint-slice",
+        "--set-cilium-node-taints",
+        "--cilium-pod-labels=k8s-app in (cilium, netloom),!other",
     ])?;
     operator.said("leading").await?;
     identities(cluster).await.context("identities")?;
@@ -59,6 +61,11 @@ async fn identities(cluster: &Cluster) -> Result<()> {
         })
         .await?;
     ensure!(slices.len() == 1 && slices[0]["namespace"] == "default", "{slices:#?}");
+    // One that somebody deletes is there again.
+    let name = slices[0]["metadata"]["name"].as_str().context("a name")?.to_owned();
+    cluster.delete("CiliumEndpointSlice", None, &name).await?;
+    let names = |slice: &Value| slice["endpoints"].as_array().map_or(0, Vec::len);
+    cluster.until_all("CiliumEndpointSlice", |slices| slices.iter().map(names).sum::<usize>() == 2).await?;
     cluster.delete("Pod", Some("default"), "back").await?;
     cluster.until("CiliumEndpoint", Some("default"), "back", Value::is_null).await?;
     cluster
@@ -99,7 +106,14 @@ async fn readiness(cluster: &Cluster) -> Result<()> {
     ensure!(network.is_some_and(|one| one["status"] == "False" && one["reason"] == "CiliumIsUp"), "{node}");
     ensure!(tainted(&cluster.get("Node", None, "t2").await?), "its agent is not ready");
     let ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}});
-    cluster.patch_status("Pod", "default", "agent", ready).await?;
+    cluster.patch_status("Pod", Some("default"), "agent", ready.clone()).await?;
+    cluster.until("Node", None, "t2", |node| !tainted(node)).await?;
+    // It ends: new pods are kept away until it is back.
+    let unready = json!({"status": {"conditions": [{"type": "Ready", "status": "False"}]}});
+    cluster.patch_status("Pod", Some("default"), "agent", unready).await?;
+    cluster.until("Node", None, "t2", tainted).await?;
+    ensure!(!tainted(&cluster.get("Node", None, "t1").await?), "no agent's pod is there");
+    cluster.patch_status("Pod", Some("default"), "agent", ready).await?;
     cluster.until("Node", None, "t2", |node| !tainted(node)).await?;
     Ok(())
 }
@@ -132,6 +146,60 @@ async fn policies(cluster: &Cluster) -> Result<()> {
     let fixed = json!({"spec": {"ingress": [{"fromEntities": ["world"]}]}});
     cluster.patch("CiliumNetworkPolicy", Some("default"), "rules", fixed).await?;
     cluster.until("CiliumNetworkPolicy", Some("default"), "rules", is("True")).await?;
+    cluster_policies(cluster).await
+}
+
+/// A kind that comes to the cluster when the operator is long there.
+async fn cluster_policies(cluster: &Cluster) -> Result<()> {
+    let (group, plural) = ("policy.networking.k8s.io", "clusternetworkpolicies");
+    cluster
+        .create(json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {
+                "name": format!("{plural}.{group}"),
+                "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"},
+            },
+            "spec": {
+                "group": group, "scope": "Cluster",
+                "names": {"kind": "ClusterNetworkPolicy", "plural": plural},
+                "versions": [{
+                    "name": "v1alpha2", "served": true, "storage": true, "subresources": {"status": {}},
+                    "schema": {"openAPIV3Schema": {
+                        "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                    }},
+                }],
+            },
+        }))
+        .await?;
+    cluster
+        .until("CustomResourceDefinition", None, &format!("{plural}.{group}"), |definition| {
+            let conditions = definition["status"]["conditions"].as_array();
+            conditions
+                .into_iter()
+                .flatten()
+                .any(|one| one["type"] == "Established" && one["status"] == "True")
+        })
+        .await?;
+    cluster
+        .create(json!({
+            "apiVersion": format!("{group}/v1alpha2"), "kind": "ClusterNetworkPolicy",
+            "metadata": {"name": "admin"},
+            "spec": {
+                "tier": "Admin", "priority": 1, "subject": {"namespaces": {}},
+                "ingress": [{"action": "Perhaps", "from": [{"namespaces": {}}]}],
+            },
+        }))
+        .await?;
+    let is_invalid = |policy: &Value| {
+        let conditions = policy["status"]["conditions"].as_array();
+        let says = |one: &Value| one["message"].as_str().is_some_and(|text| text.contains("Perhaps"));
+        conditions.into_iter().flatten().any(|one| one["status"] == "False" && says(one))
+    };
+    cluster.until("ClusterNetworkPolicy", None, "admin", is_invalid).await?;
+    let is_told = |event: &Value| {
+        event["reason"] == "InvalidPolicy" && event["involvedObject"]["kind"] == "ClusterNetworkPolicy"
+    };
+    cluster.until_all("Event", |events| events.iter().any(is_told)).await?;
     Ok(())
 }
 
@@ -142,7 +210,7 @@ async fn unmanaged(cluster: &Cluster) -> Result<()> {
     let connected = cluster.pod("dns-connected", json!({"k8s-app": "kube-dns"})).await?;
     cluster.endpoint("dns-connected", &connected, 1001).await?;
     for name in ["dns-connected", "dns", "web"] {
-        cluster.patch_status("Pod", "default", name, running.clone()).await?;
+        cluster.patch_status("Pod", Some("default"), name, running.clone()).await?;
     }
     let restarted = |pod: &Value| pod.is_null() || !pod["metadata"]["deletionTimestamp"].is_null();
     cluster.until("Pod", Some("default"), "dns", restarted).await?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, Operator, cidrs};
 
@@ -18,6 +18,13 @@ async fn no_cidr_twice(cluster: &Cluster) -> Result<()> {
     let different: BTreeSet<_> = all.iter().collect();
     ensure!(all.len() == different.len(), "given twice: {all:?}");
     Ok(())
+}
+
+/// The condition of a Node whose pod CIDRs are hindered.
+fn unavailable(node: &Value) -> Value {
+    let conditions = node["status"]["conditions"].as_array();
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.find(|one| one["type"] == "netloom.io/PodCIDRUnavailable").cloned().unwrap_or_default()
 }
 
 pub(crate) async fn take_turns(cluster: &mut Cluster) -> Result<()> {
@@ -37,7 +44,8 @@ pub(crate) async fn take_turns(cluster: &mut Cluster) -> Result<()> {
     ensure!(cluster.pod_cidrs("n2").await? != n1);
     ensure!(cluster.pod_cidrs("n1").await? == n1, "taken over as it was");
 
-    // Stopped past its deadline: another leads, and when it goes on it writes nothing.
+    // Stopped past its deadline: another leads, and when it goes on it ends its duties. That a write does not leave even
+    // where a duty has not ended yet is a test of the client.
     let third = cluster.start(&[])?;
     follower.signal(Signal::SIGSTOP)?;
     let given = follower.log().matches("pod CIDRs given").count();
@@ -53,6 +61,9 @@ pub(crate) async fn take_turns(cluster: &mut Cluster) -> Result<()> {
 
     // Nothing is left; then there is room again.
     cluster.node("n5").await?;
+    let kubelet =
+        json!({"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}]}});
+    cluster.patch_status("Node", None, "n5", kubelet).await?;
     let full = cluster
         .until("CiliumNode", None, "n5", |node| {
             node["status"]["ipam"]["operator-status"]["error"].is_string()
@@ -61,13 +72,36 @@ pub(crate) async fn take_turns(cluster: &mut Cluster) -> Result<()> {
     ensure!(full["status"]["ipam"]["operator-status"]["error"] == "no IPv4 pod CIDR is free", "{full}");
     cluster
         .until_all("Event", |events| {
-            let about = |event: &serde_json::Value| &event["involvedObject"]["name"] == "n5";
+            let about = |event: &Value| &event["involvedObject"]["name"] == "n5";
             events.iter().any(|event| about(event) && event["reason"] == "PodCIDRAllocationFailed")
         })
         .await?;
+    let exhausted = cluster.until("Node", None, "n5", |node| unavailable(node)["status"] == "True").await?;
+    let condition = unavailable(&exhausted);
+    ensure!(condition["reason"] == "PodCIDRExhausted", "{condition}");
+    ensure!(condition["message"] == "no IPv4 pod CIDR is free", "{condition}");
+    let since = condition["lastTransitionTime"].clone();
+    ensure!(since.is_string(), "{condition}");
+    // Another change of the Node changes nothing of it.
+    cluster.patch("Node", None, "n5", json!({"metadata": {"labels": {"touched": "yes"}}})).await?;
     cluster.delete("CiliumNode", None, "n2").await?;
     cluster.delete("Node", None, "n2").await?;
     cluster.pod_cidrs("n5").await?;
+    let solved = cluster.until("Node", None, "n5", |node| unavailable(node)["status"] == "False").await?;
+    let condition = unavailable(&solved);
+    ensure!(
+        condition["reason"] == "PodCIDRAvailable" && condition["lastTransitionTime"].is_string(),
+        "{condition}"
+    );
+    ensure!(condition["lastTransitionTime"].as_str() >= since.as_str(), "{condition} after {since}");
+    ensure!(solved["status"]["conditions"][0]["reason"] == "KubeletReady", "the kubelet's stays: {solved}");
+    // A server may track no fields of objects that nobody has applied.
+    if let Some(managers) = solved["metadata"]["managedFields"].as_array() {
+        let ours =
+            |fields: &Value| fields["manager"] == "netloom-operator" && fields["subresource"] == "status";
+        ensure!(managers.iter().any(ours), "{solved}");
+    }
+    ensure!(unavailable(&cluster.get("Node", None, "n4").await?).is_null(), "n4 was never without");
     cluster
         .until("CiliumNode", None, "n5", |node| node["status"]["ipam"]["operator-status"]["error"].is_null())
         .await?;

@@ -139,7 +139,7 @@ impl Facts {
         let mut node = known.unwrap_or_else(|| {
             let name = pod.node_name.clone().unwrap_or_default();
             let meta = Meta { name, labels: BTreeMap::new(), ..pod.meta.clone() };
-            Node { meta, pod_cidrs: Vec::new(), addresses: Vec::new() }
+            Node { meta, pod_cidrs: Vec::new(), addresses: Vec::new(), created: None }
         });
         node.addresses.extend(&pod.ips);
         self.add_node(&node, apiserver);

@@ -1,8 +1,9 @@
 //! Peers that have a name: `fromEntities` and `toEntities`.
 
+use crate::cluster_name::ClusterName;
 use crate::label::Source;
 use crate::peer_selector::PeerSelector;
-use crate::pod::{CLUSTER, DEFAULT_CLUSTER};
+use crate::pod::CLUSTER;
 use crate::selector::{Requirement, Selector};
 
 /// A group of peers with a name, as in Cilium's `pkg/policy/api/entity.go`.
@@ -85,14 +86,14 @@ impl Entity {
         }
     }
 
-    pub(super) fn selectors(self) -> Vec<PeerSelector> {
+    pub(super) fn selectors(self, cluster: &ClusterName) -> Vec<PeerSelector> {
         let reserved = |name: &&str| Selector::everything().and(Requirement::exists(Source::Reserved, *name));
         let mut selectors: Vec<_> = self.reserved().iter().map(reserved).collect();
         match self {
             Self::Cluster => selectors.push(Selector::everything().and(Requirement::equals(
                 Source::K8s,
                 CLUSTER,
-                DEFAULT_CLUSTER,
+                cluster.as_str(),
             ))),
             Self::ClusterMesh => {
                 selectors.push(Selector::everything().and(Requirement::exists(Source::K8s, CLUSTER)));

@@ -18,12 +18,14 @@ use ipnetwork::IpNetwork;
 
 use super::label_selector::LabelSelector;
 use super::meta::Meta;
+use crate::cluster_name::ClusterName;
 use crate::l7::L7;
 use crate::name_pattern::NamePattern;
 use crate::peer_selector::Peers;
 use crate::policy_key::{PolicyKey, PolicyKind, RuleRef};
 use crate::port::{PortSelector, Ports};
 use crate::rule::{Action, Authentication, Policy, Rule, Spec, Tier};
+use peers::Place;
 
 pub use entity::Entity;
 pub(super) use spec::read;
@@ -164,16 +166,17 @@ impl CiliumPolicy {
         key(&self.meta)
     }
 
-    /// As rules.
+    /// As rules of a cluster.
     #[must_use]
-    pub fn normalise(&self) -> Policy {
+    pub fn normalise(&self, cluster: &ClusterName) -> Policy {
         let namespace = self.meta.namespace.as_deref();
+        let place = Place { cluster, namespace };
         let spec = |spec: &CiliumSpec| Spec {
             subject: peers::subject(&spec.subject, namespace),
             tier: Tier::Normal,
             deny_ingress: spec.default_deny_ingress,
             deny_egress: spec.default_deny_egress,
-            rules: spec.rules.iter().flat_map(|rule| spec.normalise(rule, namespace)).collect(),
+            rules: spec.rules.iter().flat_map(|rule| spec.normalise(rule, place)).collect(),
             origin: spec.origin.clone(),
         };
         Policy { key: self.key(), specs: self.specs.iter().map(spec).collect() }
@@ -182,10 +185,10 @@ impl CiliumPolicy {
 
 impl CiliumSpec {
     /// One rule for what needs no proxy, and one for each item that does.
-    fn normalise(&self, rule: &CiliumRule, namespace: Option<&str>) -> Vec<Rule> {
+    fn normalise(&self, rule: &CiliumRule, place: Place<'_>) -> Vec<Rule> {
         let everything = rule.ports.is_empty() && rule.icmps.is_empty();
         let peers = match &rule.peers {
-            Some(peers) => peers::normalise(peers, namespace, &self.subject),
+            Some(peers) => peers::normalise(peers, place, &self.subject),
             None if everything => Peers::OneOf(Vec::new()),
             None => Peers::Any,
         };

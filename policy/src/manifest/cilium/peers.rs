@@ -2,12 +2,13 @@
 
 use super::group;
 use super::{CidrRule, CidrSource, CiliumService, CiliumServices, CiliumSubject, Entity, L3};
+use crate::cluster_name::ClusterName;
 use crate::label::Source;
 use crate::manifest::label_selector::{LabelSelector, split_source};
 use crate::peer_selector::{
     CidrGroupSelector, CidrScope, CidrSelector, Named, PeerSelector, Peers, ServiceSelector,
 };
-use crate::pod::{CLUSTER, DEFAULT_CLUSTER, NAMESPACE, NAMESPACE_LABELS};
+use crate::pod::{CLUSTER, NAMESPACE, NAMESPACE_LABELS};
 use crate::rule::Subject;
 use crate::selector::{Requirement, Selector};
 
@@ -34,9 +35,16 @@ pub(super) fn subject(subject: &CiliumSubject, namespace: Option<&str>) -> Subje
     }
 }
 
+/// Where a policy is, and in which cluster it means pods that it does not say more of.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) cluster: &'a ClusterName,
+    pub(super) namespace: Option<&'a str>,
+}
+
 /// `fromEndpoints` and `toEndpoints`: without a word about namespaces, a namespaced policy means its own, and a
 /// cluster-wide one every pod of every namespace (and nothing that is no pod).
-fn endpoints(selector: &LabelSelector, namespace: Option<&str>, selects_init: bool) -> Selector {
+fn endpoints(selector: &LabelSelector, place: Place<'_>, selects_init: bool) -> Selector {
     let normal = selector.selector(key);
     let asks = |wanted: &dyn Fn(&Requirement) -> bool| normal.requirements().iter().any(wanted);
     let any_pod = |r: &Requirement| r.source.accepts(Source::K8s);
@@ -46,7 +54,7 @@ fn endpoints(selector: &LabelSelector, namespace: Option<&str>, selects_init: bo
     let names_namespace = asks(&|r| any_pod(r) && r.key == NAMESPACE);
     let by_namespace_labels = asks(&|r| any_pod(r) && r.key.starts_with(NAMESPACE_LABELS));
     let names_cluster = asks(&|r| any_pod(r) && r.key == CLUSTER);
-    let in_namespace = match namespace {
+    let in_namespace = match place.namespace {
         _ if names_namespace => normal,
         None if selects_init => normal,
         None => normal.and(Requirement::exists(Source::K8s, NAMESPACE)),
@@ -56,19 +64,21 @@ fn endpoints(selector: &LabelSelector, namespace: Option<&str>, selects_init: bo
     // Without it, a requirement that something is not there would match what lies outside, too.
     match names_cluster {
         true => in_namespace,
-        false => in_namespace.and(Requirement::equals(Source::K8s, CLUSTER, DEFAULT_CLUSTER)),
+        false => in_namespace.and(Requirement::equals(Source::K8s, CLUSTER, place.cluster.as_str())),
     }
 }
 
-pub(super) fn normalise(peers: &L3, namespace: Option<&str>, subject: &CiliumSubject) -> Peers {
+pub(super) fn normalise(peers: &L3, place: Place<'_>, subject: &CiliumSubject) -> Peers {
     Peers::OneOf(match peers {
         L3::Endpoints(selectors) => {
             let init = matches!(subject, CiliumSubject::Endpoints(selector) if selects_init(selector));
-            let selector = |selector| PeerSelector::Labels(endpoints(selector, namespace, init));
+            let selector = |selector| PeerSelector::Labels(endpoints(selector, place, init));
             selectors.iter().map(selector).collect()
         }
         L3::Entities(entities) if entities.contains(&Entity::All) => return Peers::Any,
-        L3::Entities(entities) => entities.iter().copied().flat_map(Entity::selectors).collect(),
+        L3::Entities(entities) => {
+            entities.iter().flat_map(|entity| entity.selectors(place.cluster)).collect()
+        }
         L3::Cidrs(cidrs) => cidrs.iter().map(cidrs_of).collect(),
         L3::Nodes(selectors) => {
             selectors.iter().map(|selector| PeerSelector::Labels(nodes(selector))).collect()

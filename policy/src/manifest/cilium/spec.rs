@@ -7,6 +7,7 @@ use abi::Direction;
 use super::conflict;
 use super::ports::{self, Context};
 use super::{CiliumPolicy, CiliumRule, CiliumSpec, CiliumSubject, PortRule, icmp, key, l3};
+use crate::cluster_name::ClusterName;
 use crate::manifest::label_selector::{self, Keys, LabelSelector};
 use crate::manifest::log_value;
 use crate::manifest::meta::Meta;
@@ -57,7 +58,7 @@ pub(in crate::manifest) fn read(
     if report.count() == 0 {
         return (Some(policy), None);
     }
-    let mut closed = policy.normalise();
+    let mut closed = policy.normalise(&ClusterName::default());
     for spec in &mut closed.specs {
         spec.rules.clear();
     }

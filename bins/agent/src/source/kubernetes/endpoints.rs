@@ -21,6 +21,8 @@ pub(super) struct Endpoints {
     own: BTreeMap<PodRef, RemoteEndpoint>,
     /// Another number after each change of those.
     own_revision: u64,
+    /// Those of this node's pods that the list that is being told has.
+    listed: BTreeSet<PodRef>,
     /// Who is in which slice.
     slices: HashMap<Key, Vec<Key>>,
     /// Which slice told last of a pod: one may come to another before it leaves the first.
@@ -41,6 +43,22 @@ impl Endpoints {
     /// Another number after each change of what the API has of this node's pods.
     pub(super) const fn own_revision(&self) -> u64 {
         self.own_revision
+    }
+
+    /// All endpoints are told anew from here on.
+    pub(super) fn begin_list(&mut self, changes: &mut Vec<Change>) {
+        self.listed.clear();
+        changes.push(Change::EndpointsBegin);
+    }
+
+    /// All endpoints were told: what was told before the list and not since is gone.
+    pub(super) fn end_list(&mut self, changes: &mut Vec<Change>) {
+        let listed = std::mem::take(&mut self.listed);
+        let gone: Vec<PodRef> = self.own.keys().filter(|pod| !listed.contains(*pod)).cloned().collect();
+        for pod in gone {
+            self.remove_own(&pod);
+        }
+        changes.push(Change::EndpointsEnd);
     }
 
     /// An endpoint is there, or is another now.
@@ -96,6 +114,7 @@ impl Endpoints {
     fn tell(&mut self, endpoint: RemoteEndpoint, changes: &mut Vec<Change>) {
         if endpoint.node.is_some_and(|node| self.own_addresses.contains(&node)) {
             self.own.insert(endpoint.pod.clone(), endpoint.clone());
+            self.listed.insert(endpoint.pod.clone());
             self.own_revision += 1;
         } else {
             self.remove_own(&endpoint.pod);
@@ -170,6 +189,45 @@ mod tests {
         endpoints.set(from_value(bare).unwrap(), &mut changes);
         endpoints.remove(&Key::new("shop", "web"), &mut changes);
         assert_eq!(self::told(&mut changes), ["shop/web 300", "shop/web 0", "-shop/web"]);
+    }
+
+    #[test]
+    fn what_a_list_lacks_is_gone_when_it_ends() {
+        let mut endpoints = Endpoints::default();
+        endpoints.set_own_addresses(["192.0.2.1".parse().unwrap()].into());
+        let mut changes = Vec::new();
+        let object = |name: &str| {
+            from_value(json!({
+                "metadata": {"name": name, "namespace": "shop"},
+                "status": {"networking": {"addressing": [], "node": "192.0.2.1"}},
+            }))
+            .unwrap()
+        };
+        endpoints.begin_list(&mut changes);
+        endpoints.set(object("web"), &mut changes);
+        endpoints.set(object("db"), &mut changes);
+        endpoints.end_list(&mut changes);
+        endpoints.set(object("new"), &mut changes);
+        endpoints.begin_list(&mut changes);
+        endpoints.set(object("db"), &mut changes);
+        let before = endpoints.own_revision();
+        assert_eq!(endpoints.own().len(), 3);
+        endpoints.end_list(&mut changes);
+        assert!(endpoints.own().keys().map(|pod| &*pod.name).eq(["db"]));
+        assert_ne!(endpoints.own_revision(), before);
+        assert_eq!(
+            told(&mut changes),
+            [
+                "EndpointsBegin",
+                "shop/web 0",
+                "shop/db 0",
+                "EndpointsEnd",
+                "shop/new 0",
+                "EndpointsBegin",
+                "shop/db 0",
+                "EndpointsEnd",
+            ]
+        );
     }
 
     #[test]

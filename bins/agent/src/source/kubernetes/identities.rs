@@ -37,6 +37,10 @@ impl Identities {
         let Some(identity) = object.number().map(Identity) else {
             return tracing::warn!(name, "CiliumIdentity: its name is not a number");
         };
+        // Others mean something else, on this node or everywhere.
+        if !(Identity::CLUSTER_MIN..=Identity::CLUSTER_MAX).contains(&identity) {
+            return tracing::warn!(name, "CiliumIdentity: its number is not one of the cluster's");
+        }
         let labels = match labels(object) {
             Ok(labels) => labels,
             Err(key) => {
@@ -202,6 +206,9 @@ mod tests {
         let mut known = Identities::default();
         assert!(told(|changes| known.set(&object("web", "web", 20), changes)).is_empty());
         let mut odd = object("300", "web", 20);
+        for number in ["7", "255", "65536", "16777217"] {
+            assert!(told(|changes| known.set(&object(number, "web", 20), changes)).is_empty(), "{number}");
+        }
         odd.security_labels.insert("planet:earth".into(), String::new());
         assert!(told(|changes| known.set(&odd, changes)).is_empty());
         told(|changes| known.set(&object("300", "web", 20), changes));

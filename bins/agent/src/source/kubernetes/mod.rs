@@ -12,6 +12,7 @@
 mod endpoints;
 mod identities;
 mod kind;
+mod lost;
 mod nodes;
 mod owner;
 mod picture;
@@ -54,6 +55,8 @@ pub enum Ipam {
     ClusterPool,
     /// `spec.podCIDRs` of the Node.
     Kubernetes,
+    /// Network interfaces of AWS, which the operator makes.
+    Eni,
 }
 
 /// Who makes numbers stand for labels.
@@ -81,6 +84,8 @@ pub struct Options {
     pub slices: bool,
     /// Directory for what policies were when they were valid last.
     pub last_valid: PathBuf,
+    /// File for the ranges of pod addresses that the node had last.
+    pub ranges: PathBuf,
     /// Where what the API tells is counted.
     pub counts: Counts,
 }
@@ -110,7 +115,7 @@ impl Kubernetes {
     /// The API that a client talks to. Nothing is asked yet.
     ///
     /// # Errors
-    /// When the machine's boot cannot be told from others.
+    /// When the machine's boot cannot be told from others, or what an earlier agent kept cannot be read.
     pub fn new(client: Client, options: Options) -> Result<Self> {
         let boot_id =
             std::fs::read_to_string("/proc/sys/kernel/random/boot_id").context("reading the boot's id")?;
@@ -126,7 +131,7 @@ impl Kubernetes {
         Ok(Self {
             watches: SelectAll::new(),
             endpoints: Some(endpoints),
-            picture: Picture::new(&options.node, wanted, options.last_valid),
+            picture: Picture::open(&options.node, wanted, options.last_valid, options.ranges)?,
             publisher: Publisher::new(terms),
             calls: FuturesUnordered::new(),
             outbox: VecDeque::new(),
@@ -208,14 +213,21 @@ impl Kubernetes {
         is_news |= next.is_some_and(|told| self.picture.take(told, &mut changes));
         self.counts.known(self.picture.identities.len(), self.picture.nodes.count());
         self.stirred |= self.picture.take_stirred();
-        self.outbox.extend(changes);
         if is_news {
-            self.observed += 1;
-            if self.observed == 1 {
-                tracing::info!("the API has told everything");
-            }
-            self.outbox.push_back(Change::Observed(self.observed));
+            self.tell(changes);
+        } else {
+            self.outbox.extend(changes);
         }
+    }
+
+    /// Tells changes with which all is known.
+    fn tell(&mut self, changes: Vec<Change>) {
+        self.outbox.extend(changes);
+        self.observed += 1;
+        if self.observed == 1 {
+            tracing::info!("the API has told everything");
+        }
+        self.outbox.push_back(Change::Observed(self.observed));
     }
 
     /// Says what the start waits for.
@@ -236,10 +248,25 @@ impl Kubernetes {
         }
     }
 
+    /// Believes the API server that what it lost is gone, once that opens no pod that it lost too.
+    fn give_up_lost(&mut self, now: Instant) {
+        let Some(next) = self.picture.lost.next() else { return };
+        if next > now {
+            self.wake = Some(self.wake.map_or(next, |wake| wake.min(next)));
+        } else if !self.publisher.has_orphans(&self.picture) {
+            let mut changes = Vec::new();
+            self.picture.give_up_lost(now, &mut changes);
+            self.tell(changes);
+            self.stirred = true;
+        }
+    }
+
     /// Starts what is due.
     fn publish(&mut self) {
         let due;
-        (due, self.wake) = self.publisher.due(&self.picture, Instant::now());
+        let now = Instant::now();
+        (due, self.wake) = self.publisher.due(&self.picture, now);
+        self.give_up_lost(now);
         for (subject, call) in due {
             let client = self.client.clone();
             self.calls.push(

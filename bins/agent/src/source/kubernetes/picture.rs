@@ -1,17 +1,20 @@
-//! What the API has told, and what follows from it. No I/O but what was valid last.
+//! What the API has told, and what follows from it. No I/O but for what is kept for the next agent: policies as they were
+//! valid last, and this node's ranges.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use api::PodRef;
 use kube::api::DynamicObject;
-use kube::runtime::watcher;
+use kubernetes::refusal;
 use kubernetes::watch::{Event, Key};
 
 use super::endpoints::Endpoints;
 use super::identities::Identities;
 use super::kind::Kind;
+use super::lost::Lost;
 use super::nodes::{Nodes, OwnNode};
 use super::owner::Owner;
 use super::stored::Stored;
@@ -30,6 +33,8 @@ pub(super) struct Picture {
     /// What the endpoints of this node's pods say of their pods.
     pub(super) owners: BTreeMap<PodRef, Owner>,
     stored: Stored,
+    /// What the API server lost, and is in force all the same.
+    pub(super) lost: Lost,
     /// The kinds that were told as a whole, or of which it is known that the API does not have them.
     complete: BTreeSet<Kind>,
     /// All kinds that are watched.
@@ -42,18 +47,22 @@ pub(super) struct Picture {
 
 impl Picture {
     /// Nothing is known of these kinds yet.
-    pub(super) fn new(node: &str, wanted: Vec<Kind>, last_valid: PathBuf) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When what an earlier agent kept cannot be read.
+    pub(super) fn open(node: &str, wanted: Vec<Kind>, last_valid: PathBuf, ranges: PathBuf) -> Result<Self> {
+        Ok(Self {
             identities: Identities::default(),
             endpoints: Endpoints::default(),
-            nodes: Nodes::new(node.to_owned()),
+            nodes: Nodes::open(node.to_owned(), ranges)?,
             owners: BTreeMap::new(),
             stored: Stored::new(last_valid),
+            lost: Lost::default(),
             complete: BTreeSet::new(),
             wanted,
             stirred: false,
             complained: BTreeMap::new(),
-        }
+        })
     }
 
     /// Whether something was told since the last call that decides what this node publishes.
@@ -76,7 +85,7 @@ impl Picture {
         let (before, was_complete) = (changes.len(), self.is_complete());
         let own_before = self.endpoints.own_revision();
         self.stirred |= match &told {
-            Told::Stored(kind, _) => *kind == Kind::Pod,
+            Told::Stored(kind, event) => *kind == Kind::Pod || matches!(event, Event::Lost(_)),
             Told::Node(_) | Told::CiliumNode(_) | Told::Identity(_) => true,
             // Those of other nodes are many.
             Told::Endpoint(_) | Told::Slice(_) => false,
@@ -88,19 +97,20 @@ impl Picture {
                     let own = OwnNode::new(*node);
                     self.endpoints.set_own_addresses(own.ips());
                     self.nodes.own = Some(own);
+                    self.nodes.own_is_gone = false;
                 }
                 // An agent whose Node is gone goes on with what it knows.
-                Event::Gone(_) => {}
+                Event::Gone(_) | Event::Lost(_) => self.nodes.own_is_gone = true,
                 other => self.progress(Kind::Node, &other),
             },
             Told::CiliumNode(event) => match event {
                 Event::Set(object) => self.nodes.set(*object, changes),
-                Event::Gone(key) => self.nodes.remove(key.name(), changes),
+                Event::Gone(key) | Event::Lost(key) => self.nodes.remove(key.name(), changes),
                 other => self.progress(Kind::CiliumNode, &other),
             },
             Told::Identity(event) => match event {
                 Event::Set(object) => self.identities.set(&object, changes),
-                Event::Gone(key) => {
+                Event::Gone(key) | Event::Lost(key) => {
                     if let Ok(number) = key.name().parse() {
                         self.identities.remove(abi::Identity(number), changes);
                     }
@@ -109,12 +119,18 @@ impl Picture {
             },
             Told::Endpoint(event) => match event {
                 Event::Set(object) => self.endpoints.set(*object, changes),
-                Event::Gone(key) => self.endpoints.remove(&key, changes),
-                other => self.progress(Kind::CiliumEndpoint, &other),
+                Event::Gone(key) | Event::Lost(key) => self.endpoints.remove(&key, changes),
+                Event::Listing => self.endpoints.begin_list(changes),
+                other => {
+                    if matches!(other, Event::Synced) {
+                        self.endpoints.end_list(changes);
+                    }
+                    self.progress(Kind::CiliumEndpoint, &other);
+                }
             },
             Told::Slice(event) => match event {
                 Event::Set(object) => self.endpoints.set_slice(*object, changes),
-                Event::Gone(key) => self.endpoints.remove_slice(&key, changes),
+                Event::Gone(key) | Event::Lost(key) => self.endpoints.remove_slice(&key, changes),
                 other => self.progress(Kind::CiliumEndpointSlice, &other),
             },
         }
@@ -132,15 +148,25 @@ impl Picture {
                 if kind == Kind::Pod {
                     self.owners.insert(pod_ref(&Key::of(&*object)), Owner::new(&object));
                 }
+                self.lost.forget(kind, &Key::of(&*object));
                 self.stored.set(kind, *object, changes);
             }
-            Event::Gone(key) => {
+            Event::Lost(key) if Lost::keeps(kind) => self.lost.note(kind, key, Instant::now()),
+            Event::Gone(key) | Event::Lost(key) => {
                 if kind == Kind::Pod {
                     self.owners.remove(&pod_ref(&key));
                 }
+                self.lost.forget(kind, &key);
                 self.stored.remove(kind, &key, changes);
             }
             other => self.progress(kind, &other),
+        }
+    }
+
+    /// What the server lost, and need not stay any more, is gone.
+    pub(super) fn give_up_lost(&mut self, now: Instant, changes: &mut Vec<Change>) {
+        for (kind, key) in self.lost.take_due(now) {
+            self.stored.remove(kind, &key, changes);
         }
     }
 
@@ -149,7 +175,7 @@ impl Picture {
         match event {
             Event::Synced => _ = self.complete.insert(kind),
             Event::Failed(error) => {
-                let is_missing = is_missing(error);
+                let is_missing = refusal::is_unknown_kind(error);
                 if is_missing && !kind.is_required() {
                     self.complete.insert(kind);
                     tracing::debug!(kind = kind.name(), "the API does not have this kind");
@@ -164,20 +190,11 @@ impl Picture {
                     }
                 }
             }
-            Event::Set(_) | Event::Gone(_) => {}
+            Event::Set(_) | Event::Gone(_) | Event::Lost(_) | Event::Listing => {}
         }
     }
 }
 
 fn pod_ref(key: &Key) -> PodRef {
     PodRef { namespace: key.namespace().to_owned(), name: key.name().to_owned() }
-}
-
-/// Whether the API does not have a kind.
-fn is_missing(error: &watcher::Error) -> bool {
-    match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 404,
-        _ => false,
-    }
 }

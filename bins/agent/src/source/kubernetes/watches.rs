@@ -43,6 +43,8 @@ impl Told {
             match event {
                 Event::Set(_) => "set",
                 Event::Gone(_) => "gone",
+                Event::Lost(_) => "lost",
+                Event::Listing => "listing",
                 Event::Synced => "synced",
                 Event::Failed(_) => "failed",
             }
@@ -66,7 +68,8 @@ pub(super) fn open(client: Client, kind: Kind, node: &str) -> BoxStream<'static,
         Kind::Node => typed(client, options, Told::Node),
         Kind::CiliumNode => typed(client, options, Told::CiliumNode),
         Kind::CiliumIdentity => typed(client, options, Told::Identity),
-        Kind::CiliumEndpoint => typed(client, options, Told::Endpoint),
+        // The rest of the agent has the names of the cluster's pods.
+        Kind::CiliumEndpoint => typed(client, options.without_names(), Told::Endpoint),
         Kind::CiliumEndpointSlice => typed(client, options, Told::Slice),
         kind => {
             let api = Api::<DynamicObject>::all_with(client, &kind.resource());

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::target::Target;
+use crate::target::{Target, eventually};
 
 /// Whether there is a `kubectl`; says so if not.
 fn is_there() -> bool {
@@ -88,6 +88,15 @@ pub(crate) async fn custom_kinds(target: &Target) {
     let plural = format!("gadgets.{group}");
     let table = run(&["get", &plural], "").await;
     assert!(table.contains("SIZE") && table.contains('2'), "{table}");
+    // Older ones publish custom kinds for older clients only.
+    if target.is_at_least(1, 27) {
+        let version = format!("--api-version={group}/v1");
+        eventually("the kind is explained", async || {
+            let (good, text) = target.kubectl(&["explain", "gadgets", &version], "").await;
+            good && text.contains("What is wanted.") && !text.contains("<no description>")
+        })
+        .await;
+    }
     run(&["patch", &plural, "g", "--type=merge", "-p", r#"{"spec":{"size":3}}"#], "").await;
     run(&["delete", &plural, "g"], "").await;
     run(&["delete", &name], "").await;

@@ -1,5 +1,6 @@
 //! Objects of simple kinds: written, read, selected, refused.
 
+use envtest::Server;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
@@ -278,8 +279,7 @@ pub(crate) async fn documents(target: &Target) {
         "x-kubernetes-patch-strategy",
         "x-kubernetes-patch-merge-key",
     ];
-    let server = apiserver::Server::builder().start().await.expect("server");
-    let ours = Target::new("ours", &server.kubeconfig(), (1, 33), true).await;
+    let ours = Target::new("ours", Server::embedded().await.expect("server")).await;
     let mut compared = 0;
     for path in ["api/v1", "apis/apps/v1", "apis/networking.k8s.io/v1", "apis/discovery.k8s.io/v1"] {
         let path = format!("/openapi/v3/{path}");
@@ -306,7 +306,6 @@ pub(crate) async fn documents(target: &Target) {
         }
     }
     assert!(compared > 500, "{compared}");
-    server.stop().await;
 }
 
 pub(crate) async fn discovery(target: &Target) {

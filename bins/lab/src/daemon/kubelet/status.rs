@@ -7,10 +7,10 @@ use anyhow::{Context as _, Result};
 use ipnetwork::IpNetwork;
 use k8s_openapi::api::core::v1 as core;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use kubernetes::refusal::{is_conflict, is_missing};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::cluster::{is_conflict, is_missing};
 use crate::daemon::{Context, now};
 use crate::plan::Node;
 use crate::pod::Pod;

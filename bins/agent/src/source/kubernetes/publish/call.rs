@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use abi::Identity;
 use api::PodRef;
 use crds::types::{EndpointStatus, HEARTBEAT_ANNOTATION};
 use crds::{CiliumEndpoint, CiliumIdentity, CiliumNode};
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
+use kubernetes::refusal::is_missing;
 use policy::LabelSet;
 use policy::pod::NAMESPACE;
 use serde_json::{Value, json};
@@ -24,8 +25,9 @@ pub(in super::super) enum Call {
     CreateIdentity(Identity, LabelSet),
     /// Takes the mark of the unused from a number's object of this version.
     UnmarkIdentity(Identity, String),
-    /// Writes an endpoint.
-    ApplyEndpoint(Box<CiliumEndpoint>),
+    /// Writes an endpoint. Where it is not known to be of this node, which has these addresses, it is not taken from a
+    /// newer pod of another node.
+    ApplyEndpoint { object: Box<CiliumEndpoint>, nodes: BTreeSet<IpAddr>, is_own: bool },
     /// Removes a pod's endpoint if it is of a node with one of these addresses, and of this attachment.
     DeleteEndpoint { pod: PodRef, nodes: BTreeSet<IpAddr>, attachment: Option<String> },
     /// Makes this node's object.
@@ -50,12 +52,21 @@ impl Call {
                 let api = Api::<CiliumIdentity>::all(client);
                 api.patch(&number.0.to_string(), &written(), &Patch::Merge(patch)).await.map(drop)
             }
-            Self::ApplyEndpoint(object) => {
-                let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-                let name = object.metadata.name.as_deref().unwrap_or_default();
-                let api = Api::<CiliumEndpoint>::namespaced(client, namespace);
+            Self::ApplyEndpoint { object, nodes, is_own } => {
+                let mut object = object.clone();
+                let namespace = object.metadata.namespace.clone().unwrap_or_default();
+                let name = object.metadata.name.clone().unwrap_or_default();
+                let api = Api::<CiliumEndpoint>::namespaced(client.clone(), &namespace);
+                if !is_own && let Some(there) = api.get_opt(&name).await? {
+                    if is_anothers(&there, &object, nodes) && !is_current(client, &object).await? {
+                        tracing::debug!(namespace, name, "the endpoint is a newer pod's, of another node");
+                        return Ok(());
+                    }
+                    // Who writes to it from now on is looked at anew.
+                    object.metadata.resource_version = there.metadata.resource_version;
+                }
                 // Nobody else's word counts for these fields.
-                api.patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object)).await.map(drop)
+                api.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&object)).await.map(drop)
             }
             Self::DeleteEndpoint { pod, nodes, attachment } => {
                 let api = Api::<CiliumEndpoint>::namespaced(client, &pod.namespace);
@@ -70,7 +81,7 @@ impl Call {
                 };
                 let only = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
                 match api.delete(&pod.name, &only).await {
-                    Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+                    Err(error) if is_missing(&error) => Ok(()),
                     other => other.map(drop),
                 }
             }
@@ -102,28 +113,34 @@ fn identity(number: Identity, labels: &LabelSet) -> CiliumIdentity {
     object
 }
 
+fn node_of(object: &CiliumEndpoint) -> Option<IpAddr> {
+    object.status.as_ref()?.networking.as_ref()?.node.as_ref()?.parse().ok()
+}
+
+fn pod_uid(object: &CiliumEndpoint) -> Option<&str> {
+    let owner = object.metadata.owner_references.iter().flatten().find(|owner| owner.kind == "Pod")?;
+    Some(&owner.uid)
+}
+
+/// Whether what is there is of another node's pod, and not of the pod that is to be written.
+fn is_anothers(there: &CiliumEndpoint, wanted: &CiliumEndpoint, nodes: &BTreeSet<IpAddr>) -> bool {
+    node_of(there).is_some_and(|node| !nodes.contains(&node)) && pod_uid(there) != pod_uid(wanted)
+}
+
+/// Whether the pod of an endpoint is the one that the API has by this name.
+async fn is_current(client: Client, object: &CiliumEndpoint) -> kube::Result<bool> {
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    let named = ListParams::default().fields(&format!("metadata.name={name}"));
+    let pods = Api::<Pod>::namespaced(client, namespace).list(&named).await?;
+    Ok(pods.items.iter().any(|pod| pod.metadata.uid.as_deref() == pod_uid(object)))
+}
+
 fn is_of(object: &CiliumEndpoint, nodes: &BTreeSet<IpAddr>, attachment: Option<&str>) -> bool {
-    let Some(EndpointStatus { networking, external_identifiers, .. }) = &object.status else { return false };
-    let node = networking.as_ref().and_then(|networking| networking.node.as_ref()?.parse().ok());
+    let Some(EndpointStatus { external_identifiers, .. }) = &object.status else { return false };
     let of = external_identifiers.as_ref().and_then(|names| names.cni_attachment_id.as_deref());
-    node.is_some_and(|node| nodes.contains(&node)) && attachment.is_none_or(|wanted| of == Some(wanted))
-}
-
-/// How long the server asks to be left alone.
-pub(super) fn retry_after(error: &kube::Error) -> Option<Duration> {
-    let kube::Error::Api(status) = error else { return None };
-    let seconds = u64::from(status.details.as_ref()?.retry_after_seconds);
-    (seconds > 0).then(|| Duration::from_secs(seconds))
-}
-
-/// Whether it is there already, or another's write came first.
-pub(super) fn is_conflict(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 409)
-}
-
-/// Whether it is gone.
-pub(super) fn is_gone(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 404)
+    node_of(object).is_some_and(|node| nodes.contains(&node))
+        && attachment.is_none_or(|wanted| of == Some(wanted))
 }
 
 #[cfg(test)]

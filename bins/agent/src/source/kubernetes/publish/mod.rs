@@ -17,12 +17,13 @@ use std::time::{Duration, Instant};
 
 use abi::Identity;
 use api::{Attachment, PodRef};
-use policy::LabelSet;
+use kubernetes::refusal::{is_conflict, is_missing};
+use policy::{LabelSet, reserved_labels};
 
 use super::picture::Picture;
 use crate::endpoint::stable_hash;
 use crate::source::{Published, RemoteEndpoint, Report};
-use node::Desired;
+use node::{Desired, OfEni};
 use work::Work;
 
 pub(super) use call::Call;
@@ -37,6 +38,8 @@ const NODE_SETTLES: Duration = Duration::from_millis(300);
 const SLICES_SETTLE: Duration = Duration::from_secs(60);
 /// How long a pod without a number is not told to others: it will have one soon.
 const NUMBERED_SOON: Duration = Duration::from_secs(1);
+/// When a number that somebody was said to have may be tried again.
+const FORGIVEN: Duration = Duration::from_secs(60);
 /// How long a node may be busy before the cluster is told that it cannot connect pods.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -58,7 +61,7 @@ pub(super) struct Terms {
 /// What a call is about. Of each, one is under way at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Subject {
-    Identity(LabelSet),
+    Identity(LabelSet, Identity),
     Mark(Identity),
     Endpoint(PodRef),
     Node,
@@ -82,11 +85,15 @@ pub(super) struct Publisher {
     pods: BTreeMap<PodRef, Local>,
     gone: BTreeMap<PodRef, Attachment>,
     ready: Option<(bool, Instant)>,
+    /// What is to be said of network interfaces.
+    eni: OfEni,
     /// Whether the node has been ready once: all its pods were reported then.
     settled: bool,
     works: HashMap<Subject, Work>,
     /// What endpoints say that are being written, as a number.
     writing: HashMap<PodRef, u64>,
+    /// Numbers that somebody has of whom the watch has not told yet, and since when that is known.
+    refused: BTreeMap<Identity, Instant>,
     random: RandomState,
     drawn: u64,
 }
@@ -99,9 +106,11 @@ impl Publisher {
             pods: BTreeMap::new(),
             gone: BTreeMap::new(),
             ready: None,
+            eni: OfEni::default(),
             settled: false,
             works: HashMap::new(),
             writing: HashMap::new(),
+            refused: BTreeMap::new(),
             random: RandomState::new(),
             drawn: 0,
         }
@@ -131,6 +140,9 @@ impl Publisher {
                     self.gone.insert(pod, attachment);
                 }
             }
+            Report::Wishes(wishes) => self.eni.wishes = Some(*wishes),
+            Report::Addresses(addresses) => self.eni.addresses = Some(addresses),
+            Report::Drained(drained) => self.eni.drained = Some(drained),
             Report::Ready(ready) => {
                 self.settled |= ready;
                 if self.ready.is_none_or(|(before, _)| before != ready) {
@@ -150,7 +162,7 @@ impl Publisher {
         let mut wake = |moment: Instant| next = Some(next.map_or(moment, |next| next.min(moment)));
         let mut candidates = Vec::new();
         self.node(picture, now, &mut candidates, &mut wake);
-        self.identities(picture, &mut candidates);
+        self.identities(picture, now, &mut candidates);
         self.endpoints(picture, now, &mut candidates, &mut wake);
         let subjects: HashSet<&Subject> = candidates.iter().map(|(subject, _)| subject).collect();
         self.works.retain(|subject, work| subjects.contains(subject) || !work.is_over(now));
@@ -168,7 +180,7 @@ impl Publisher {
             }
             work.start();
             room -= 1;
-            if let Call::ApplyEndpoint(object) = &call
+            if let Call::ApplyEndpoint { object, .. } = &call
                 && let Subject::Endpoint(pod) = &subject
             {
                 self.writing.insert(pod.clone(), fingerprint(object));
@@ -185,13 +197,13 @@ impl Publisher {
         let Err(error) = outcome else {
             // An endpoint may be another a moment later; what was written of it is known.
             let settles = match call {
-                Call::ApplyEndpoint(_) => Duration::ZERO,
+                Call::ApplyEndpoint { .. } => Duration::ZERO,
                 Call::CreateNode(_) | Call::PatchNode(..) => NODE_SETTLES,
                 _ => SETTLES,
             };
             work.done(now, settles);
             match (subject, call) {
-                (Subject::Endpoint(pod), Call::ApplyEndpoint(_)) => {
+                (Subject::Endpoint(pod), Call::ApplyEndpoint { .. }) => {
                     let written = self.writing.remove(pod).map(|written| (written, now));
                     if let Some(local) = self.pods.get_mut(pod) {
                         local.written = written;
@@ -203,18 +215,28 @@ impl Publisher {
             return;
         };
         match call {
-            // Somebody has that number, or was quicker: the watch will tell, or another number is taken.
-            Call::CreateIdentity(..) | Call::DeleteEndpoint { .. } if call::is_conflict(error) => {
+            // Somebody has that number, or was quicker with the same: the watch tells, and only if it does not, another
+            // number is taken.
+            Call::CreateIdentity(number, _) if is_conflict(error) => {
+                work.done(now, SETTLES);
+                self.refused.entry(*number).or_insert(now);
+            }
+            Call::ApplyEndpoint { .. } | Call::DeleteEndpoint { .. } if is_conflict(error) => {
                 work.again(now, jitter);
             }
-            Call::UnmarkIdentity(..) if call::is_conflict(error) || call::is_gone(error) => {
+            Call::UnmarkIdentity(..) if is_conflict(error) || is_missing(error) => {
                 work.again(now, jitter);
             }
             _ => {
                 tracing::warn!(subject = %describe(subject), %error, "not written yet, tried again");
-                work.failed(now, call::retry_after(error), jitter);
+                work.failed(now, error.into(), jitter);
             }
         }
+    }
+
+    /// Whether a pod is connected whose object the API does not have.
+    pub(super) fn has_orphans(&self, picture: &Picture) -> bool {
+        self.pods.keys().any(|pod| !picture.owners.contains_key(pod))
     }
 
     fn node(
@@ -225,6 +247,10 @@ impl Publisher {
         wake: &mut impl FnMut(Instant),
     ) {
         let Some(own) = &picture.nodes.own else { return };
+        // What it owned would be collected, as often as it is made.
+        if picture.nodes.own_is_gone {
+            return;
+        }
         let ready = match self.ready {
             Some((false, since)) if now < since + BUSY => {
                 wake(since + BUSY);
@@ -233,23 +259,33 @@ impl Publisher {
             ready => ready.map(|(ready, _)| ready),
         };
         let ranges = self.terms.ranges_of_node.then_some(own.pod_cidrs.as_slice());
-        let desired = Desired { name: &self.terms.node, own, boot_id: &self.terms.boot_id, ready, ranges };
+        let desired = Desired {
+            name: &self.terms.node,
+            own,
+            boot_id: &self.terms.boot_id,
+            ready,
+            ranges,
+            eni: &self.eni,
+        };
         match &picture.nodes.published {
             Some(present) => {
                 let patch = desired.patch(present);
                 calls.extend(patch.map(|patch| (Subject::Node, Call::PatchNode(desired.name.into(), patch))));
             }
             None => {
-                let object = desired.object(&picture.nodes.last_ranges);
+                let object = desired.object(picture.nodes.last_ranges());
                 calls.push((Subject::Node, Call::CreateNode(Box::new(object))));
             }
         }
     }
 
-    fn identities(&mut self, picture: &Picture, calls: &mut Vec<(Subject, Call)>) {
+    fn identities(&mut self, picture: &Picture, now: Instant, calls: &mut Vec<(Subject, Call)>) {
         self.wanted.retain(|labels| picture.identities.of(labels).is_none());
-        let local = self.pods.values().filter(|local| is_numbered(local.published.identity));
-        let in_use: HashSet<LabelSet> = local.map(|local| local.published.labels.clone()).collect();
+        // Labels that are not known yet are nobody's.
+        let unknown = reserved_labels(Identity::INIT);
+        let local = self.pods.values().map(|local| &local.published);
+        let local = local.filter(|pod| is_numbered(pod.identity) && pod.labels != unknown);
+        let in_use: HashSet<LabelSet> = local.map(|pod| pod.labels.clone()).collect();
         for labels in &in_use {
             if let Some(number) = picture.identities.of(labels)
                 && let Some(version) = picture.identities.marked(number)
@@ -260,17 +296,20 @@ impl Publisher {
         if !self.terms.allocates {
             return;
         }
-        let missing: Vec<LabelSet> = in_use
+        // In order, so that nodes that want the same ask for the same.
+        let missing: BTreeSet<LabelSet> = in_use
             .into_iter()
             .filter(|labels| picture.identities.of(labels).is_none())
             .chain(self.wanted.iter().cloned())
-            .collect::<HashSet<_>>()
-            .into_iter()
             .collect();
+        self.refused.retain(|number, since| picture.identities.is_free(*number) && now < *since + FORGIVEN);
+        let mut taken = HashSet::new();
         for labels in missing {
-            match self.free_number(picture) {
+            match self.free_number(picture, &labels, now, &taken) {
                 Some(number) => {
-                    calls.push((Subject::Identity(labels.clone()), Call::CreateIdentity(number, labels)));
+                    taken.insert(number);
+                    let subject = Subject::Identity(labels.clone(), number);
+                    calls.push((subject, Call::CreateIdentity(number, labels)));
                 }
                 None => tracing::error!(%labels, "no number is free for these labels"),
             }
@@ -286,6 +325,7 @@ impl Publisher {
     ) {
         let Some(own) = &picture.nodes.own else { return };
         let settles = if self.terms.slices { SLICES_SETTLE } else { SETTLES };
+        let nodes: BTreeSet<_> = own.ips();
         for (pod, local) in &self.pods {
             // Its object comes, or it is gone and the runtime will say so.
             let (Some(owner), Some(node)) = (picture.owners.get(pod), own.address()) else { continue };
@@ -302,10 +342,11 @@ impl Publisher {
                 written == fingerprint(&object) && (now < since + settles || is_there())
             });
             if !is_written {
-                calls.push((Subject::Endpoint(pod.clone()), Call::ApplyEndpoint(Box::new(object))));
+                let is_own = picture.endpoints.own().contains_key(pod);
+                let call = Call::ApplyEndpoint { object: Box::new(object), nodes: nodes.clone(), is_own };
+                calls.push((Subject::Endpoint(pod.clone()), call));
             }
         }
-        let nodes: BTreeSet<_> = own.ips();
         let delete = |pod: &PodRef, attachment: Option<String>| {
             let call = Call::DeleteEndpoint { pod: pod.clone(), nodes: nodes.clone(), attachment };
             (Subject::Endpoint(pod.clone()), call)
@@ -321,14 +362,29 @@ impl Publisher {
         }
     }
 
-    /// A number that stands for nothing, by chance: nodes that ask at the same time seldom take the same.
-    fn free_number(&mut self, picture: &Picture) -> Option<Identity> {
+    /// A number that stands for nothing, the same on all nodes: the one that pods with these labels have, or one that
+    /// follows from the labels. So when many nodes need it at once, one of them makes it, and no other one is made.
+    fn free_number(
+        &self,
+        picture: &Picture,
+        labels: &LabelSet,
+        now: Instant,
+        taken: &HashSet<Identity>,
+    ) -> Option<Identity> {
         let (first, last) = (Identity::CLUSTER_MIN.0, Identity::CLUSTER_MAX.0);
         let count = u64::from(last - first) + 1;
-        let start = self.draw() % count;
-        (0..count).find_map(|step| {
+        let start = stable_hash(&labels.to_string()) % count;
+        let held = self.pods.values().filter(|local| local.published.labels == *labels);
+        let held =
+            held.map(|local| local.published.identity).filter(|held| held.0 >= first && held.0 <= last);
+        let others = (0..count).filter_map(|step| {
             let offset = u32::try_from((start + step) % count).ok()?;
-            Some(Identity(first + offset)).filter(|number| picture.identities.is_free(*number))
+            Some(Identity(first + offset))
+        });
+        held.chain(others).find(|number| {
+            // What was refused may be ours: the watch is waited for, though not for ever.
+            let is_refused = self.refused.get(number).is_some_and(|since| now >= *since + SETTLES);
+            picture.identities.is_free(*number) && !taken.contains(number) && !is_refused
         })
     }
 
@@ -359,7 +415,7 @@ fn fingerprint(object: &crds::CiliumEndpoint) -> u64 {
 
 fn describe(subject: &Subject) -> String {
     match subject {
-        Subject::Identity(labels) => format!("CiliumIdentity of {labels}"),
+        Subject::Identity(labels, number) => format!("CiliumIdentity {} of {labels}", number.0),
         Subject::Mark(identity) => format!("CiliumIdentity {}", identity.0),
         Subject::Endpoint(pod) => format!("CiliumEndpoint {pod}"),
         Subject::Node => "CiliumNode".to_owned(),

@@ -3,14 +3,23 @@
 use std::collections::BTreeMap;
 
 use crds::CiliumNode;
-use crds::types::node::NodeAddress;
+use crds::types::node::{CNI_READY_ANNOTATION as READY, NodeAddress};
+use ipam::eni::handshake::DRAINED;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Map, Value, json};
 
 use super::super::nodes::OwnNode;
+use crate::eni::wishes::merge;
+use crate::eni::{Publish, Wishes};
+use crate::source::Answer;
 
-/// The annotation that says whether the node can connect pods.
-pub(super) const READY: &str = "netloom.io/cni-ready";
+/// What this node's object is to say of network interfaces on AWS, as far as it is known yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct OfEni {
+    pub(super) wishes: Option<Wishes>,
+    pub(super) addresses: Option<Publish>,
+    pub(super) drained: Option<Answer>,
+}
 
 /// What this node's object is to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +31,7 @@ pub(super) struct Desired<'a> {
     pub(super) ready: Option<bool>,
     /// The ranges of pod addresses, where the agent is who says them.
     pub(super) ranges: Option<&'a [String]>,
+    pub(super) eni: &'a OfEni,
 }
 
 impl Desired<'_> {
@@ -35,6 +45,14 @@ impl Desired<'_> {
         object.metadata.annotations = Some([(READY.to_owned(), ready)].into());
         object.spec.bootid = Some(self.boot_id.to_owned());
         object.spec.addresses.clone_from(&self.own.addresses);
+        if let Some(Wishes { instance_id, eni, ipam }) = &self.eni.wishes {
+            object.spec.instance_id = Some(instance_id.clone());
+            object.spec.eni = eni.clone();
+            object.spec.ipam = ipam.clone();
+        }
+        if let Some(addresses) = &self.eni.addresses {
+            object.spec.ipam.pools = addresses.pools();
+        }
         object.spec.ipam.pod_cidrs = self.ranges.unwrap_or(last_ranges).to_vec();
         object
     }
@@ -59,8 +77,22 @@ impl Desired<'_> {
         // What an earlier agent said holds until this one knows; what was said before a reboot does not.
         let before = said.filter(|_| is_of_this_boot).unwrap_or("false");
         let ready = self.ready.map_or(before, |ready| if ready { "true" } else { "false" });
+        let mut annotations = Map::new();
         if said != Some(ready) {
-            metadata.insert("annotations".into(), json!({READY: ready}));
+            annotations.insert(READY.into(), ready.into());
+        }
+        let has = |answer: &&Answer| {
+            let known = present.metadata.annotations.as_ref().unwrap_or(&none);
+            known.get(DRAINED) == Some(&answer.value)
+        };
+        let is_asked = |answer: &&Answer| present.metadata.uid.as_ref() == Some(&answer.uid);
+        if let Some(answer) = self.eni.drained.as_ref().filter(|answer| is_asked(answer) && !has(answer)) {
+            annotations.insert(DRAINED.into(), answer.value.as_str().into());
+            // An object that took its place meanwhile is not to have it.
+            metadata.insert("uid".into(), answer.uid.as_str().into());
+        }
+        if !annotations.is_empty() {
+            metadata.insert("annotations".into(), annotations.into());
         }
         if !is_of_this_boot {
             spec.insert("bootid".into(), self.boot_id.into());
@@ -70,6 +102,12 @@ impl Desired<'_> {
         }
         if let Some(ranges) = self.ranges.filter(|ranges| *ranges != present.spec.ipam.pod_cidrs) {
             spec.insert("ipam".into(), json!({"podCIDRs": ranges}));
+        }
+        if let Some(wishes) = &self.eni.wishes {
+            wishes.patch(&present.spec, &mut spec);
+        }
+        if let Some(addresses) = &self.eni.addresses {
+            merge(&mut spec, "ipam", addresses.patch(&present.spec.ipam.pools));
         }
         let mut patch = Map::new();
         for (key, part) in [("metadata", metadata), ("spec", spec)] {
@@ -111,7 +149,8 @@ mod tests {
     #[test]
     fn only_what_differs_is_written() {
         let own = own();
-        let desired = Desired { name: "n", own: &own, boot_id: "b1", ready: None, ranges: None };
+        let eni = OfEni::default();
+        let desired = Desired { name: "n", own: &own, boot_id: "b1", ready: None, ranges: None, eni: &eni };
         let mut object = desired.object(&["10.9.0.0/24".into()]);
         assert_eq!(object.spec.ipam.pod_cidrs, ["10.9.0.0/24"]);
         assert_eq!(desired.patch(&object), None);
@@ -133,9 +172,45 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_is_for_one_object() {
+        let own = own();
+        let answer = Answer { uid: "u2".into(), value: "{}".into() };
+        let eni = OfEni { drained: Some(answer), ..OfEni::default() };
+        let desired = Desired { name: "n", own: &own, boot_id: "b1", ready: None, ranges: None, eni: &eni };
+        let mut object = desired.object(&[]);
+        object.metadata.uid = Some("u1".into());
+        assert_eq!(desired.patch(&object), None);
+        object.metadata.uid = Some("u2".into());
+        assert_eq!(
+            desired.patch(&object),
+            Some(json!({"metadata": {"uid": "u2", "annotations": {DRAINED: "{}"}}}))
+        );
+        object.metadata.annotations.get_or_insert_default().insert(DRAINED.into(), "{}".into());
+        assert_eq!(desired.patch(&object), None);
+    }
+
+    #[test]
+    fn wishes_and_addresses_are_said() {
+        let own = own();
+        let wishes = Wishes { instance_id: "i-1".into(), ..Wishes::default() };
+        let addresses = Publish { needed: 8, ..Publish::default() };
+        let eni = OfEni { wishes: Some(wishes), addresses: Some(addresses), drained: None };
+        let desired = Desired { name: "n", own: &own, boot_id: "b1", ready: None, ranges: None, eni: &eni };
+        assert_eq!(desired.patch(&desired.object(&[])), None, "who makes the object says all");
+        let before = Desired { eni: &OfEni::default(), ..desired.clone() }.object(&[]);
+        let pools = json!({"requested": [{"pool": "default", "needed": {"ipv4-addrs": 8}}], "allocated": []});
+        assert_eq!(
+            desired.patch(&before),
+            Some(json!({"spec": {"instance-id": "i-1", "ipam": {"pools": pools}}}))
+        );
+    }
+
+    #[test]
     fn readiness_survives_a_restart_and_not_a_reboot() {
         let own = own();
-        let desired = Desired { name: "n", own: &own, boot_id: "b1", ready: Some(true), ranges: None };
+        let eni = OfEni::default();
+        let desired =
+            Desired { name: "n", own: &own, boot_id: "b1", ready: Some(true), ranges: None, eni: &eni };
         let object = desired.object(&[]);
         let starting = Desired { ready: None, ..desired.clone() };
         assert_eq!(starting.patch(&object), None, "an agent that is started again");

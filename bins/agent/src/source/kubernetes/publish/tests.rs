@@ -1,5 +1,6 @@
 //! What is due, without an API.
 
+use crds::types::node::CNI_READY_ANNOTATION;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::DynamicObject;
 use kube::core::Status;
@@ -25,17 +26,13 @@ fn scene(allocates: bool) -> Scene {
     let terms =
         Terms { node: "n1".into(), boot_id: "b".into(), ranges_of_node: false, allocates, slices: false };
     let mut scene = Scene {
-        picture: Picture::new("n1", kinds, state.path().join("policies")),
+        picture: Picture::open("n1", kinds, state.path().join("policies"), state.path().join("ranges.json"))
+            .unwrap(),
         publisher: Publisher::new(terms),
         now: Instant::now(),
         _state: state,
     };
-    let node: Node = from_value(json!({
-        "metadata": {"name": "n1", "uid": "u"},
-        "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.1"}]},
-    }))
-    .unwrap();
-    scene.tell(Told::Node(Event::Set(Box::new(node))));
+    scene.node("u");
     for kind in Kind::COMMON {
         scene.tell(match kind {
             Kind::Node => Told::Node(Event::Synced),
@@ -82,6 +79,16 @@ impl Scene {
     fn tell(&mut self, told: Told) {
         let mut changes: Vec<Change> = Vec::new();
         self.picture.take(told, &mut changes);
+    }
+
+    /// The API has this node's Node.
+    fn node(&mut self, uid: &str) {
+        let node: Node = from_value(json!({
+            "metadata": {"name": "n1", "uid": uid},
+            "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.1"}]},
+        }))
+        .unwrap();
+        self.tell(Told::Node(Event::Set(Box::new(node))));
     }
 
     /// All has been told.
@@ -144,6 +151,11 @@ fn nothing_is_written_before_everything_was_told() {
     assert_eq!(scene.due().len(), 2, "the node, and a number");
 }
 
+fn number(call: &(Subject, Call)) -> u32 {
+    let Call::CreateIdentity(number, _) = &call.1 else { panic!("{call:?}") };
+    number.0
+}
+
 #[test]
 fn a_number_is_asked_for_until_there_is_one() {
     let mut scene = scene(true);
@@ -151,21 +163,55 @@ fn a_number_is_asked_for_until_there_is_one() {
     scene.report(Report::IdentityWanted(labels("web")));
     let first = scene.one();
     assert!(scene.due().is_empty(), "one at a time");
-    scene.done(&first, &error(409));
-    let second = scene.one();
-    let (Call::CreateIdentity(one, _), Call::CreateIdentity(other, _)) = (&first.1, &second.1) else {
-        panic!()
-    };
-    assert_ne!(one, other, "another number, at once");
-    scene.done(&second, &error(500));
+    scene.done(&first, &error(500));
     assert!(scene.due().is_empty(), "not at once");
     scene.now += Duration::from_secs(31);
-    let third = scene.one();
-    scene.done(&third, &Ok(()));
+    let second = scene.one();
+    assert_eq!(first, second);
+    scene.done(&second, &Ok(()));
     assert!(scene.due().is_empty(), "the watch will tell");
-    scene.identity(300, "web");
+    scene.identity(number(&first), "web");
     scene.now += Duration::from_secs(31);
     assert!(scene.due().is_empty());
+}
+
+#[test]
+fn nodes_that_want_the_same_ask_for_the_same_number() {
+    let [mut one, mut other] = [scene(true), scene(true)];
+    for (scene, apps) in [(&mut one, ["web", "db"]), (&mut other, ["db", "web"])] {
+        scene.complete();
+        for app in apps {
+            scene.report(Report::IdentityWanted(labels(app)));
+        }
+    }
+    assert_eq!(one.due(), other.due());
+}
+
+#[test]
+fn the_number_that_pods_have_is_asked_for_first() {
+    let mut scene = scene(true);
+    scene.complete();
+    scene.report(published("web", "c1", 4321));
+    assert_eq!(number(&scene.one()), 4321);
+}
+
+#[test]
+fn who_was_slower_waits_for_the_watch() {
+    let mut scene = scene(true);
+    scene.complete();
+    scene.report(Report::IdentityWanted(labels("web")));
+    let first = scene.one();
+    scene.done(&first, &error(409));
+    assert!(scene.due().is_empty(), "it may be the same labels'");
+    // It is another's: the next one, at once.
+    scene.identity(number(&first), "db");
+    let second = scene.one();
+    assert_eq!(number(&second), number(&first) + 1);
+    // The watch says nothing: not for ever.
+    scene.done(&second, &error(409));
+    assert!(scene.due().is_empty());
+    scene.now += SETTLES;
+    assert_eq!(number(&scene.one()), number(&second) + 1);
 }
 
 #[test]
@@ -197,7 +243,7 @@ fn an_endpoint_is_written_when_it_is_another_or_was_lost() {
     // A pod of the same name.
     scene.pod_object("web", "u2");
     let call = scene.one();
-    let Call::ApplyEndpoint(object) = &call.1 else { panic!("{call:?}") };
+    let Call::ApplyEndpoint { object, .. } = &call.1 else { panic!("{call:?}") };
     assert_eq!(object.metadata.owner_references.as_ref().unwrap()[0].uid, "u2");
     scene.done(&call, &Ok(()));
     assert!(scene.due().is_empty());
@@ -205,7 +251,19 @@ fn an_endpoint_is_written_when_it_is_another_or_was_lost() {
     // Somebody removes it.
     scene.now += Duration::from_secs(60);
     scene.tell(Told::Endpoint(Event::Gone(Key::new("shop", "web"))));
-    assert!(matches!(scene.one().1, Call::ApplyEndpoint(_)));
+    assert!(matches!(scene.one().1, Call::ApplyEndpoint { .. }));
+}
+
+#[test]
+fn no_number_is_asked_for_labels_that_are_not_known() {
+    let mut scene = scene(true);
+    scene.complete();
+    let Report::Endpoint(mut unknown) = published("web", "c1", Identity::INIT.0) else { unreachable!() };
+    unknown.labels = reserved_labels(Identity::INIT);
+    scene.report(Report::Endpoint(unknown));
+    assert!(scene.due().is_empty());
+    scene.report(published("web", "c1", Identity::INIT.0));
+    assert!(matches!(scene.one().1, Call::CreateIdentity(..)), "they are");
 }
 
 #[test]
@@ -218,7 +276,7 @@ fn a_pod_without_a_number_is_told_only_if_it_stays_so() {
     assert!(due.is_empty());
     scene.now = wake.unwrap();
     let call = scene.one();
-    let Call::ApplyEndpoint(object) = &call.1 else { panic!("{call:?}") };
+    let Call::ApplyEndpoint { object, .. } = &call.1 else { panic!("{call:?}") };
     assert_eq!(object.status.as_ref().unwrap().state.as_deref(), Some("waiting-for-identity"));
 }
 
@@ -231,7 +289,7 @@ fn what_is_gone_is_removed_and_who_came_after_it_stays() {
     scene.report(published("web", "c1", 300));
     scene.report(published("web", "c2", 300));
     scene.report(Report::EndpointGone(pod("web"), attachment("c1")));
-    assert!(matches!(scene.one().1, Call::ApplyEndpoint(_)), "the new container's");
+    assert!(matches!(scene.one().1, Call::ApplyEndpoint { .. }), "the new container's");
 
     let mut scene = self::scene(true);
     scene.complete();
@@ -270,10 +328,10 @@ fn a_busy_node_is_still_ready_for_a_while() {
     let call = scene.one();
     assert_eq!(
         call.1,
-        Call::PatchNode("n1".into(), json!({"metadata": {"annotations": {node::READY: "true"}}}))
+        Call::PatchNode("n1".into(), json!({"metadata": {"annotations": {CNI_READY_ANNOTATION: "true"}}}))
     );
     let Some(mut object) = scene.picture.nodes.published.clone() else { panic!() };
-    object.metadata.annotations = Some([(node::READY.to_owned(), "true".to_owned())].into());
+    object.metadata.annotations = Some([(CNI_READY_ANNOTATION.to_owned(), "true".to_owned())].into());
     scene.tell(Told::CiliumNode(Event::Set(Box::new(object))));
     scene.done(&call, &Ok(()));
     scene.now += Duration::from_secs(60);
@@ -281,4 +339,71 @@ fn a_busy_node_is_still_ready_for_a_while() {
     assert!(scene.due().is_empty());
     scene.now += BUSY;
     assert!(matches!(scene.one().1, Call::PatchNode(..)));
+}
+
+#[test]
+fn a_node_that_was_deleted_is_not_made_again_and_again() {
+    let mut scene = scene(true);
+    scene.complete();
+    scene.tell(Told::Node(Event::Gone(Key::new("", "n1"))));
+    // Collected, as it was the Node's.
+    scene.tell(Told::CiliumNode(Event::Gone(Key::new("", "n1"))));
+    scene.now += Duration::from_secs(60);
+    assert!(scene.due().is_empty());
+    scene.node("u2");
+    let call = scene.one();
+    let Call::CreateNode(object) = &call.1 else { panic!("{call:?}") };
+    assert_eq!(object.metadata.owner_references.as_ref().unwrap()[0].uid, "u2");
+}
+
+#[test]
+fn a_policy_that_was_lost_stays_while_a_pod_that_was_lost_is_connected() {
+    let mut scene = scene(true);
+    scene.complete();
+    scene.identity(300, "web");
+    let kind = Kind::CiliumNetworkPolicy;
+    let key = || Key::new("shop", "p");
+    let policy = || {
+        let object = json!({
+            "apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy", "metadata": {"name": "p", "namespace": "shop"},
+            "spec": {"endpointSelector": {}, "ingress": [{}]},
+        });
+        Told::Stored(kind, Event::Set(Box::new(from_value(object).unwrap())))
+    };
+    let mut changes = Vec::new();
+    let mut tell = |scene: &mut Scene, told| {
+        changes.clear();
+        scene.picture.take(told, &mut changes);
+        changes.iter().filter(|change| matches!(change, Change::Removed(_))).count()
+    };
+    tell(&mut scene, policy());
+    scene.pod_object("web", "u1");
+    scene.report(published("web", "c1", 300));
+    assert!(!scene.publisher.has_orphans(&scene.picture));
+
+    // Nobody deleted it.
+    assert_eq!(tell(&mut scene, Told::Stored(kind, Event::Lost(key()))), 0);
+    assert!(scene.picture.take_stirred() && scene.picture.lost.next().is_some());
+    assert_eq!(tell(&mut scene, Told::Stored(Kind::Pod, Event::Lost(Key::new("shop", "web")))), 1);
+    assert!(scene.publisher.has_orphans(&scene.picture), "the pod is connected");
+    scene.report(Report::EndpointGone(pod("web"), attachment("c1")));
+    assert!(!scene.publisher.has_orphans(&scene.picture));
+
+    // Not before all watches had the time to notice.
+    let mut given_up = Vec::new();
+    let due = scene.picture.lost.next().unwrap();
+    scene.picture.give_up_lost(due - Duration::from_millis(1), &mut given_up);
+    assert!(given_up.is_empty());
+    scene.picture.give_up_lost(due, &mut given_up);
+    assert!(matches!(&given_up[..], [Change::Removed(_)]), "{given_up:?}");
+    assert_eq!(scene.picture.lost.next(), None);
+
+    // What is told again, or deleted by somebody, is not lost any more.
+    for end in [policy(), Told::Stored(kind, Event::Gone(key()))] {
+        tell(&mut scene, policy());
+        tell(&mut scene, Told::Stored(kind, Event::Lost(key())));
+        let is_deleted = matches!(end, Told::Stored(_, Event::Gone(_)));
+        assert_eq!(tell(&mut scene, end), usize::from(is_deleted));
+        assert_eq!(scene.picture.lost.next(), None);
+    }
 }

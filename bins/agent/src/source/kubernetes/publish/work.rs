@@ -2,16 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-/// The first pause after a failure.
-const FIRST: Duration = Duration::from_millis(500);
-/// The longest pause.
+use kubernetes::backoff::{Backoff, Failure};
+
+/// The longest pause after a failure.
 const LONGEST: Duration = Duration::from_secs(30);
+/// How often another way is tried at once.
+const WAYS: u32 = 5;
 
 /// How it stands with something that is to be done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Work {
     pub(super) in_flight: bool,
-    failures: u32,
+    /// How many ways were tried.
+    ways: u32,
+    backoff: Backoff,
     not_before: Option<Instant>,
 }
 
@@ -28,27 +32,22 @@ impl Work {
 
     /// It is done; the API's own word of it comes a little later.
     pub(super) fn done(&mut self, now: Instant, settles: Duration) {
-        *self = Self { in_flight: false, failures: 0, not_before: Some(now + settles) };
+        *self = Self { not_before: Some(now + settles), ..Self::default() };
     }
 
     /// It is to be tried in another way at once, unless that has happened too often.
     pub(super) fn again(&mut self, now: Instant, jitter: f64) {
-        if self.failures < 5 {
-            *self = Self { in_flight: false, failures: self.failures + 1, not_before: None };
+        if self.ways < WAYS {
+            *self = Self { in_flight: false, ways: self.ways + 1, not_before: None, ..*self };
         } else {
-            self.failed(now, None, jitter);
+            self.failed(now, Failure::Refused(None), jitter);
         }
     }
 
-    /// It failed: longer pauses each time, with a jitter from 0 to 1, and never shorter ones than the server asks for.
-    pub(super) fn failed(&mut self, now: Instant, retry_after: Option<Duration>, jitter: f64) {
-        let pause = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST).mul_f64(1.0 - jitter / 2.0);
-        let pause = pause.max(retry_after.unwrap_or_default());
-        *self = Self {
-            in_flight: false,
-            failures: self.failures.saturating_add(1),
-            not_before: Some(now + pause),
-        };
+    /// It failed, and is tried again after a pause, with a jitter from 0 to 1.
+    pub(super) fn failed(&mut self, now: Instant, failure: Failure, jitter: f64) {
+        self.in_flight = false;
+        self.not_before = Some(now + self.backoff.pause(failure, now, LONGEST, jitter));
     }
 
     /// Whether nothing of it need be remembered.
@@ -62,27 +61,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_to_the_longest_and_the_server_has_the_last_word() {
+    fn pauses_grow_until_it_is_done() {
         let now = Instant::now();
         let mut work = Work::default();
-        let mut pauses = Vec::new();
-        for _ in 0..8 {
+        let pause = |work: &mut Work| {
             work.start();
-            work.failed(now, None, 0.0);
-            pauses.push(work.waits_until(now).unwrap().duration_since(now).as_millis());
-        }
-        assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]);
-        work.failed(now, Some(Duration::from_secs(60)), 1.0);
-        assert_eq!(work.waits_until(now), Some(now + Duration::from_secs(60)));
+            work.failed(now, Failure::Refused(None), 1.0);
+            work.waits_until(now).unwrap().duration_since(now).as_millis()
+        };
+        let pauses: Vec<_> = (0..9).map(|_| pause(&mut work)).collect();
+        assert_eq!((pauses[0], pauses[1], pauses[8]), (200, 400, LONGEST.as_millis()));
         work.done(now, Duration::ZERO);
         assert!(work.is_over(now));
+        assert_eq!(pause(&mut work), 200);
     }
 
     #[test]
     fn another_way_is_tried_at_once_and_not_for_ever() {
         let now = Instant::now();
         let mut work = Work::default();
-        for _ in 0..5 {
+        for _ in 0..WAYS {
             work.again(now, 0.0);
             assert_eq!(work.waits_until(now), None);
         }

@@ -1,0 +1,237 @@
+//! A model of the loop of Cilium's operator (1.20, `ipam.mode=eni` with prefix delegation), at its best.
+//!
+//! | constant | source |
+//! |---|---|
+//! | 4 requests a second, 20 at once, for all actions together | `limit-ipam-api-qps`, `limit-ipam-api-burst` |
+//! | all interfaces, subnets, VPCs, groups and route tables each minute | the resync of `operator/pkg/ipam` |
+//! | the instance's interfaces again after each change | `nodemanager`: instance sync after a mutation |
+//! | the node's use is told at most each 15 s | `ipam.ciliumNodeUpdateRate` |
+//! | 50 nodes at once | `parallel-alloc-workers` |
+//! | needed = pre-allocate + used - available, and what pods wait for beyond it | `nodemanager/node.go` |
+//! | one interface more: create with prefixes, attach, modify | `pkg/aws/ipam/node.go` |
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use ipam::Timestamp;
+use ipam::ec2::{Addresses, CreateInterface, DescribeInterfaces, Reply, Request};
+use ipam::eni::PREFIX_ADDRESSES;
+
+use super::clock::Clock;
+use super::world::World;
+use super::{LATENCY, PATIENCE};
+
+const PER_SECOND: f64 = 4.0;
+const BURST: f64 = 20.0;
+const RESYNC: Duration = Duration::from_secs(60);
+const TOLD: Duration = Duration::from_secs(15);
+const WORKERS: usize = 50;
+
+/// What a node's worker is about to do.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Look what is needed.
+    Look,
+    /// Attach the new interface.
+    Attach(String),
+    /// Have it deleted with its instance.
+    Modify(String, String),
+    /// Ask for the instance's interfaces again.
+    Refresh,
+}
+
+#[derive(Debug)]
+enum Event {
+    /// A node's worker goes on.
+    Work(usize, Step),
+    /// The next of the minute's lists.
+    Resync,
+    /// The agent tells what it uses.
+    Told(usize),
+}
+
+/// The one bucket of the client.
+struct Bucket {
+    tokens: f64,
+    at: Timestamp,
+}
+
+impl Bucket {
+    /// Takes a token; how long to wait for it.
+    fn take(&mut self, now: Timestamp) -> Duration {
+        self.tokens = (self.tokens + now.since(self.at).as_secs_f64() * PER_SECOND).min(BURST) - 1.0;
+        self.at = now;
+        Duration::try_from_secs_f64(-self.tokens / PER_SECOND).unwrap_or(Duration::ZERO)
+    }
+}
+
+struct Model<'a> {
+    world: &'a mut World,
+    clock: Clock<Event>,
+    bucket: Bucket,
+    /// Addresses in use, as the operator was told.
+    used: Vec<u32>,
+    waiting: VecDeque<usize>,
+    working: usize,
+}
+
+/// Runs until all pods have an address; after how many seconds that was.
+pub(super) fn run(world: &mut World) -> Option<f64> {
+    let nodes = world.nodes.len();
+    let mut model = Model {
+        clock: Clock::new(),
+        bucket: Bucket { tokens: BURST, at: Timestamp(0) },
+        used: vec![0; nodes],
+        waiting: VecDeque::new(),
+        working: 0,
+        world,
+    };
+    model.clock.at(Timestamp(0), Event::Resync);
+    for node in 0..nodes {
+        // Agents start at different moments of their 15 s.
+        let offset = TOLD.mul_f64(node as f64 / nodes as f64);
+        model.clock.after(offset, Event::Told(node));
+    }
+    while model.world.unplaced() > 0 {
+        let event = model.clock.next()?;
+        if model.clock.now() > Timestamp(0).after(PATIENCE) {
+            return None;
+        }
+        model.world.advance(model.clock.now());
+        model.handle(event);
+    }
+    Some(model.clock.seconds())
+}
+
+impl Model<'_> {
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Resync => {
+                let vpc_id = self.world.vpc_id.clone();
+                let interfaces = Request::DescribeInterfaces(DescribeInterfaces {
+                    filters: vec![("vpc-id".to_owned(), vec![vpc_id.clone()])],
+                    page: Some(1000),
+                    ..DescribeInterfaces::default()
+                });
+                let subnets = Request::DescribeSubnets { vpc_id: vpc_id.clone(), next_token: None };
+                let groups = Request::DescribeSecurityGroups { vpc_id: vpc_id.clone(), next_token: None };
+                for request in [interfaces, subnets, Request::DescribeVpcs { ids: vec![vpc_id] }, groups] {
+                    let _ = self.ask(request);
+                }
+                self.clock.after(RESYNC, Event::Resync);
+            }
+            Event::Told(node) => {
+                let addresses = self.world.addresses(node);
+                self.world.nodes[node].place(addresses);
+                self.used[node] = self.world.nodes[node].placed;
+                self.waiting.push_back(node);
+                self.clock.after(TOLD, Event::Told(node));
+                self.start();
+            }
+            Event::Work(node, step) => self.work(node, step),
+        }
+    }
+
+    /// Gives nodes that wait a worker.
+    fn start(&mut self) {
+        while self.working < WORKERS
+            && let Some(node) = self.waiting.pop_front()
+        {
+            self.working += 1;
+            self.clock.at(self.clock.now(), Event::Work(node, Step::Look));
+        }
+    }
+
+    /// Asks EC2 when the client's bucket allows it; how long until the answer is there.
+    fn ask(&mut self, request: Request) -> (Duration, Result<Reply, ipam::ec2::Error>) {
+        let now = self.clock.now();
+        let wait = self.bucket.take(now);
+        (wait + LATENCY, self.world.ask(now.after(wait), request))
+    }
+
+    fn work(&mut self, node: usize, step: Step) {
+        let next = match step {
+            Step::Look => self.look(node),
+            Step::Attach(interface_id) => {
+                let request = Request::Attach {
+                    interface_id: interface_id.clone(),
+                    instance_id: self.world.nodes[node].instance_id.clone(),
+                    device_index: self.free_index(node),
+                };
+                match self.ask(request) {
+                    (took, Ok(Reply::Attached { attachment_id })) => {
+                        Some((took, Step::Modify(interface_id, attachment_id)))
+                    }
+                    (took, _) => Some((took + Duration::from_secs(1), Step::Attach(interface_id))),
+                }
+            }
+            Step::Modify(interface_id, attachment_id) => {
+                let request = Request::SetDeleteOnTermination { interface_id, attachment_id, delete: true };
+                Some((self.ask(request).0, Step::Refresh))
+            }
+            Step::Refresh => {
+                let instance_id = self.world.nodes[node].instance_id.clone();
+                let request = Request::DescribeInterfaces(DescribeInterfaces {
+                    filters: vec![("attachment.instance-id".to_owned(), vec![instance_id])],
+                    ..DescribeInterfaces::default()
+                });
+                let _ = self.ask(request);
+                None
+            }
+        };
+        match next {
+            Some((wait, step)) => self.clock.after(wait, Event::Work(node, step)),
+            None => {
+                // The agent sees new addresses at once, and gives them; it tells later what it uses.
+                let addresses = self.world.addresses(node);
+                self.world.nodes[node].place(addresses);
+                self.working -= 1;
+                self.start();
+            }
+        }
+    }
+
+    /// The lowest device index that pods may have and nobody has.
+    fn free_index(&self, node: usize) -> u32 {
+        let there = u32::try_from(self.world.interfaces(node).len()).unwrap_or(u32::MAX);
+        self.world.scenario.first_interface_index.max(1) + there
+            - u32::from(self.world.scenario.first_interface_index == 0)
+    }
+
+    fn look(&mut self, node: usize) -> Option<(Duration, Step)> {
+        let available = self.world.addresses(node);
+        let (used, pending) = (self.used[node], self.world.nodes[node].pending);
+        let needed = (self.world.scenario.pre_allocate + used).saturating_sub(available);
+        let surge = pending.saturating_sub(needed);
+        if needed == 0 {
+            return None;
+        }
+        let prefixes = (needed + surge).div_ceil(PREFIX_ADDRESSES);
+        let slots = self.world.limits().slots;
+        let room = self.world.interfaces(node).into_iter().find_map(|interface| {
+            let free = (slots + 1).saturating_sub(interface.slots());
+            (free > 0).then(|| (interface.id.clone(), free))
+        });
+        if let Some((interface_id, free)) = room {
+            let addresses = Addresses::PrefixCount(prefixes.min(free));
+            let (took, _) = self.ask(Request::Assign { interface_id, addresses });
+            return Some((took, Step::Refresh));
+        }
+        let apart = self.world.scenario.first_interface_index > 0;
+        let subnet_id =
+            if apart { &self.world.pod_subnets[node % 2] } else { &self.world.nodes[node].subnet_id };
+        let request = Request::CreateInterface(CreateInterface {
+            subnet_id: subnet_id.clone(),
+            security_groups: Vec::new(),
+            description: "model".to_owned(),
+            addresses: Some(Addresses::PrefixCount(prefixes.min(slots))),
+            tags: Default::default(),
+            client_token: format!("{node}-{}", self.clock.now().0),
+        });
+        match self.ask(request) {
+            (took, Ok(Reply::Created(interface))) => Some((took, Step::Attach(interface.id))),
+            // Tried again when the node is looked at next.
+            _ => None,
+        }
+    }
+}

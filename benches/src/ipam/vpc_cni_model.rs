@@ -1,0 +1,109 @@
+//! A model of the loop that the VPC CNI (1.23, prefix delegation, `WARM_PREFIX_TARGET=1`) runs on each node, at its best.
+//!
+//! | constant | source |
+//! |---|---|
+//! | a pass each 5 s, and one action a pass | `pkg/ipamd/ipamd.go`: `ipPoolMonitorInterval` |
+//! | a prefix at a time, until one prefix more is there than is used | `increaseDatastorePool`, `WARM_PREFIX_TARGET` |
+//! | an interface more: subnets, create, instance, attach, modify | `pkg/awsutils/awsutils.go`: `AllocENI` |
+//! | the new interface is waited for at the metadata service | likewise: `waitForENIAttached` |
+//!
+//! Nodes know nothing of each other: what EC2 refuses, they try again in the next pass.
+
+use std::time::Duration;
+
+use ipam::Timestamp;
+use ipam::ec2::{Addresses, CreateInterface, DescribeInterfaces, Reply, Request};
+use ipam::eni::PREFIX_ADDRESSES;
+
+use super::clock::Clock;
+use super::world::World;
+use super::{ATTACHING, LATENCY, PATIENCE};
+
+const PASS: Duration = Duration::from_secs(5);
+const WARM_PREFIXES: u32 = 1;
+
+/// Runs until all pods have an address; after how many seconds that was.
+pub(super) fn run(world: &mut World) -> Option<f64> {
+    let mut clock = Clock::new();
+    for node in 0..world.nodes.len() {
+        // Nodes' passes are not in step.
+        clock.after(PASS.mul_f64(node as f64 / world.nodes.len() as f64), node);
+    }
+    while world.unplaced() > 0 {
+        let node = clock.next()?;
+        let now = clock.now();
+        if now > Timestamp(0).after(PATIENCE) {
+            return None;
+        }
+        world.advance(now);
+        let addresses = world.addresses(node);
+        world.nodes[node].place(addresses);
+        let took = pass(world, node, now);
+        clock.after(PASS + took, node);
+    }
+    Some(clock.seconds())
+}
+
+/// One pass of a node's loop; how long it took.
+fn pass(world: &mut World, node: usize, now: Timestamp) -> Duration {
+    let used = world.nodes[node].placed.div_ceil(PREFIX_ADDRESSES);
+    let has = world.addresses(node) / PREFIX_ADDRESSES;
+    if has >= used + WARM_PREFIXES && world.nodes[node].pending == 0 {
+        return Duration::ZERO;
+    }
+    let slots = world.limits().slots;
+    let room = world.interfaces(node).into_iter().find(|interface| interface.slots() <= slots);
+    if let Some(interface_id) = room.map(|interface| interface.id.clone()) {
+        let _ = world.ask(now, Request::Assign { interface_id, addresses: Addresses::PrefixCount(1) });
+        return LATENCY;
+    }
+    new_interface(world, node, now)
+}
+
+fn new_interface(world: &mut World, node: usize, now: Timestamp) -> Duration {
+    let instance_id = world.nodes[node].instance_id.clone();
+    let of_instance = Request::DescribeInterfaces(DescribeInterfaces {
+        filters: vec![("attachment.instance-id".to_owned(), vec![instance_id.clone()])],
+        ..DescribeInterfaces::default()
+    });
+    let Ok(Reply::Interfaces { interfaces, .. }) = world.ask(now, of_instance.clone()) else {
+        return LATENCY;
+    };
+    let indices: Vec<u32> =
+        interfaces.iter().filter_map(|one| Some(one.attachment.as_ref()?.device_index)).collect();
+    let Some(device_index) = (1..world.instance_type.interfaces).find(|index| !indices.contains(index))
+    else {
+        return LATENCY;
+    };
+    let apart = world.scenario.first_interface_index > 0;
+    let subnet_id = if apart { &world.pod_subnets[node % 2] } else { &world.nodes[node].subnet_id };
+    let create = Request::CreateInterface(CreateInterface {
+        subnet_id: subnet_id.clone(),
+        security_groups: Vec::new(),
+        description: "model".to_owned(),
+        addresses: Some(Addresses::PrefixCount(1)),
+        tags: Default::default(),
+        client_token: format!("{node}-{}", now.0),
+    });
+    let Ok(Reply::Created(interface)) = world.ask(now, create) else { return 2 * LATENCY };
+    let _ = world.ask(now, of_instance);
+    let interface_id = interface.id.clone();
+    // What EC2 refuses for want of tokens is asked for again, a second later.
+    let mut took = 3 * LATENCY;
+    let attachment_id = loop {
+        let attach = Request::Attach {
+            interface_id: interface_id.clone(),
+            instance_id: instance_id.clone(),
+            device_index,
+        };
+        took += LATENCY;
+        match world.ask(now.after(took), attach) {
+            Ok(Reply::Attached { attachment_id }) => break attachment_id,
+            _ if took > PATIENCE => return took,
+            _ => took += Duration::from_secs(1),
+        }
+    };
+    let _ = world
+        .ask(now.after(took), Request::SetDeleteOnTermination { interface_id, attachment_id, delete: true });
+    took + LATENCY + ATTACHING
+}
