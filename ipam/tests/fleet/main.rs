@@ -339,3 +339,17 @@ fn a_leader_with_old_news() {
     assert_eq!(cluster.cloud.calls[&Action::UnassignPrivateIpAddresses], 1);
     assert_eq!(cluster.status("a").usable().len(), 2);
 }
+
+/// 30 pods a node: what is kept at hand comes with what the pods need.
+#[test]
+fn three_thousand_pods_on_a_hundred_nodes() {
+    let mut cluster = Cluster::new(Cloud::new(&["10.1.0.0/19"]), false, 5);
+    for number in 0..100 {
+        let name = format!("n{number:03}");
+        cluster.add(&name, |settings| settings.first_interface_index = 1);
+        cluster.want(&name, pods(&name, 30));
+    }
+    cluster.run(45);
+    assert_eq!(cluster.waiting(), 0);
+    assert_eq!((cluster.cloud.mutating(), cluster.cloud.reading()), (300, 4));
+}
