@@ -74,16 +74,9 @@ pub fn figures(action: Action) -> (f64, f64) {
 #[derive(Clone, Debug, Default)]
 pub struct Buckets {
     buckets: BTreeMap<Action, Bucket>,
-    share: Option<f64>,
 }
 
 impl Buckets {
-    /// Buckets that take only a share of the account's rates, above 0 and at most 1: others work there, too.
-    #[must_use]
-    pub fn with_share(share: f64) -> Self {
-        Self { buckets: BTreeMap::new(), share: Some(share.clamp(0.01, 1.0)) }
-    }
-
     /// Takes a token for an action.
     ///
     /// # Errors
@@ -98,10 +91,9 @@ impl Buckets {
     }
 
     fn of(&mut self, action: Action, now: Timestamp) -> &mut Bucket {
-        let share = self.share.unwrap_or(1.0);
         self.buckets.entry(action).or_insert_with(|| {
             let (size, refill) = figures(action);
-            Bucket::full((size * share).max(1.0), refill * share, now)
+            Bucket::full(size, refill, now)
         })
     }
 }

@@ -48,13 +48,14 @@ pub fn needed(watermarks: Watermarks, count: Count) -> u32 {
 /// Addresses to ask for: nothing if none is needed. Otherwise what is [needed], `max-above-watermark`, and a surge for
 /// pods that wait: `max(pending - needed, 0)` (Cilium's `MaxIPsToAllocate`), within `max-allocate`.
 ///
-/// Beyond Cilium: pods that wait and find no address free are a need, too, whatever the watermarks say; with a
-/// `pre-allocate` of 0 they would wait for ever.
+/// Beyond Cilium: more is asked for at once where more will be needed as soon as the pods that wait have their
+/// addresses, which saves a second call; and pods that wait and find no address free are a need of their own, without
+/// which they would wait for ever with a `pre-allocate` of 0.
 ///
 /// ```
 /// use ipam::eni::{Count, Watermarks, wanted};
 /// let count = Count { available: 16, used: 10, pending: 30 };
-/// assert_eq!(wanted(Watermarks::default(), count), 30);
+/// assert_eq!(wanted(Watermarks::default(), count), 32);
 /// assert_eq!(wanted(Watermarks::default(), Count { pending: 0, ..count }), 2);
 /// assert_eq!(wanted(Watermarks::default(), Count { used: 8, pending: 0, ..count }), 0);
 /// ```
@@ -62,12 +63,14 @@ pub fn needed(watermarks: Watermarks, count: Count) -> u32 {
 pub fn wanted(watermarks: Watermarks, count: Count) -> u32 {
     let needed = needed(watermarks, count);
     let free = count.available.saturating_sub(count.used);
-    let wanted = if needed > 0 {
-        let surge = count.pending.saturating_sub(needed);
-        needed.saturating_add(watermarks.max_above_watermark).saturating_add(surge)
-    } else {
-        count.pending.saturating_sub(free)
-    };
+    if needed == 0 && count.pending <= free {
+        return 0;
+    }
+    let surge = count.pending.saturating_sub(needed);
+    let formula = needed.saturating_add(watermarks.max_above_watermark).saturating_add(surge);
+    let then = Count { used: count.used.saturating_add(count.pending), ..count };
+    let ahead = self::needed(watermarks, then);
+    let wanted = if needed > 0 { formula.max(ahead) } else { ahead };
     let room = match watermarks.max_allocate {
         0 => u32::MAX,
         most => most.saturating_sub(count.available),

@@ -64,9 +64,6 @@ pub enum Reason {
         /// EC2's code.
         code: String,
     },
-    /// The agent's promise about a prefix is out of what EC2 can do.
-    #[error("prefix {0} is promised back and cannot be taken")]
-    Unreleasable(ipnetwork::Ipv4Network),
 }
 
 fn kind_name(kind: Kind) -> &'static str {

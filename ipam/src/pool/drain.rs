@@ -6,7 +6,7 @@ use ipnetwork::IpNetwork;
 
 use super::Pool;
 use crate::{
-    range::{canonical, contains, overlap},
+    range::{canonical, overlap},
     state::{Epoch, Record, Timestamp},
 };
 
@@ -117,18 +117,12 @@ impl Pool {
         self.state.drains().find(|(drained, _)| overlap(*drained, cidr)).map(|(_, epoch)| epoch)
     }
 
-    /// Whether all of the prefix is free and rested.
+    /// Addresses of the prefix that nobody has, but not for long enough.
     pub(super) fn cooling_in(&self, cidr: IpNetwork, now: Timestamp) -> u128 {
         let resting = self
             .state
             .vacant()
             .filter(|(address, since)| cidr.contains(*address) && now.since(*since) < self.cooldown);
         resting.count() as u128
-    }
-
-    /// Whether one of the pool's CIDRs is, or covers, the prefix.
-    #[must_use]
-    pub fn covers(&self, cidr: IpNetwork) -> bool {
-        self.prefixes.iter().any(|prefix| contains(prefix.cidr, cidr))
     }
 }

@@ -168,6 +168,12 @@ impl Cluster {
         }
     }
 
+    /// EC2 lists so many at once.
+    pub fn pages_of(&mut self, page: u32) {
+        self.config.page = page;
+        self.fleets = vec![Fleet::new(self.config.clone(), 7)];
+    }
+
     /// An operator that knows nothing.
     pub fn another(&mut self) -> Fleet {
         self.leads[0].0 = 0;

@@ -75,6 +75,7 @@ fn chaos(seed: u64, faults: Faults) {
     // Others' addresses, so that free ones are not all in free /28.
     cloud.foreign.extend((0..6).map(|_| std::net::Ipv4Addr::new(10, 1, 0, lots.u8(4..127))));
     let mut cluster = Cluster::new(cloud, true, seed);
+    cluster.pages_of(5);
     let names = ["a", "b", "c"];
     for name in names {
         let first = lots.u32(..2);
@@ -331,9 +332,24 @@ fn a_leader_with_old_news() {
     assert_eq!(cluster.waiting(), 0);
     let asked = Drain::parse(old.drain.as_ref().unwrap()).unwrap().prefixes;
     assert!(asked.is_subset(&cluster.status("a").usable()), "EC2 gives the lowest first: {asked:?}");
-    cluster.fleets[0] = cluster.another();
+    let another = cluster.another();
+    cluster.fleets[0] = another;
     cluster.fleets[0].observe(old);
     cluster.run(120);
     assert_eq!(cluster.cloud.calls[&Action::UnassignPrivateIpAddresses], 1);
     assert_eq!(cluster.status("a").usable().len(), 2);
+}
+
+/// 30 pods a node: what is kept at hand comes with what the pods need.
+#[test]
+fn three_thousand_pods_on_a_hundred_nodes() {
+    let mut cluster = Cluster::new(Cloud::new(&["10.1.0.0/19"]), false, 5);
+    for number in 0..100 {
+        let name = format!("n{number:03}");
+        cluster.add(&name, |settings| settings.first_interface_index = 1);
+        cluster.want(&name, pods(&name, 30));
+    }
+    cluster.run(45);
+    assert_eq!(cluster.waiting(), 0);
+    assert_eq!((cluster.cloud.mutating(), cluster.cloud.reading()), (300, 4));
 }

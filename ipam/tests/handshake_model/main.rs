@@ -28,6 +28,7 @@ const ALL: Bounds = Bounds { epochs: 9, ticks: 9, nodes: 2, prefixes: 2, pods: 3
 fn one_prefix_to_the_end() {
     let found = search(ONE_PREFIX, Mutation::None, usize::MAX);
     assert_eq!(found.broken, None);
+    assert_eq!(found.stuck, 0, "P7");
     assert!(found.states > 100_000, "{} states: too few to have seen much", found.states);
     eprintln!("{} states, {} steps", found.states, found.steps);
 }
@@ -73,4 +74,6 @@ fn mistakes_are_found() {
         let (broken, path) = found.broken.unwrap_or_else(|| panic!("{mutation:?} was not found"));
         eprintln!("{mutation:?}: {broken}, after {} steps", path.len());
     }
+    let found = search(Bounds { epochs: 2, ticks: 2, ..ONE_PREFIX }, Mutation::NeverAdvances, usize::MAX);
+    assert!(found.broken.is_none() && found.stuck > 0, "it goes on");
 }

@@ -22,6 +22,8 @@ pub enum Mutation {
     NoQuarantine,
     /// The operator goes on to the next epoch while the status lists the prefix.
     AdvancesTooEarly,
+    /// The operator never ends an epoch that was answered. Nothing is lost by it; nothing goes on, either.
+    NeverAdvances,
 }
 
 impl Mutation {
@@ -64,6 +66,11 @@ impl Mutation {
                 }
                 step => step,
             },
+            Self::NeverAdvances => {
+                let told = object.drained.as_ref().is_some_and(|drained| drained.epoch == object.drain.epoch);
+                let answered = told && !object.drain.prefixes.is_empty();
+                if answered && matches!(step, operator::Step::Write(_)) { operator::Step::Wait } else { step }
+            }
             _ => step,
         }
     }

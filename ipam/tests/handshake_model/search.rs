@@ -1,7 +1,7 @@
 //! Breadth first, so that what is found is short.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     hash::{DefaultHasher, Hash, Hasher},
     net::IpAddr,
 };
@@ -18,28 +18,43 @@ use crate::{
 pub struct Found {
     pub states: usize,
     pub steps: usize,
+    /// Worlds that no way leads out of to one where nothing is asked or promised, though the bounds have room for it.
+    /// It means something where all was searched.
+    pub stuck: usize,
     /// The property that is broken, and the steps that lead there.
     pub broken: Option<(String, Vec<String>)>,
 }
 
 /// Looks at every world that can be reached, at most `limit` of them.
 pub fn search(bounds: Bounds, mutation: Mutation, limit: usize) -> Found {
-    let mut known = HashSet::from([fingerprint(&World::new())]);
+    let mut known = HashMap::from([(fingerprint(&World::new()), 0)]);
+    let mut edges: Vec<(u32, u32)> = Vec::new();
+    let mut rests = Vec::new();
+    let mut roomy = Vec::new();
     // How each was reached: from which, by which of its steps.
     let mut paths: Vec<(u32, u32)> = vec![(0, 0)];
     let mut queue = VecDeque::from([(World::new(), 0)]);
     let mut steps = 0;
     while let Some((world, from)) = queue.pop_front() {
+        if rest(&world) {
+            rests.push(from);
+        }
+        if has_room(&world, bounds) {
+            roomy.push(from);
+        }
         for (ordinal, next) in (0u32..).zip(Steps::of(&world, bounds, mutation, false).next) {
             steps += 1;
             let broken = next.as_ref().err().cloned().or_else(|| check(&world, next.as_ref().ok()?));
             if let Some(broken) = broken {
                 let path = retrace(&paths, from, ordinal, bounds, mutation);
-                return Found { states: known.len(), steps, broken: Some((broken, path)) };
+                return Found { states: known.len(), steps, stuck: 0, broken: Some((broken, path)) };
             }
             let Ok(next) = next else { continue };
-            if known.insert(fingerprint(&next)) {
-                queue.push_back((next, paths.len() as u32));
+            let new = paths.len() as u32;
+            let to = *known.entry(fingerprint(&next)).or_insert(new);
+            edges.push((to, from));
+            if to == new {
+                queue.push_back((next, new));
                 paths.push((from, ordinal));
             }
         }
@@ -47,7 +62,37 @@ pub fn search(bounds: Bounds, mutation: Mutation, limit: usize) -> Found {
             break;
         }
     }
-    Found { states: known.len(), steps, broken: None }
+    let leads_to_rest = backwards(edges, rests, paths.len());
+    let stuck = roomy.into_iter().filter(|world| !leads_to_rest[*world as usize]).count();
+    Found { states: known.len(), steps, stuck, broken: None }
+}
+
+/// P7: nothing is asked back, promised or under way.
+fn rest(world: &World) -> bool {
+    let asks = world.objects.iter().any(|object| !object.drain.prefixes.is_empty());
+    let promised = world.agents.iter().any(|agent| agent.journal.drains().count() > 0);
+    !asks && !promised && world.underway == [0; NODES]
+}
+
+/// Whether there may be one more epoch, and one more step of time.
+fn has_room(world: &World, bounds: Bounds) -> bool {
+    let epochs = world.agents.iter().map(|agent| agent.journal.epoch());
+    let epochs = epochs.chain(world.objects.iter().map(|object| object.drain.epoch));
+    epochs.max().is_some_and(|epoch| epoch.0 < bounds.epochs) && world.now < bounds.ticks
+}
+
+/// The worlds from which some way leads to one of `to`; edges are backwards.
+fn backwards(mut edges: Vec<(u32, u32)>, to: Vec<u32>, worlds: usize) -> Vec<bool> {
+    edges.sort_unstable();
+    let mut leads = vec![false; worlds];
+    let mut queue = to;
+    while let Some(world) = queue.pop() {
+        if !std::mem::replace(&mut leads[world as usize], true) {
+            let first = edges.partition_point(|(to, _)| *to < world);
+            queue.extend(edges[first..].iter().take_while(|(to, _)| *to == world).map(|(_, from)| from));
+        }
+    }
+    leads
 }
 
 /// Two worlds with the same one are taken for the same: among a million that happens once in 30 million searches.
