@@ -8,8 +8,6 @@ pub(crate) const AWS_NODE: &str = "aws-node";
 pub(crate) const LABEL: &str = "io.cilium/aws-node-enabled";
 /// On a Node: that it was this migration that cordoned it, so that it may end that too.
 pub(crate) const CORDONED: &str = "netloom.io/migration";
-/// On a CiliumNode: that its agent can connect pods.
-pub(crate) const CNI_READY: &str = "netloom.io/cni-ready";
 /// The label by which agents' pods are known.
 pub(crate) const AGENT: (&str, &str) = ("k8s-app", "cilium");
 /// On a pod: that it has a network interface of its own, for security groups.

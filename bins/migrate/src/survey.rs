@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
+use crds::types::node::CNI_READY_ANNOTATION;
 use crds::{CiliumEndpoint, CiliumNode};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -11,7 +12,7 @@ use kube::{Api, Client, ResourceExt as _};
 use kubernetes::refusal::is_missing;
 
 use crate::drain::{Eviction, Kept};
-use crate::names::{AGENT, AWS_NODE, CNI_READY, CORDONED, EKS_MANAGER, LABEL, NAMESPACE, POD_ENI};
+use crate::names::{AGENT, AWS_NODE, CORDONED, EKS_MANAGER, LABEL, NAMESPACE, POD_ENI};
 
 /// What the API says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -220,7 +221,8 @@ fn full_name(object: &impl kube::ResourceExt) -> String {
 /// The nodes whose agents can connect pods.
 async fn ready_nodes(client: &Client) -> Result<BTreeSet<String>> {
     let nodes = installed::<CiliumNode>(client, "CiliumNodes").await?;
-    let is_ready = |node: &CiliumNode| node.annotations().get(CNI_READY).is_some_and(|value| value == "true");
+    let is_ready =
+        |node: &CiliumNode| node.annotations().get(CNI_READY_ANNOTATION).is_some_and(|value| value == "true");
     Ok(nodes.iter().filter(|node| is_ready(node)).map(kube::ResourceExt::name_any).collect())
 }
 
