@@ -2,9 +2,11 @@
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceDefinitionNames, CustomResourceDefinitionSpec,
-    CustomResourceDefinitionVersion, CustomResourceValidation, JSONSchemaProps,
+    CustomResourceDefinitionVersion, CustomResourceSubresourceStatus, CustomResourceSubresources,
+    CustomResourceValidation, JSONSchemaProps,
 };
 use kube::api::ObjectMeta;
+use serde_json::json;
 
 use crate::Version;
 
@@ -31,6 +33,8 @@ pub struct Kind<'a> {
     pub short: &'a [&'a str],
     /// Whether its objects are in namespaces.
     pub namespaced: bool,
+    /// Whether its status is written apart from the rest.
+    pub status: bool,
 }
 
 /// Whether a server of this version needs stand-ins.
@@ -49,6 +53,7 @@ pub fn missing(version: Version) -> Vec<CustomResourceDefinition> {
             plural: "endpointslices",
             short: &[],
             namespaced: true,
+            status: false,
         },
         Kind {
             group: "networking.k8s.io",
@@ -57,6 +62,7 @@ pub fn missing(version: Version) -> Vec<CustomResourceDefinition> {
             plural: "networkpolicies",
             short: &["netpol"],
             namespaced: true,
+            status: false,
         },
     ];
     if is_needed(version) { KINDS.iter().map(definition).collect() } else { Vec::new() }
@@ -65,7 +71,8 @@ pub fn missing(version: Version) -> Vec<CustomResourceDefinition> {
 /// The definition of a kind whose objects are kept as they come.
 #[must_use]
 pub fn definition(kind: &Kind<'_>) -> CustomResourceDefinition {
-    let Kind { group, version, kind, plural, short, namespaced } = *kind;
+    let Kind { group, version, kind, plural, short, namespaced, status } = *kind;
+    let status = status.then(|| CustomResourceSubresourceStatus(json!({})));
     let short: Vec<String> = short.iter().map(|name| (*name).to_owned()).collect();
     let anything = JSONSchemaProps {
         type_: Some("object".to_owned()),
@@ -96,6 +103,8 @@ pub fn definition(kind: &Kind<'_>) -> CustomResourceDefinition {
                 served: true,
                 storage: true,
                 schema: Some(CustomResourceValidation { open_api_v3_schema: Some(anything) }),
+                subresources: status
+                    .map(|status| CustomResourceSubresources { status: Some(status), scale: None }),
                 ..CustomResourceDefinitionVersion::default()
             }],
             ..CustomResourceDefinitionSpec::default()

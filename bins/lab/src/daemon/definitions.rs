@@ -16,6 +16,7 @@ const CLUSTER_POLICIES: Kind<'_> = Kind {
     plural: "clusternetworkpolicies",
     short: &[],
     namespaced: false,
+    status: true,
 };
 
 /// Makes the definitions that are not there.
