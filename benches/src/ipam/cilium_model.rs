@@ -72,6 +72,8 @@ struct Model<'a> {
     /// Addresses in use, as the operator was told.
     used: Vec<u32>,
     waiting: VecDeque<usize>,
+    /// Whether a node waits for a worker, or has one.
+    busy: Vec<bool>,
     working: usize,
 }
 
@@ -83,6 +85,7 @@ pub(super) fn run(world: &mut World) -> Option<f64> {
         bucket: Bucket { tokens: BURST, at: Timestamp(0) },
         used: vec![0; nodes],
         waiting: VecDeque::new(),
+        busy: vec![false; nodes],
         working: 0,
         world,
     };
@@ -124,7 +127,9 @@ impl Model<'_> {
                 let addresses = self.world.addresses(node);
                 self.world.nodes[node].place(addresses);
                 self.used[node] = self.world.nodes[node].placed;
-                self.waiting.push_back(node);
+                if !std::mem::replace(&mut self.busy[node], true) {
+                    self.waiting.push_back(node);
+                }
                 self.clock.after(TOLD, Event::Told(node));
                 self.start();
             }
@@ -185,6 +190,7 @@ impl Model<'_> {
                 // The agent sees new addresses at once, and gives them; it tells later what it uses.
                 let addresses = self.world.addresses(node);
                 self.world.nodes[node].place(addresses);
+                self.busy[node] = false;
                 self.working -= 1;
                 self.start();
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ipam::Timestamp;
-use ipam::ec2::{Error as Ec2Error, Reply};
+use ipam::ec2::{Error as Ec2Error, Reply, Request};
 use ipam::eni::handshake::Drained;
 use ipam::eni::{
     Config, Fleet, NodeRecord, NodeSettings, NodeStatus, Outgoing, PREFIX_ADDRESSES, RequestId, Watermarks,
@@ -12,7 +12,7 @@ use ipam::eni::{
 
 use super::clock::Clock;
 use super::world::World;
-use super::{LATENCY, PATIENCE};
+use super::{ATTACHING, LATENCY, PATIENCE};
 
 /// What happens.
 enum Event {
@@ -22,6 +22,8 @@ enum Event {
     Wrote(usize, Written),
     /// The API server is asked for an object.
     Read(usize),
+    /// A new interface is there.
+    Plugged(usize),
     /// A watch tells what an object is.
     Told(Box<NodeRecord>),
     /// The fleet wants to be asked.
@@ -49,6 +51,8 @@ pub(super) fn run(world: &mut World) -> Option<f64> {
         fleet.observe(object.clone());
     }
     clock.at(clock.now(), Event::Wake);
+    // The one wake-up that is awaited.
+    let mut awaited: Option<Timestamp> = None;
     while world.unplaced() > 0 {
         let event = clock.next()?;
         let now = clock.now();
@@ -57,7 +61,7 @@ pub(super) fn run(world: &mut World) -> Option<f64> {
         }
         world.advance(now);
         match event {
-            Event::Wake => {}
+            Event::Wake => awaited = awaited.filter(|at| *at > now),
             Event::Answered(id, result) => fleet.complete(id, *result, now),
             Event::Told(record) => fleet.observe(*record),
             Event::Read(node) => {
@@ -70,17 +74,23 @@ pub(super) fn run(world: &mut World) -> Option<f64> {
                 let changed = result.is_ok();
                 fleet.written(&name, result, now);
                 if changed {
-                    // The agent gives its pods addresses, and says what it wants next.
-                    use_addresses(world, node, &mut objects[node]);
-                    clock.after(LATENCY, Event::Told(Box::new(objects[node].clone())));
+                    clock.at(now, Event::Plugged(node));
                 }
+            }
+            Event::Plugged(node) => {
+                // The agent gives its pods addresses, and says what it wants next.
+                use_addresses(world, node, &mut objects[node]);
+                clock.after(LATENCY, Event::Told(Box::new(objects[node].clone())));
             }
         }
         for outgoing in fleet.poll(now) {
             send(world, &mut clock, outgoing);
         }
-        if let Some(wake) = fleet.wake() {
+        if let Some(wake) = fleet.wake().map(|at| at.max(now))
+            && awaited.is_none_or(|at| wake < at)
+        {
             clock.at(wake, Event::Wake);
+            awaited = Some(wake);
         }
     }
     Some(clock.seconds())
@@ -90,7 +100,16 @@ fn send(world: &mut World, clock: &mut Clock<Event>, outgoing: Outgoing) {
     let node = |name: &str| world.nodes.iter().position(|node| node.name == name);
     match outgoing {
         Outgoing::Request { id, request } => {
+            let attached = match &request {
+                Request::Attach { instance_id, .. } => {
+                    world.nodes.iter().position(|node| node.instance_id == *instance_id)
+                }
+                _ => None,
+            };
             let result = world.ask(clock.now(), request);
+            if let (Some(node), Ok(_)) = (attached, &result) {
+                clock.after(ATTACHING, Event::Plugged(node));
+            }
             clock.after(LATENCY, Event::Answered(id, Box::new(result)));
         }
         Outgoing::WriteStatus { node: name, resource_version, status, .. } => {
@@ -155,8 +174,10 @@ fn write(object: &mut NodeRecord, written: Written) -> Result<String, WriteError
 /// The agent takes the prefixes that it was given, and the object says what is used of them.
 fn use_addresses(world: &mut World, node: usize, object: &mut NodeRecord) {
     let usable = object.status.usable();
-    let addresses = usable.iter().map(|prefix| prefix.size()).sum();
-    world.nodes[node].place(addresses);
+    let listed: u32 = usable.iter().map(|prefix| prefix.size()).sum();
+    // Of an interface that is not there yet the agent gives nothing.
+    let there = world.addresses(node);
+    world.nodes[node].place(listed.min(there));
     let used = world.nodes[node].placed;
     let prefixes = used.div_ceil(PREFIX_ADDRESSES);
     object.requested = Some(used + world.scenario.pre_allocate);
