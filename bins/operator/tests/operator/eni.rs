@@ -218,6 +218,7 @@ pub(crate) async fn stopped_past_the_deadline(cluster: &mut Cluster) -> Result<(
     let second = own.start(cluster)?;
     cluster.leader(&holder).await?;
     let asked = first.log().matches("action=").count();
+    ensure!(asked > 0, "the log names what is asked: {}", first.log());
     let other = own.node(cluster, "e4").await?;
     cluster.until("CiliumNode", None, "e4", |node| listed(node).len() == 1).await?;
     first.signal(Signal::SIGCONT)?;
