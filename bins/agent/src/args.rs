@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result};
 use clap::{ArgAction, Parser};
+use daemon::config::List;
 use daemon::listen::{BadListen, Listen};
 use daemon::logs::LogArgs;
 use kubernetes::client;
@@ -13,7 +14,6 @@ use policy::{ClusterName, Enforcement, LabelFilter, PodLabelling, Settings};
 
 use crate::cni::{Conflist, Plugin};
 use crate::eni::EniArgs;
-use crate::eni::keys::List;
 use crate::source::{IdentityManagement, Ipam};
 
 /// Netloom's node agent: connects the node's pods and enforces policy on them.

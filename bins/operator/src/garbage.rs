@@ -95,6 +95,7 @@ mod tests {
 
     fn pod(uid: &str) -> PodView {
         PodView {
+            has_address: true,
             uid: uid.to_owned(),
             node: "n".to_owned(),
             host_network: false,

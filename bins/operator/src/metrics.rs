@@ -10,6 +10,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::eni::EniMetrics;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Outcome {
     pub(crate) outcome: &'static str,
@@ -48,6 +50,7 @@ pub struct Metrics {
     pub(crate) slice_writes: Family<Action, Counter>,
     pub(crate) invalid_policies: Gauge,
     pub(crate) seconds_leading: Gauge<f64, AtomicU64>,
+    pub(crate) eni: EniMetrics,
 }
 
 impl Metrics {
@@ -69,6 +72,7 @@ impl Metrics {
             slice_writes: Family::default(),
             invalid_policies: Gauge::default(),
             seconds_leading: Gauge::default(),
+            eni: EniMetrics::new(),
         };
         metrics.requests.register(registry, "cilium_operator", "netloom_operator");
         let own = registry.sub_registry_with_prefix("netloom_operator");
@@ -94,6 +98,7 @@ impl Metrics {
         own.register("nodes_collected", "CiliumNodes without a Node", metrics.nodes_collected.clone());
         own.register("ces_writes", "Writes of CiliumEndpointSlices", metrics.slice_writes.clone());
         own.register("invalid_policies", "Policies that are not valid", metrics.invalid_policies.clone());
+        metrics.eni.register_own(own);
         let theirs = registry.sub_registry_with_prefix("cilium_operator");
         theirs.register(
             "identity_gc_entries",
@@ -111,6 +116,7 @@ impl Metrics {
             metrics.endpoints_collected.clone(),
         );
         theirs.register("unmanaged_pods", "Pods that no agent has connected", metrics.unmanaged_pods.clone());
+        metrics.eni.register(theirs);
         metrics
     }
 }
@@ -146,6 +152,7 @@ mod tests {
             family.get_or_create(&Outcome { outcome: "success" }).inc();
         }
         metrics.slice_writes.get_or_create(&Action { action: "create" }).inc();
+        metrics.eni.exemplify();
         let table = daemon::metrics::table(all.registry()).unwrap();
         let wanted = daemon::book::with_table(&page, "Operator", &table).expect("the section");
         if std::env::var_os("NETLOOM_WRITE_DOCS").is_some() {

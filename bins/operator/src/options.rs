@@ -14,6 +14,7 @@ use kubernetes::lease::Timing;
 use policy::{ClusterName, LabelFilter, PodLabelling};
 use selector::LabelSelector;
 
+use crate::eni::{EniKeys, EniOptions};
 use crate::readiness::Allowed;
 use crate::view::PodView;
 
@@ -21,13 +22,15 @@ use crate::view::PodView;
 const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 const USUAL_NAMESPACE: &str = "kube-system";
 
-/// Where nodes get their pod CIDRs from.
+/// Where nodes get their pod CIDRs, or addresses, from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum IpamMode {
     /// From the operator.
     ClusterPool,
     /// From their Node objects.
     Kubernetes,
+    /// None: pods have addresses of network interfaces of EC2.
+    Eni,
 }
 
 /// Who makes CiliumIdentities.
@@ -81,7 +84,7 @@ pub struct Keys {
     /// Pause between two tries to get or renew the lease
     #[arg(long, default_value = "2s", value_parser = duration, value_name = "DURATION")]
     pub leader_election_retry_period: Duration,
-    /// Where nodes get their pod CIDRs from
+    /// Where nodes get their pod CIDRs, or addresses, from
     #[arg(long, value_enum, default_value = "cluster-pool", value_name = "MODE")]
     pub ipam: IpamMode,
     /// Whether pods have IPv4 addresses
@@ -105,6 +108,9 @@ pub struct Keys {
     /// How long a pod CIDR is kept for a node that is gone, whose pods may live on
     #[arg(long, default_value = "10m", value_parser = duration, value_name = "DURATION")]
     pub cluster_pool_release_delay: Duration,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "it would be a text of the command's help")]
+    pub eni: EniKeys,
     /// Who makes CiliumIdentities
     #[arg(long, value_enum, default_value = "agent", value_name = "WHO")]
     pub identity_management_mode: IdentityManagement,
@@ -179,6 +185,8 @@ pub struct Options {
     pub(crate) ipam: IpamMode,
     pub(crate) pools: Vec<ClusterPool>,
     pub(crate) release_delay: Duration,
+    /// Where the operator manages ENIs.
+    pub(crate) eni: Option<EniOptions>,
     pub(crate) identity_management: IdentityManagement,
     pub(crate) identity_gc_interval: Duration,
     pub(crate) identity_heartbeat_timeout: Duration,
@@ -218,6 +226,8 @@ impl Keys {
                 pools.push(pool);
             }
         }
+        let enis = self.ipam == IpamMode::Eni;
+        let eni = enis.then(|| self.eni.options(&self.cluster_name)).transpose()?;
         if self.ces_max_ciliumendpoints_per_ces == 0 {
             bail!("ces-max-ciliumendpoints-per-ces is 0");
         }
@@ -228,6 +238,7 @@ impl Keys {
             ipam: self.ipam,
             pools,
             release_delay: self.cluster_pool_release_delay,
+            eni,
             identity_management: self.identity_management_mode,
             identity_gc_interval: self.identity_gc_interval,
             identity_heartbeat_timeout: self.identity_heartbeat_timeout,
@@ -378,6 +389,13 @@ mod tests {
         assert_eq!(
             wrong("--cluster-pool-ipv4-cidr fd00::/8 --cluster-pool-ipv4-mask-size 64"),
             "cluster-pool-ipv4-cidr: IPv6 ranges"
+        );
+        assert!(wrong("--ipam eni").starts_with("ipam eni needs ec2-api-endpoint: "));
+        let eni = "--ipam eni --ec2-api-endpoint http://127.0.0.1:1";
+        assert!(keys(eni).options().unwrap().eni.is_some());
+        assert_eq!(
+            wrong(&format!("{eni} --aws-max-results-per-call 4")),
+            "aws-max-results-per-call: 4 is not within 5 to 1000"
         );
         let both =
             "--cluster-pool-ipv4-cidr 10.0.0.0/8 --enable-ipv6 true --cluster-pool-ipv6-cidr fd00::/104";

@@ -236,6 +236,7 @@ mod tests {
 
     fn node(age: i64, cidrs: &[&str]) -> Arc<CiliumNodeView> {
         Arc::new(CiliumNodeView {
+            eni: None,
             version: Version::default(),
             created: Timestamp::from_second(age).unwrap(),
             ready: false,

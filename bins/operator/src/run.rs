@@ -123,9 +123,9 @@ async fn lead(
     health: &Health,
     terms: &mut watch::Receiver<Option<Leadership>>,
 ) -> Result<()> {
-    let client = connector.fenced(leadership)?;
+    let client = connector.fenced(leadership.clone())?;
     let watchdog = Watchdog::new(DUTIES, STEP);
-    let mut tasks = controllers::start(client, options, metrics, &watchdog);
+    let mut tasks = controllers::start(client, leadership, options, metrics, &watchdog);
     let outcome = tokio::select! {
         never = watchdog.watch(health) => match never {},
         changed = terms.changed() => changed.context("the election has ended"),

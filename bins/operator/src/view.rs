@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::{Namespace, Node, NodeCondition, Pod, Taint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use policy::manifest::{self, Object};
 
+use crate::eni::EniView;
 use crate::store::View;
 
 /// Which object, and which state of it.
@@ -22,7 +23,7 @@ pub(crate) struct Version {
 }
 
 impl Version {
-    fn of(meta: &ObjectMeta) -> Self {
+    pub(crate) fn of(meta: &ObjectMeta) -> Self {
         Self {
             uid: meta.uid.clone().unwrap_or_default(),
             resource: meta.resource_version.clone().unwrap_or_default(),
@@ -98,6 +99,8 @@ pub(crate) struct CiliumNodeView {
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) pod_cidrs: Vec<String>,
     pub(crate) error: Option<String>,
+    /// What it says about ENIs, where the operator manages them.
+    pub(crate) eni: Option<Box<EniView>>,
 }
 
 impl CiliumNodeView {
@@ -108,8 +111,9 @@ impl CiliumNodeView {
     }
 }
 
-impl From<CiliumNode> for CiliumNodeView {
-    fn from(node: CiliumNode) -> Self {
+impl CiliumNodeView {
+    pub(crate) fn of(node: CiliumNode, enis: bool) -> Self {
+        let eni = enis.then(|| Box::new(EniView::from(&node)));
         let ready = node.metadata.annotations.as_ref().and_then(|notes| notes.get(CNI_READY_ANNOTATION));
         Self {
             version: Version::of(&node.metadata),
@@ -119,6 +123,7 @@ impl From<CiliumNode> for CiliumNodeView {
             addresses: node.spec.addresses.iter().filter_map(|address| address.ip.parse().ok()).collect(),
             pod_cidrs: node.spec.ipam.pod_cidrs,
             error: node.status.and_then(|status| status.ipam.operator_status.error),
+            eni,
         }
     }
 }
@@ -128,6 +133,8 @@ pub(crate) struct PodView {
     pub(crate) uid: String,
     pub(crate) node: String,
     pub(crate) host_network: bool,
+    /// It has an address.
+    pub(crate) has_address: bool,
     /// It runs, or is going to.
     pub(crate) live: bool,
     pub(crate) running: bool,
@@ -153,6 +160,7 @@ impl PodView {
             uid: pod.metadata.uid.unwrap_or_default(),
             node: spec.node_name.unwrap_or_default(),
             host_network: spec.host_network.unwrap_or(false),
+            has_address: status.pod_ips.is_some_and(|ips| !ips.is_empty()) || status.pod_ip.is_some(),
             live: !matches!(phase.as_str(), "Succeeded" | "Failed"),
             running: phase == "Running",
             ready: conditions
@@ -163,6 +171,13 @@ impl PodView {
             labels: labels.into_iter().filter(|(key, _)| keep(key)).collect(),
             parsed,
         }
+    }
+}
+
+impl PodView {
+    /// Whether it is bound to a node, and waits for an address of the pod network.
+    pub(crate) fn waits_for_address(&self) -> bool {
+        !self.node.is_empty() && !self.host_network && !self.has_address && self.live && !self.deleted
     }
 }
 
@@ -275,7 +290,7 @@ mod tests {
                 "metadata": {"name": "n", "annotations": {CNI_READY_ANNOTATION: ready}, "ownerReferences": owners},
             }))
             .unwrap();
-            CiliumNodeView::from(node)
+            CiliumNodeView::of(node, false)
         };
         let of = |uid: &str| json!([{"apiVersion": "v1", "kind": "Node", "name": "n", "uid": uid}]);
         assert!(said("true", &of("u")).is_ready(&node("u")));

@@ -83,7 +83,7 @@ pub(crate) fn only(uid: &str) -> DeleteParams {
     }
 }
 
-fn params() -> PatchParams {
+pub(crate) fn params() -> PatchParams {
     PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() }
 }
 

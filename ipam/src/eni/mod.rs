@@ -26,7 +26,7 @@ mod subnet;
 pub use backoff::Backoff;
 pub use bucket::{Bucket, Buckets, figures};
 pub use demand::{Count, Watermarks, excess, needed, used, wanted};
-pub use fleet::{Fleet, Outgoing, RequestId, WriteError};
+pub use fleet::{Figures, Fleet, Outgoing, RequestId, WriteError};
 pub use limits::{Limits, MaxPodsOptions, PREFIX_ADDRESSES, max_pods};
 pub use planner::{Plan, Situation, Step, is_usable, plan};
 pub use reason::Reason;

@@ -15,6 +15,7 @@ mod elsewhere;
 mod error;
 mod protection;
 mod table;
+mod values;
 
 use std::env;
 use std::ffi::OsString;
@@ -26,6 +27,7 @@ pub use arguments::{Arguments, arguments};
 pub use elsewhere::is_known;
 pub use error::ConfigError;
 pub use table::{table, with_table};
+pub use values::{BadTags, List, Tags};
 
 /// The variables of the environment that keys are read from begin so.
 pub const PREFIX: &str = "CILIUM_";

@@ -47,7 +47,9 @@ impl Leadership {
         }
     }
 
-    fn left(&self) -> Duration {
+    /// How long the term lasts if it is not renewed; zero if it is over.
+    #[must_use]
+    pub fn left(&self) -> Duration {
         Duration::from_nanos(self.until.load(Ordering::Acquire)).saturating_sub(since_boot())
     }
 

@@ -22,6 +22,7 @@ const ELSEWHERE: &[(Program, &str, &str, &str)] = &[
     (Program::Operator, "list watch", "/namespaces", "with identity-management-mode operator"),
     (Program::Operator, "create", "cilium.io/ciliumidentities", "likewise"),
     (Program::Operator, "delete", "cilium.io/ciliumidentities", "half an hour after the last use"),
+    (Program::Operator, "get", "cilium.io/ciliumnodes", "with ipam eni"),
     (Program::Operator, "delete", "cilium.io/ciliumnodes", "5 to 10 minutes after the Node was deleted"),
     (Program::Operator, "patch", "cilium.io/ciliumnodes/status", "when no pod CIDR is left"),
     (

@@ -15,9 +15,11 @@ use crds::{CiliumEndpoint, CiliumEndpointSlice, CiliumIdentity, CiliumNode};
 use daemon::watchdog::Watchdog;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::{Api, Client};
+use kubernetes::lease::Leadership;
 use kubernetes::watch::Options as WatchOptions;
 use tokio::task::JoinSet;
 
+use crate::eni;
 use crate::metrics::Metrics;
 use crate::options::{IdentityManagement, IpamMode, Options};
 use crate::slices::Slice;
@@ -35,9 +37,10 @@ pub(crate) struct Context {
     pub(crate) metrics: Metrics,
     pub(crate) writer: Writer,
     pub(crate) watchdog: Watchdog,
-    nodes: Arc<Store<NodeView>>,
-    cilium_nodes: Arc<Store<CiliumNodeView>>,
-    pods: Arc<Store<PodView>>,
+    pub(crate) leadership: Leadership,
+    pub(crate) nodes: Arc<Store<NodeView>>,
+    pub(crate) cilium_nodes: Arc<Store<CiliumNodeView>>,
+    pub(crate) pods: Arc<Store<PodView>>,
     namespaces: Arc<Store<NamespaceView>>,
     endpoints: Arc<Store<EndpointView>>,
     identities: Arc<Store<IdentityView>>,
@@ -47,6 +50,7 @@ pub(crate) struct Context {
 /// Starts all duties; they end with the set. Everything is listed anew: what an earlier leader wrote last is in it.
 pub(crate) fn start(
     client: Client,
+    leadership: Leadership,
     options: &Arc<Options>,
     metrics: &Metrics,
     watchdog: &Watchdog,
@@ -57,6 +61,7 @@ pub(crate) fn start(
         metrics: metrics.clone(),
         writer: Writer::new(client),
         watchdog: watchdog.clone(),
+        leadership,
         nodes: Store::new(),
         cilium_nodes: Store::new(),
         pods: Store::new(),
@@ -67,11 +72,11 @@ pub(crate) fn start(
     };
     context.follow(&mut tasks);
     let manages = options.identity_management != IdentityManagement::Agent;
-    if options.ipam == IpamMode::ClusterPool {
-        tasks.spawn(pod_cidrs::cluster_pool(context.clone()));
-    } else {
-        tasks.spawn(pod_cidrs::kubernetes(context.clone()));
-    }
+    match options.ipam {
+        IpamMode::ClusterPool => tasks.spawn(pod_cidrs::cluster_pool(context.clone())),
+        IpamMode::Kubernetes => tasks.spawn(pod_cidrs::kubernetes(context.clone())),
+        IpamMode::Eni => tasks.spawn(eni::keep(context.clone())),
+    };
     tasks.spawn(nodes::ready(context.clone()));
     if !options.nodes_gc_interval.is_zero() {
         tasks.spawn(nodes::collect(context.clone()));
@@ -102,7 +107,10 @@ impl Context {
         let all = WatchOptions::default;
         tasks.spawn(Arc::clone(&self.nodes).follow(Api::<Node>::all(client.clone()), all(), NodeView::from));
         let api = Api::<CiliumNode>::all(client.clone());
-        tasks.spawn(Arc::clone(&self.cilium_nodes).follow(api, all(), CiliumNodeView::from));
+        let enis = self.options.eni.is_some();
+        tasks.spawn(
+            Arc::clone(&self.cilium_nodes).follow(api, all(), move |node| CiliumNodeView::of(node, enis)),
+        );
         let options = Arc::clone(&self.options);
         let manages = options.identity_management != IdentityManagement::Agent;
         let view = move |pod| PodView::of(pod, manages, |key| options.asks_for_pod_label(key));

@@ -262,8 +262,12 @@ pub(crate) fn cidrs(node: &Value) -> Vec<String> {
 }
 
 impl Operator {
+    pub(crate) fn pid(&self) -> Result<Pid> {
+        Ok(Pid::from_raw(i32::try_from(self.child.id())?))
+    }
+
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
-        kill(Pid::from_raw(i32::try_from(self.child.id())?), signal)?;
+        kill(self.pid()?, signal)?;
         Ok(())
     }
 

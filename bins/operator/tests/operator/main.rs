@@ -4,6 +4,7 @@
 
 mod cluster;
 mod duties;
+mod eni;
 mod leaders;
 
 use anyhow::{Context as _, Result};
@@ -21,6 +22,16 @@ async fn real_server() -> Result<()> {
         all(&server).await?;
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn network_interfaces() -> Result<()> {
+    let server = Server::embedded().await?;
+    let mut cluster = Cluster::new(server.name(), server.kubeconfig()).await?;
+    eni::grows_and_shrinks(&mut cluster).await.context("growing and shrinking")?;
+    eni::killed_between_request_and_write(&mut cluster).await.context("killed")?;
+    eni::stopped_past_the_deadline(&mut cluster).await.context("stopped")?;
+    eni::tells_what_hinders(&mut cluster).await.context("hindered")
 }
 
 async fn all(server: &Server) -> Result<()> {

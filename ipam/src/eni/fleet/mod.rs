@@ -14,7 +14,7 @@ use self::{
     lists::{List, Lists},
     node::Node,
 };
-use super::{Buckets, Config, History, Limits, NodeRecord, NodeStatus, garbage::Garbage};
+use super::{Buckets, Config, History, Limits, NodeRecord, NodeStatus, garbage::Garbage, needed};
 use crate::{
     Timestamp,
     ec2::{Error, Reply, Request, SecurityGroup, Subnet, Vpc},
@@ -28,6 +28,19 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 /// Names a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(u64);
+
+/// How a node fares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Addresses that it has, used or not.
+    pub available: u32,
+    /// Addresses that it uses.
+    pub used: u32,
+    /// Addresses that it [lacks](super::needed).
+    pub needed: u32,
+    /// More is wanted than its instance can have.
+    pub full: bool,
+}
 
 /// What the fleet wants done. Each is answered once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -278,6 +291,17 @@ impl Fleet {
     #[must_use]
     pub fn interfaces(&self, node: &str) -> Option<&[crate::ec2::Interface]> {
         self.nodes.get(node)?.interfaces.as_deref()
+    }
+
+    /// How each node fares, as far as its interfaces are known; for metrics.
+    pub fn figures(&self, now: Timestamp) -> impl Iterator<Item = (&str, Figures)> {
+        self.nodes.iter().map(move |(name, node)| {
+            let known = node.interfaces.is_some();
+            let count = node.count(now);
+            let needed = if known { needed(node.record.settings.watermarks, count) } else { 0 };
+            let figures = Figures { available: count.available, used: count.used, needed, full: node.full };
+            (name.as_str(), figures)
+        })
     }
 
     fn wake_at(&mut self, at: Timestamp) {

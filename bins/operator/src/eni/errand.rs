@@ -1,0 +1,243 @@
+//! What the fleet wants done, carried out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crds::CiliumNode;
+use ipam::ec2::{Ec2, Error, Reply, Request};
+use ipam::eni::handshake::DRAIN;
+use ipam::eni::{Fleet, NodeRecord, NodeStatus, Outgoing, RequestId, WriteError};
+use kube::api::{Api, Patch};
+use kubernetes::lease::Leadership;
+use kubernetes::refusal::{is_conflict, is_missing};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::clock::Clock;
+use super::metrics::EniMetrics;
+use super::record::{EniView, status_patch};
+use crate::store::Store;
+use crate::view::{NodeView, Version};
+use crate::writer::{Writer, annotation, as_of, params, reference};
+
+/// Requests to EC2 at once: more than its token buckets let through in the time of an answer.
+const AT_ONCE: usize = 32;
+/// What a request to EC2 may take. The handshake's quarantine counts on less than a minute.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The event of a node that cannot get addresses.
+const EVENT: &str = "AddressAllocationFailed";
+
+/// What carrying out needs; cloning shares it.
+#[derive(Clone)]
+pub(super) struct Errands<E> {
+    pub(super) ec2: E,
+    pub(super) leadership: Leadership,
+    pub(super) writer: Writer,
+    pub(super) nodes: Arc<Store<NodeView>>,
+    pub(super) metrics: EniMetrics,
+    turns: Arc<Semaphore>,
+}
+
+/// What came of it.
+pub(super) enum Answer {
+    Completed(RequestId, Result<Reply, Error>),
+    Written(String, Result<String, WriteError>),
+    Read(String, Result<Option<Box<NodeRecord>>, WriteError>),
+}
+
+impl Answer {
+    /// Tells the fleet.
+    pub(super) fn tell(self, fleet: &mut Fleet, clock: Clock, pending: impl Fn(&str) -> u32) {
+        let now = clock.now();
+        match self {
+            Self::Completed(id, result) => fleet.complete(id, result, now),
+            Self::Written(node, written) => fleet.written(&node, written, now),
+            Self::Read(node, read) => {
+                let read = read
+                    .map(|found| found.map(|record| NodeRecord { pending_pods: pending(&node), ..*record }));
+                fleet.read(&node, read, now);
+            }
+        }
+    }
+}
+
+impl<E: Ec2> Errands<E> {
+    pub(super) fn new(
+        ec2: E,
+        leadership: Leadership,
+        writer: Writer,
+        nodes: Arc<Store<NodeView>>,
+        metrics: EniMetrics,
+    ) -> Self {
+        Self { ec2, leadership, writer, nodes, metrics, turns: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    pub(super) async fn run(self, outgoing: Outgoing) -> Answer {
+        match outgoing {
+            Outgoing::Request { id, request } => Answer::Completed(id, self.request(request).await),
+            Outgoing::WriteStatus { node, uid, resource_version, status } => {
+                let version = Version { uid, resource: resource_version };
+                let written = self.write_status(&node, &version, &status).await;
+                Answer::Written(node, written)
+            }
+            Outgoing::WriteDrain { node, uid, resource_version, value } => {
+                let patch =
+                    exactly(&Version { uid, resource: resource_version }, annotation(DRAIN, Some(&value)));
+                let result = self.api().patch(&node, &params(), &Patch::Merge(patch)).await;
+                let written = self.written(&node, result);
+                Answer::Written(node, written)
+            }
+            Outgoing::Read { node } => {
+                let read = match self.api().get_opt(&node).await {
+                    Ok(found) => Ok(found.map(|object| Box::new(EniView::from(&object).record))),
+                    Err(error) => {
+                        tracing::warn!(node, %error, "CiliumNode not read");
+                        Err(WriteError::Failed)
+                    }
+                };
+                Answer::Read(node, read)
+            }
+        }
+    }
+
+    /// Asks EC2, if this process still leads when its turn comes; whoever loses the lease meanwhile gives it up.
+    async fn request(&self, request: Request) -> Result<Reply, Error> {
+        let action = request.action();
+        let _turn =
+            self.turns.acquire().await.map_err(|error| Error::unanswered(action, error.to_string()))?;
+        self.leadership.check().map_err(|error| Error::unanswered(action, error.to_string()))?;
+        let begun = Instant::now();
+        let result = tokio::select! {
+            over = self.leadership.over() => Err(Error::unanswered(action, over.to_string())),
+            answered = tokio::time::timeout(PATIENCE, self.ec2.call(request)) => answered.unwrap_or_else(|_| {
+                Err(Error::unanswered(action, format!("no answer within {} s", PATIENCE.as_secs())))
+            }),
+        };
+        self.metrics.answered(action.name(), &result, begun.elapsed());
+        match &result {
+            Ok(_) if action.reads() => tracing::debug!(%action, "EC2"),
+            Ok(_) => tracing::info!(%action, "EC2"),
+            Err(error) => tracing::warn!(%error, "EC2"),
+        }
+        result
+    }
+
+    fn api(&self) -> Api<CiliumNode> {
+        self.writer.all()
+    }
+
+    async fn write_status(
+        &self,
+        node: &str,
+        version: &Version,
+        status: &NodeStatus,
+    ) -> Result<String, WriteError> {
+        // A merge has to name what is to be removed, so that what others wrote beside it stays.
+        let object = match self.api().get_opt(node).await {
+            Ok(Some(object)) if Version::of(&object.metadata) == *version => object,
+            Ok(_) => return Err(WriteError::Conflict),
+            Err(error) => {
+                tracing::warn!(node, %error, "CiliumNode not read");
+                return Err(WriteError::Failed);
+            }
+        };
+        let said = object.status.as_ref().and_then(|said| said.ipam.operator_status.error.clone());
+        let patch = exactly(version, status_patch(&object, status));
+        let result = self.api().patch_status(node, &params(), &Patch::Merge(patch)).await;
+        let written = self.written(node, result)?;
+        if let Some(error) = status.error.as_ref().filter(|error| said.as_ref() != Some(*error)) {
+            tracing::warn!(node, error, "addresses");
+            self.writer.warn(reference::<CiliumNode>(None, node, version), EVENT, error).await;
+            if let Some(object) = self.nodes.get(&kubernetes::watch::Key::new("", node)) {
+                let regarding = reference::<k8s_openapi::api::core::v1::Node>(None, node, &object.version);
+                self.writer.warn(regarding, EVENT, error).await;
+            }
+        }
+        Ok(written)
+    }
+
+    fn written(&self, node: &str, result: kube::Result<CiliumNode>) -> Result<String, WriteError> {
+        match result {
+            Ok(object) => Ok(object.metadata.resource_version.unwrap_or_default()),
+            Err(error) if is_conflict(&error) || is_missing(&error) => {
+                tracing::debug!(node, %error, "not written: it is another by now");
+                self.metrics.conflicts.inc();
+                Err(WriteError::Conflict)
+            }
+            Err(error) => {
+                tracing::warn!(node, %error, "not written");
+                Err(WriteError::Failed)
+            }
+        }
+    }
+}
+
+/// The object, as that version of it and no other of its name.
+fn exactly(version: &Version, patch: Value) -> Value {
+    let mut patch = as_of(version, patch);
+    patch["metadata"]["uid"] = Value::from(version.uid.as_str());
+    patch
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    /// Never answers, and counts who asks.
+    #[derive(Clone, Default)]
+    struct Deaf(Arc<AtomicU32>);
+
+    impl Ec2 for Deaf {
+        async fn call(&self, _: Request) -> Result<Reply, Error> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            std::future::pending().await
+        }
+    }
+
+    fn errands(term: Duration) -> (Errands<Deaf>, Arc<AtomicU32>) {
+        let ec2 = Deaf::default();
+        let asked = Arc::clone(&ec2.0);
+        // Nobody listens there, and nobody is asked.
+        let config = kube::Config::new(http::Uri::from_static("http://127.0.0.1:9"));
+        let writer = Writer::new(kube::Client::try_from(config).unwrap());
+        (Errands::new(ec2, Leadership::lasting(term), writer, Store::new(), EniMetrics::new()), asked)
+    }
+
+    const REQUEST: fn() -> Request = || Request::DescribeVpcs { ids: Vec::new() };
+
+    #[tokio::test]
+    async fn nothing_is_asked_when_the_term_is_over() {
+        let (errands, asked) = errands(Duration::ZERO);
+        let error = errands.request(REQUEST()).await.unwrap_err();
+        assert!(error.kind.is_ambiguous(), "{error}");
+        assert_eq!(asked.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_turn_looks_at_the_deadline_again_and_who_waits_for_an_answer_gives_up() {
+        let (errands, asked) = errands(Duration::from_millis(300));
+        let mut tasks = JoinSet::new();
+        for _ in 0..AT_ONCE + 3 {
+            let errands = errands.clone();
+            tasks.spawn(async move { errands.request(REQUEST()).await });
+        }
+        while let Some(result) = tasks.join_next().await {
+            assert!(result.unwrap().unwrap_err().kind.is_ambiguous());
+        }
+        assert_eq!(asked.load(Ordering::SeqCst) as usize, AT_ONCE, "the others had no turn in this term");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_without_an_answer_ends() {
+        let (errands, asked) = errands(Duration::from_secs(3600));
+        let begun = Instant::now();
+        let error = errands.request(REQUEST()).await.unwrap_err();
+        assert!(error.kind.is_ambiguous(), "{error}");
+        assert_eq!((begun.elapsed(), asked.load(Ordering::SeqCst)), (PATIENCE, 1));
+    }
+}

@@ -1,0 +1,18 @@
+//! Network interfaces of EC2 for pods: the shell around [`ipam::eni::Fleet`], which decides everything.
+//!
+//! [`keys`] are what is configured, [`record`] turns CiliumNodes into what the fleet knows of them and back,
+//! [`pending`] counts pods that wait, [`errand`] carries out what the fleet wants done, and [`duty`] feeds it.
+
+mod clock;
+mod duty;
+mod errand;
+mod keys;
+mod metrics;
+mod pending;
+mod record;
+
+pub(crate) use duty::keep;
+pub use keys::EniKeys;
+pub(crate) use keys::EniOptions;
+pub(crate) use metrics::EniMetrics;
+pub(crate) use record::EniView;
