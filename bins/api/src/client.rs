@@ -24,9 +24,12 @@ pub enum ClientError {
         #[source]
         source: std::io::Error,
     },
-    /// The connection broke or timed out.
+    /// The connection broke.
     #[error("talking to the agent: {0}")]
-    Io(#[from] std::io::Error),
+    Io(#[source] std::io::Error),
+    /// The agent took the connection, and says nothing: it is stopped, or has too much to do.
+    #[error("the agent does not answer in time")]
+    Late,
     /// The message cannot be framed.
     #[error(transparent)]
     Frame(#[from] FrameError),
@@ -42,6 +45,16 @@ pub enum ClientError {
     /// The agent refused.
     #[error("{0}")]
     Refused(ErrorReply),
+}
+
+impl From<std::io::Error> for ClientError {
+    fn from(error: std::io::Error) -> Self {
+        // What the kernel calls "temporarily unavailable" is the time limit of a socket.
+        match error.kind() {
+            std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => Self::Late,
+            _ => Self::Io(error),
+        }
+    }
 }
 
 /// A connection to the agent.

@@ -47,7 +47,7 @@ impl Agent {
         loop {
             let answer = self.ask(request, netns);
             let later = match &answer {
-                Err(ClientError::Connect { .. } | ClientError::Io(_)) => true,
+                Err(ClientError::Connect { .. } | ClientError::Io(_) | ClientError::Late) => true,
                 Err(ClientError::Refused(refusal)) => refusal.code == ErrorCode::NotReady,
                 _ => false,
             };

@@ -153,7 +153,7 @@ impl Call<'_> {
         let away = match self.agent.ask_briefly(&Request::Del { attachment: attachment.clone() }) {
             Ok(Reply::Done) => return Ok(()),
             Ok(other) => return Err(unexpected("DEL", &other)),
-            Err(error @ (ClientError::Connect { .. } | ClientError::Io(_))) => error,
+            Err(error @ (ClientError::Connect { .. } | ClientError::Io(_) | ClientError::Late)) => error,
             Err(ClientError::Refused(refusal)) if refusal.code == api::ErrorCode::Unknown => return Ok(()),
             Err(ClientError::Refused(refusal)) if refusal.code == api::ErrorCode::NotReady => {
                 ClientError::Refused(refusal)
@@ -177,9 +177,12 @@ impl Call<'_> {
         match self.agent.ask(&Request::Ready, None) {
             Ok(Reply::Done) => Ok(()),
             Ok(other) => Err(unexpected("STATUS", &other)),
-            Err(error @ (ClientError::Connect { .. } | ClientError::Io(_) | ClientError::Refused(_))) => {
-                Err(CniError::NotAvailable(error))
-            }
+            Err(
+                error @ (ClientError::Connect { .. }
+                | ClientError::Io(_)
+                | ClientError::Late
+                | ClientError::Refused(_)),
+            ) => Err(CniError::NotAvailable(error)),
             Err(error) => Err(error.into()),
         }
     }

@@ -130,7 +130,9 @@ impl CniError {
             Self::NotAvailable(_) => ErrorCode::NotAvailable,
             Self::Unexpected { .. } => ErrorCode::Agent,
             Self::Agent(error) => match error {
-                api::ClientError::Connect { .. } | api::ClientError::Io(_) => ErrorCode::TryAgainLater,
+                api::ClientError::Connect { .. } | api::ClientError::Io(_) | api::ClientError::Late => {
+                    ErrorCode::TryAgainLater
+                }
                 api::ClientError::Refused(refusal) => match refusal.code {
                     api::ErrorCode::NotReady | api::ErrorCode::Timeout => ErrorCode::TryAgainLater,
                     api::ErrorCode::Unknown => ErrorCode::UnknownContainer,

@@ -18,12 +18,13 @@ const POOLS: [(&str, &str, u8); 2] = [("ipv4", "10.244.0.0/16", 24), ("ipv6", "f
 const OPTIONS: [(&str, &str); 2] = [("ipam", "--ipam"), ("enable-ipv6", "--ipv4-only")];
 
 /// Keys that differ by node, or that the lab itself depends on.
-const TAKEN: [&str; 12] = [
+const TAKEN: [&str; 13] = [
     "bpffs",
     "cni-bin-dir",
     "cni-log-file",
     "cni-queue",
     "config-dir",
+    "k8s-api-server",
     "k8s-kubeconfig-path",
     "manifests",
     "node",

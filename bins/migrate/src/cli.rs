@@ -82,10 +82,14 @@ pub fn run(command: &MigrateCommand) -> Result<()> {
             println!("done");
             return Ok(());
         }
-        let plan = plan(&Survey::read(&client).await?, options);
+        let survey = Survey::read(&client).await?;
+        let plan = plan(&survey, options);
         if args.json {
             println!("{}", serde_json::to_string_pretty(&plan)?);
         } else {
+            if survey.aws_node.is_none() {
+                println!("there is no DaemonSet kube-system/aws-node");
+            }
             print(&plan);
         }
         if !plan.refusals.is_empty() {
@@ -96,7 +100,7 @@ pub fn run(command: &MigrateCommand) -> Result<()> {
 }
 
 fn settings(kubeconfig: Option<PathBuf>) -> Settings {
-    let named = std::env::var_os("KUBECONFIG").map(PathBuf::from);
+    let named = std::env::var_os("KUBECONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube/config"));
     let kubeconfig = kubeconfig.or(named).or_else(|| home.filter(|path| path.exists()));
     Settings { kubeconfig, ..Settings::new("netloom-migrate") }

@@ -114,7 +114,12 @@ pub(super) const OPERATOR: &[Rule] = &[
     rule(CORE, &["pods"], &[Get, List, Watch, Delete], "to restart pods that came before the agent"),
     rule(CORE, &["namespaces"], FOLLOW, "labels of namespaces are labels of pods"),
     rule(CORE, &["events"], &[Create], "to tell people what is wrong"),
-    rule(CILIUM, &["ciliumnodes"], &[Get, List, Watch, Patch, Delete], "pod CIDRs and prefixes; nodes that are gone"),
+    rule(
+        CILIUM,
+        &["ciliumnodes"],
+        &[Get, List, Watch, Patch, Delete],
+        "pod CIDRs and prefixes; nodes that are gone",
+    ),
     rule(CILIUM, &["ciliumnodes/status"], &[Patch], "interfaces, and why a node has no pod CIDR"),
     rule(
         CILIUM,

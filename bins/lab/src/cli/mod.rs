@@ -274,13 +274,14 @@ fn pretty<T: Serialize>(value: &T) -> Result<()> {
     say(&serde_json::to_string_pretty(value)?)
 }
 
-/// Prints to standard output; a reader that has gone away is an error and no panic.
+/// Prints to standard output. A reader that has gone away, as `head` does, has seen enough.
 fn say(text: &str) -> Result<()> {
-    use std::io::Write;
+    use std::io::{ErrorKind, Write};
     let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{}", text.trim_end())
-        .and_then(|()| stdout.flush())
-        .context("cannot write to standard output")
+    match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("cannot write to standard output"),
+    }
 }
 
 fn print_status(name: &LabName, how: &How) -> Result<()> {
@@ -340,7 +341,11 @@ fn list(how: &How) -> Result<()> {
         return json(&listed);
     }
     listed.iter().try_for_each(|lab| {
-        let running = if lab.running { "running" } else { "dead: netloom lab down removes it" };
+        let running = if lab.running {
+            "running"
+        } else {
+            "its daemon is dead: netloom lab resume starts it again, netloom lab down removes all"
+        };
         say(&format!("{:<20} {} nodes  {running}", lab.name.as_str(), lab.nodes))
     })
 }
