@@ -105,11 +105,9 @@ pub(crate) struct CiliumNodeView {
 
 impl CiliumNodeView {
     /// Whether the network of that Node is there. One that is said to be of an earlier Node of that name was another
-    /// machine, or another life of this one. A node whose ranges are wanting would give its pods addresses of one family
-    /// where they are to have two; one with ENIs can do with fewer addresses than it asks for.
+    /// machine, or another life of this one.
     pub(crate) fn is_ready(&self, node: &NodeView) -> bool {
-        let wanting = self.eni.is_none() && self.error.is_some();
-        self.ready && !wanting && self.node_uid.as_ref() == Some(&node.version.uid)
+        self.ready && self.node_uid.as_ref() == Some(&node.version.uid)
     }
 }
 
@@ -299,9 +297,6 @@ mod tests {
         assert!(!said("false", &of("u")).is_ready(&node("u")));
         assert!(!said("true", &of("before")).is_ready(&node("u")));
         assert!(!said("true", &json!([])).is_ready(&node("u")));
-
-        let half = CiliumNodeView { error: Some("no IPv4 range is free".into()), ..said("true", &of("u")) };
-        assert!(!half.is_ready(&node("u")));
     }
 
     #[test]
