@@ -236,11 +236,14 @@ async fn node_by_node_under_way_and_after_a_failure() -> Result<()> {
         assert!(Api::<Pod>::namespaced(client.clone(), "default").get_opt("web").await?.is_none());
         assert!(world.node("b").await?.labels().contains_key("io.cilium/aws-node-enabled"));
 
-        // Mended, it goes on where it was.
+        // Mended, it goes on where it was. What is planned is asked while nothing moves: the agent may be there by the
+        // time of the first step.
+        let left = plan(&Survey::read(&client).await?, Options::default()).steps;
+        assert_eq!(left[..2], [Step::Await { node: "a".into() }, Step::Uncordon { node: "a".into() }]);
         world.broken = None;
         let (ended, steps) = world.migrate(Options::default()).await;
         ended?;
-        assert_eq!(steps[0], Step::Await { node: "a".into() });
+        assert!(left[..2].contains(&steps[0]), "{steps:?}");
         assert!(steps.contains(&Step::Renew { node: "b".into() }));
         for node in ["a", "b"] {
             let node = world.node(node).await?;
