@@ -200,8 +200,7 @@ impl Model<'_> {
     /// The lowest device index that pods may have and nobody has.
     fn free_index(&self, node: usize) -> u32 {
         let there = u32::try_from(self.world.interfaces(node).len()).unwrap_or(u32::MAX);
-        self.world.scenario.first_interface_index.max(1) + there
-            - u32::from(self.world.scenario.first_interface_index == 0)
+        self.world.scenario.first_interface_index + there
     }
 
     fn look(&mut self, node: usize) -> Option<(Duration, Step)> {

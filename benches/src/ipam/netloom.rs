@@ -22,8 +22,8 @@ enum Event {
     Wrote(usize, Written),
     /// The API server is asked for an object.
     Read(usize),
-    /// A new interface is there.
-    Plugged(usize),
+    /// A node has something new, an object or an interface, and its agent looks at it.
+    Noticed(usize),
     /// A watch tells what an object is.
     Told(Box<NodeRecord>),
     /// The fleet wants to be asked.
@@ -74,10 +74,10 @@ pub(super) fn run(world: &mut World) -> Option<f64> {
                 let changed = result.is_ok();
                 fleet.written(&name, result, now);
                 if changed {
-                    clock.at(now, Event::Plugged(node));
+                    clock.at(now, Event::Noticed(node));
                 }
             }
-            Event::Plugged(node) => {
+            Event::Noticed(node) => {
                 // The agent gives its pods addresses, and says what it wants next.
                 use_addresses(world, node, &mut objects[node]);
                 clock.after(LATENCY, Event::Told(Box::new(objects[node].clone())));
@@ -108,7 +108,7 @@ fn send(world: &mut World, clock: &mut Clock<Event>, outgoing: Outgoing) {
             };
             let result = world.ask(clock.now(), request);
             if let (Some(node), Ok(_)) = (attached, &result) {
-                clock.after(ATTACHING, Event::Plugged(node));
+                clock.after(ATTACHING, Event::Noticed(node));
             }
             clock.after(LATENCY, Event::Answered(id, Box::new(result)));
         }

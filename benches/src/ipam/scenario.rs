@@ -23,39 +23,22 @@ pub struct Scenario {
 /// All scenarios: with pods on the primary interface (the default), and in a secondary CIDR on interfaces of their
 /// own, as clusters with little room have it.
 pub const SCENARIOS: [Scenario; 4] = [
-    Scenario {
-        name: "1000-pods-10-nodes",
-        nodes: 10,
-        pods: 100,
-        instance_type: "m5.large",
-        first_interface_index: 0,
-        pre_allocate: 8,
-    },
-    Scenario {
-        name: "1000-pods-10-nodes",
-        nodes: 10,
-        pods: 100,
-        instance_type: "m5.large",
-        first_interface_index: 1,
-        pre_allocate: 8,
-    },
-    Scenario {
-        name: "30000-pods-1000-nodes",
-        nodes: 1000,
-        pods: 30,
-        instance_type: "m5.large",
-        first_interface_index: 0,
-        pre_allocate: 8,
-    },
-    Scenario {
-        name: "30000-pods-1000-nodes",
-        nodes: 1000,
-        pods: 30,
-        instance_type: "m5.large",
-        first_interface_index: 1,
-        pre_allocate: 8,
-    },
+    SMALL,
+    Scenario { first_interface_index: 1, ..SMALL },
+    LARGE,
+    Scenario { first_interface_index: 1, ..LARGE },
 ];
+
+const SMALL: Scenario = Scenario {
+    name: "1000-pods-10-nodes",
+    nodes: 10,
+    pods: 100,
+    instance_type: "m5.large",
+    first_interface_index: 0,
+    pre_allocate: 8,
+};
+
+const LARGE: Scenario = Scenario { name: "30000-pods-1000-nodes", nodes: 1000, pods: 30, ..SMALL };
 
 impl Scenario {
     /// The fewest requests that change something: three for each new interface (it is made with prefixes and tags,

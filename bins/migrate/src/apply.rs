@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use crds::CiliumNode;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams, Preconditions};
@@ -11,11 +12,11 @@ use kubernetes::refusal::{is_conflict, is_missing};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::drain::{Eviction, Kept};
+use crate::drain::Eviction;
 use crate::names::{AWS_NODE, CORDONED, LABEL, NAMESPACE};
 use crate::plan::{Options, plan};
 use crate::step::Step;
-use crate::survey::Survey;
+use crate::survey::{Survey, full_name, is_aws_node, is_ready};
 
 /// How long a step waits for the cluster.
 #[derive(Clone, Copy, Debug)]
@@ -91,25 +92,27 @@ async fn perform(
             patch(client, node, cordon).await
         }
         Step::Drain { node } => {
-            let leaves = |eviction| match eviction {
+            let leaves = |pod: &Pod| match Eviction::of(pod) {
                 Eviction::Evicted => true,
                 Eviction::Stays => false,
-                Eviction::Kept(Kept::Alone) => options.force,
-                Eviction::Kept(Kept::Files) => options.delete_emptydir_data,
+                Eviction::Kept(why) => options.allow(why),
             };
-            empty(client, node, patience.drain, |pod| leaves(Eviction::of(pod))).await
+            empty(client, node, patience.drain, leaves).await
         }
         Step::HandOver { node } => {
             patch(client, node, json!({"metadata": {"labels": {LABEL: Value::Null}}})).await
         }
         Step::Await { node } => {
+            let nodes: Api<Node> = Api::all(client.clone());
+            let said: Api<CiliumNode> = Api::all(client.clone());
             until(patience.network, || async {
-                let survey = Survey::read(client).await?;
-                let facts = survey.nodes.get(node).with_context(|| format!("node {node} is gone"))?;
-                Ok((!facts.ready || facts.aws_node).then(|| match facts.aws_node {
-                    true => "a pod of aws-node is still on it".to_owned(),
-                    false => "its agent has not said so".to_owned(),
-                }))
+                nodes.get_opt(node).await?.with_context(|| format!("node {node} is gone"))?;
+                if pods_on(client, node).await?.iter().any(is_aws_node) {
+                    return Ok(Some("a pod of aws-node is still on it".to_owned()));
+                }
+                // Before Netloom's definitions are there it is missing as well.
+                let ready = said.get_opt(node).await?.as_ref().is_some_and(is_ready);
+                Ok((!ready).then(|| "its agent has not said so".to_owned()))
             })
             .await
         }
@@ -117,10 +120,7 @@ async fn perform(
             let facts = survey.nodes.get(node).with_context(|| format!("node {node} is gone"))?;
             let old: Vec<_> =
                 facts.pods.iter().filter(|pod| pod.foreign).map(|pod| pod.name.clone()).collect();
-            empty(client, node, patience.drain, |pod| {
-                old.contains(&format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any()))
-            })
-            .await
+            empty(client, node, patience.drain, |pod| old.contains(&full_name(pod))).await
         }
         Step::Uncordon { node } => {
             let uncordon = json!({"metadata": {"annotations": {CORDONED: Value::Null}}, "spec": {"unschedulable": Value::Null}});
@@ -141,11 +141,14 @@ async fn patch(client: &Client, node: &str, change: Value) -> Result<()> {
     Ok(())
 }
 
+async fn pods_on(client: &Client, node: &str) -> Result<Vec<Pod>> {
+    let on_node = ListParams::default().fields(&format!("spec.nodeName={node}"));
+    Ok(Api::all(client.clone()).list(&on_node).await?.items)
+}
+
 /// Evicts the pods of a node that `chosen` names, and waits until those very pods are gone.
 async fn empty(client: &Client, node: &str, patience: Duration, chosen: impl Fn(&Pod) -> bool) -> Result<()> {
-    let on_node = ListParams::default().fields(&format!("spec.nodeName={node}"));
-    let all: Api<Pod> = Api::all(client.clone());
-    let mut pods: Vec<Pod> = all.list(&on_node).await?.items;
+    let mut pods = pods_on(client, node).await?;
     pods.retain(|pod| {
         !pod.spec.as_ref().is_some_and(|spec| spec.host_network.unwrap_or_default()) && chosen(pod)
     });
@@ -155,7 +158,7 @@ async fn empty(client: &Client, node: &str, patience: Duration, chosen: impl Fn(
             let api: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace().unwrap_or_default());
             let there = api.get_opt(&pod.name_any()).await?.filter(|there| there.uid() == pod.uid());
             let Some(there) = there else { continue };
-            let name = format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any());
+            let name = full_name(pod);
             left = Some(format!("pod {name} is still there"));
             if there.metadata.deletion_timestamp.is_none()
                 && let Some(why) =

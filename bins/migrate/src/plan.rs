@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::drain::Kept;
+use crate::drain::{Eviction, Kept};
 use crate::names::LABEL;
 use crate::step::Step;
 use crate::survey::{NodeFacts, Survey};
@@ -24,6 +24,16 @@ pub struct Options {
     pub prepare: bool,
     /// The DaemonSet stays, confined to a label that no node has.
     pub park: bool,
+}
+
+impl Options {
+    /// Whether its user answers for a pod that must not be evicted otherwise.
+    pub(crate) fn allow(self, why: Kept) -> bool {
+        match why {
+            Kept::Alone => self.force,
+            Kept::Files => self.delete_emptydir_data,
+        }
+    }
 }
 
 /// What is left to be done.
@@ -158,12 +168,12 @@ fn hand_over(name: &str, node: &NodeFacts) -> Vec<Step> {
     if !node.cordoned {
         steps.push(Step::Cordon { node: name() });
     }
-    if node.pods.iter().any(|pod| !matches!(pod.eviction, crate::Eviction::Stays)) {
+    if node.pods.iter().any(|pod| !matches!(pod.eviction, Eviction::Stays)) {
         steps.push(Step::Drain { node: name() });
     }
     steps.push(Step::HandOver { node: name() });
     steps.push(Step::Await { node: name() });
-    if node.pods.iter().any(|pod| pod.eviction == crate::Eviction::Stays) {
+    if node.pods.iter().any(|pod| pod.eviction == Eviction::Stays) {
         steps.push(Step::Renew { node: name() });
     }
     // Whoever cordoned it before had a reason.
@@ -208,14 +218,10 @@ fn refusals(survey: &Survey, options: Options) -> Vec<Refusal> {
     if options.prepare {
         return refusals;
     }
-    let allowed = |why: Kept| match why {
-        Kept::Alone => options.force,
-        Kept::Files => options.delete_emptydir_data,
-    };
     refusals.extend(
         survey
             .kept()
-            .filter(|(_, why)| !allowed(*why))
+            .filter(|(_, why)| !options.allow(*why))
             .map(|(pod, why)| Refusal::Kept { pod: pod.name.clone(), why: why.to_string() }),
     );
     let mut takers = survey.nodes.iter().filter(|(_, node)| !node.cordoned || node.cordoned_here);

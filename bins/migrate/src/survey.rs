@@ -108,15 +108,11 @@ impl Survey {
         let Some(spec) = &pod.spec else { return };
         let Some(node) = spec.node_name.as_ref().and_then(|name| self.nodes.get_mut(name)) else { return };
         let status = pod.status.as_ref();
-        if matches!(status.and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed")) {
+        if has_ended(pod) {
             return;
         }
         let addressed = status.is_some_and(|status| status.pod_ip.is_some());
-        if pod.namespace().as_deref() == Some(NAMESPACE)
-            && pod.labels().get("k8s-app").is_some_and(|app| app == AWS_NODE)
-        {
-            node.aws_node = true;
-        }
+        node.aws_node |= is_aws_node(pod);
         if !spec.host_network.unwrap_or_default() {
             let name = full_name(pod);
             node.pods.push(PodFacts {
@@ -214,15 +210,30 @@ fn node_facts(node: &Node, ready: &BTreeSet<String>) -> NodeFacts {
     }
 }
 
-fn full_name(object: &impl kube::ResourceExt) -> String {
+/// `namespace/name`.
+pub(crate) fn full_name(object: &impl kube::ResourceExt) -> String {
     format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any())
+}
+
+fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+/// Whether it is a pod of `aws-node` that has not ended.
+pub(crate) fn is_aws_node(pod: &Pod) -> bool {
+    let app = pod.labels().get("k8s-app").is_some_and(|app| app == AWS_NODE);
+    app && pod.namespace().as_deref() == Some(NAMESPACE) && !has_ended(pod)
+}
+
+/// Whether the node's agent can connect pods.
+pub(crate) fn is_ready(node: &CiliumNode) -> bool {
+    node.annotations().get(CNI_READY_ANNOTATION).is_some_and(|value| value == "true")
 }
 
 /// The nodes whose agents can connect pods.
 async fn ready_nodes(client: &Client) -> Result<BTreeSet<String>> {
     let nodes = installed::<CiliumNode>(client, "CiliumNodes").await?;
-    let is_ready =
-        |node: &CiliumNode| node.annotations().get(CNI_READY_ANNOTATION).is_some_and(|value| value == "true");
     Ok(nodes.iter().filter(|node| is_ready(node)).map(kube::ResourceExt::name_any).collect())
 }
 
