@@ -56,6 +56,9 @@ pub enum Error {
     /// The datapath under test failed.
     #[error(transparent)]
     Datapath(#[from] datapath::Error),
+    /// The benchmark of networks.
+    #[error(transparent)]
+    Network(#[from] crate::network::Error),
     /// A step of making or leaving the place where maps are shared failed.
     #[error("{operation} for the benchmark's maps: {source}")]
     Room {
