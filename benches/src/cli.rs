@@ -9,7 +9,8 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use serde::Serialize;
 
-use crate::{Error, control_plane, datapath, ipam, policy};
+use crate::network::cli::{CompareArgs, NetworkArgs};
+use crate::{Error, control_plane, datapath, ipam, network, policy};
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -59,6 +60,22 @@ enum Command {
     },
     /// Measure an agent in a large cluster: memory, processor time, requests, and how fast policies are (needs root)
     ControlPlane(ControlPlaneArgs),
+    /// Measure traffic between pods under iptables, ipset, nftables and netloom, beside bare links (needs root)
+    Network {
+        #[command(flatten)]
+        args: NetworkArgs,
+        /// How to print the result
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Say what got slower between two reports of `bench network`, beyond the noise
+    Compare {
+        #[command(flatten)]
+        args: CompareArgs,
+        /// How to print the result
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Output,
+    },
 }
 
 /// `netloom bench control-plane`.
@@ -123,6 +140,8 @@ impl ControlPlaneArgs {
 pub fn run(args: &BenchArgs) -> Result<(), Error> {
     match args.command {
         Command::ControlPlane(ref args) => print(&control_plane::run(&args.options()?)?, args.output),
+        Command::Network { ref args, output } => print(&network::run(&args.options())?, output),
+        Command::Compare { ref args, output } => print(&args.run()?, output),
         Command::Datapath { quick, output } => {
             let options = if quick { datapath::Options::quick() } else { datapath::Options::full() };
             print(&datapath::run(&options)?, output)

@@ -36,8 +36,9 @@ impl Sub for CpuTime {
 /// What all processors have done since the machine began: user, nice, system, hard and soft interrupts of
 /// `/proc/stat` (proc(5)). What a hypervisor took away is not work.
 pub(crate) fn all() -> io::Result<CpuTime> {
-    parse(&fs::read_to_string("/proc/stat")?)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/stat has no line for all processors"))
+    parse(&fs::read_to_string("/proc/stat")?).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidData, "/proc/stat has no line for all processors")
+    })
 }
 
 fn parse(text: &str) -> Option<CpuTime> {

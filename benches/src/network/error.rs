@@ -1,10 +1,12 @@
 //! What can go wrong with the benchmark of networks.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use super::proof::Probe;
-use super::setup::SetupName;
+use super::setup::{Missing, SetupName};
+use super::traffic::Work;
 
 /// A step that failed.
 #[derive(Debug, thiserror::Error)]
@@ -127,6 +129,59 @@ pub enum Error {
         /// What had to.
         expected: &'static str,
     },
+    /// Programs that setups need and that are not here.
+    #[error("not on this machine: {}", listed(missing))]
+    Missing {
+        /// All of them.
+        missing: Vec<Missing>,
+    },
+    /// The machine's own network namespace could not be entered.
+    #[error("measuring over loopback: {source}")]
+    Loopback {
+        /// Why not.
+        #[source]
+        source: netcore::Error,
+    },
+    /// Traffic failed.
+    #[error("{work:?}: {source}")]
+    Traffic {
+        /// What was sent.
+        work: Work,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// Traffic failed in a setup.
+    #[error("{setup} with {peers} peers: {work:?}: {source}")]
+    Measuring {
+        /// Which setup.
+        setup: SetupName,
+        /// How many peers.
+        peers: usize,
+        /// What was sent.
+        work: Work,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// A report that cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Report {
+        /// Its file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Another generator failed.
+    #[error("{program}: {source}")]
+    Tool {
+        /// Its name.
+        program: &'static str,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
     /// The kernel does something in a setup that is not what the setup is about.
     #[error("{setup}: {netns}: {what}")]
     Impure {
@@ -139,7 +194,20 @@ pub enum Error {
     },
 }
 
+/// Those that are told apart in one line each.
+fn listed(missing: &[Missing]) -> String {
+    missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
 impl Error {
+    /// Where traffic failed.
+    pub(crate) fn within(self, setup: SetupName, peers: usize) -> Self {
+        match self {
+            Self::Traffic { work, source } => Self::Measuring { setup, peers, work, source },
+            other => other,
+        }
+    }
+
     /// Something of the lab's, with what led to it.
     pub(crate) fn lab(setup: SetupName, operation: &'static str, error: &anyhow::Error) -> Self {
         Self::Lab { setup, operation, message: format!("{error:#}") }

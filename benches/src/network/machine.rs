@@ -90,7 +90,10 @@ impl Machine {
                 .into_iter()
                 .filter_map(|name| Some((name.to_owned(), read(&format!("/proc/sys/{name}"))?)))
                 .collect(),
-            programs: PROGRAMS.into_iter().filter_map(|(name, flag)| Some((name.to_owned(), version(name, flag)?))).collect(),
+            programs: PROGRAMS
+                .into_iter()
+                .filter_map(|(name, flag)| Some((name.to_owned(), version(name, flag)?)))
+                .collect(),
             load_hundredths: load.map_or(0, |load| (load * 100.0) as u64),
             offloads: String::new(),
         }
@@ -118,7 +121,8 @@ fn mitigations() -> BTreeMap<String, String> {
 /// The first line that has a digit in what a program says of its version, wherever it says it.
 fn version(program: &str, flag: &str) -> Option<String> {
     let said = Command::new(program).arg(flag).output().ok()?;
-    let text = format!("{}\n{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    let text =
+        format!("{}\n{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
     let line = text.lines().find(|line| line.contains(|c: char| c.is_ascii_digit()))?;
     Some(line.trim().to_owned())
 }

@@ -4,12 +4,30 @@
 //! A [`setup`] is two nodes joined by a fabric, with [`pods`] that are the same in all. [`rules`] say what is enforced,
 //! as plain data; a setup makes its own of them: chains, sets, or objects of Kubernetes. [`proof`] holds that all setups
 //! judge alike before any is measured, and [`change`] measures how long one change takes.
+//!
+//! [`plan`] says what is measured, [`run`](fn@run) does it: rounds in which each setup has its turn right after the other, so that
+//! what disturbs the machine disturbs all. `traffic` is our own, `tools` are others' beside it. What comes of it is a
+//! [`report`]; two of them are [compared](compare).
 
 pub mod change;
+pub(crate) mod cli;
+pub mod compare;
+mod cpu;
 mod error;
+mod findings;
+pub mod machine;
+mod markdown;
+pub mod plan;
 pub mod pods;
 pub mod proof;
+pub mod report;
 pub mod rules;
+mod run;
 pub mod setup;
+mod stats;
+mod tools;
+pub mod traffic;
 
 pub use error::Error;
+pub use plan::Options;
+pub use run::run;

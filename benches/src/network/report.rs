@@ -205,9 +205,8 @@ impl Report {
     /// One measurement.
     #[must_use]
     pub fn find(&self, setup: SetupName, metric: Metric, conditions: Conditions) -> Option<&Measurement> {
-        let wanted = |one: &&Measurement| {
-            one.setup == setup && one.metric == metric && one.conditions == conditions
-        };
+        let wanted =
+            |one: &&Measurement| one.setup == setup && one.metric == metric && one.conditions == conditions;
         self.results.iter().find(wanted)
     }
 }
@@ -266,7 +265,10 @@ mod tests {
         let find = |metric| all.iter().find(|one| one.setup == SetupName::Netloom && one.metric == metric);
         let rate = find(Metric::ConnectRate).unwrap();
         // The ratio of the medians would be 0.5 as well; the interval tells that rounds were compared.
-        assert_eq!((rate.median, rate.vs_veth_median, rate.vs_veth_interval), (10.0, Some(0.5), Some((0.25, 0.5))));
+        assert_eq!(
+            (rate.median, rate.vs_veth_median, rate.vs_veth_interval),
+            (10.0, Some(0.5), Some((0.25, 0.5)))
+        );
         assert_eq!(find(Metric::PeerAdded).unwrap().vs_veth_median, None);
     }
 

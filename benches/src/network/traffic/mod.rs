@@ -24,6 +24,7 @@ use netcore::Netns;
 use super::Error;
 use super::report::Metric;
 pub(crate) use connect::Responder;
+pub(crate) use exchange::MESSAGE;
 pub(crate) use window::Window;
 
 /// The ports of the servers: those that the policies open.
@@ -60,7 +61,7 @@ impl Path<'_> {
 
 /// What to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Work {
+pub enum Work {
     /// As many bytes as go through.
     Stream {
         /// Connections at a time.
@@ -95,7 +96,7 @@ pub(crate) fn send(path: Path<'_>, work: Work, window: Window) -> Result<Measure
 }
 
 /// Does something in a namespace, on a thread that entered it.
-fn inside<T: Send>(netns: &Netns, body: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+pub(super) fn inside<T: Send>(netns: &Netns, body: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     netns.run_in(body).map_err(io::Error::other).and_then(|done| done)
 }
 
@@ -106,4 +107,53 @@ fn join<T>(thread: std::thread::ScopedJoinHandle<'_, io::Result<T>>) -> io::Resu
 
 fn nothing_arrived() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "nothing arrived")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Loopback of the namespace that tests run in; the ports are the benchmark's, so one test takes them in turn.
+    #[test]
+    fn every_kind_of_work_is_measured() {
+        let here = Netns::current().unwrap();
+        let path = Path { from: &here, to: &here, address: Ipv4Addr::LOCALHOST };
+        let window = Window { warm_up: Duration::from_millis(20), time: Duration::from_millis(150) };
+        let works = [
+            Work::Stream { streams: 1 },
+            Work::Stream { streams: 3 },
+            Work::Exchange,
+            Work::Connect,
+            Work::Datagrams { bytes: 64 },
+        ];
+        for work in works {
+            for (metric, value) in send(path, work, window).unwrap() {
+                assert!(value.is_finite() && value >= 0.0, "{work:?}: {metric} {value}");
+                if !metric.name().starts_with("cpu") {
+                    assert!(value > 0.0, "{work:?}: {metric} {value}");
+                }
+            }
+        }
+        for tool in super::super::tools::Tool::ALL {
+            if !tool.is_here() {
+                eprintln!("skipped: {} is not on this machine", tool.program());
+                continue;
+            }
+            assert!(tool.measure(path, window).unwrap() > 0.0, "{}", tool.program());
+        }
+    }
+
+    #[test]
+    fn nobody_there_is_an_error_that_names_the_work() {
+        let empty = Netns::anonymous().map_err(|error| error.to_string());
+        let Ok(empty) = empty else {
+            eprintln!("skipped: network namespaces need root");
+            return;
+        };
+        let here = Netns::current().unwrap();
+        let path = Path { from: &empty, to: &here, address: Ipv4Addr::LOCALHOST };
+        let window = Window { warm_up: Duration::ZERO, time: Duration::from_millis(10) };
+        let error = send(path, Work::Exchange, window).unwrap_err();
+        assert!(error.to_string().starts_with("Exchange: "), "{error}");
+    }
 }

@@ -1,0 +1,71 @@
+//! `netloom bench network` and `netloom bench compare`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::compare::Comparison;
+use super::report::Report;
+use super::setup::SetupName;
+use super::{Error, Options};
+
+/// `netloom bench network`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct NetworkArgs {
+    /// veth, iptables-nft, nftables and netloom, 10 and 10,000 peers, five rounds: at most five minutes
+    #[arg(long)]
+    quick: bool,
+    /// Which setups, beside veth
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "SETUP,…")]
+    setups: Vec<SetupName>,
+    /// Peers of the policy; 0 is no policy at all
+    #[arg(long, value_delimiter = ',', value_name = "N,…")]
+    peers: Vec<usize>,
+    /// How many rounds
+    #[arg(long, value_name = "N")]
+    rounds: Option<usize>,
+    /// Do not compare our generator with iperf3, sockperf and wrk
+    #[arg(long)]
+    alone: bool,
+    /// Write a page with plots too
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+impl NetworkArgs {
+    pub(crate) fn options(&self) -> Options {
+        let mut options = if self.quick { Options::quick() } else { Options::full() };
+        if !self.setups.is_empty() {
+            options.setups.clone_from(&self.setups);
+        }
+        if !self.peers.is_empty() {
+            options.sizes.clone_from(&self.peers);
+        }
+        options.rounds = self.rounds.unwrap_or(options.rounds).max(1);
+        options.cross_checks &= !self.alone;
+        options
+    }
+}
+
+/// `netloom bench compare`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// What `netloom bench network --output json` printed before
+    old: PathBuf,
+    /// What it printed after
+    new: PathBuf,
+}
+
+impl CompareArgs {
+    pub(crate) fn run(&self) -> Result<Comparison, Error> {
+        Ok(Comparison::of(&read(&self.old)?, &read(&self.new)?))
+    }
+}
+
+fn read(path: &Path) -> Result<Report, Error> {
+    let failed =
+        |source: Box<dyn std::error::Error + Send + Sync>| Error::Report { path: path.to_owned(), source };
+    let text = fs::read_to_string(path).map_err(|source| failed(source.into()))?;
+    serde_json::from_str(&text).map_err(|source| failed(source.into()))
+}
