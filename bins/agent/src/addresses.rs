@@ -36,12 +36,17 @@ pub(crate) enum NoAddress {
 impl AddressBook {
     /// Reads the journal; what it knows is kept, whatever the ranges are now.
     pub(crate) fn open(journal: &Path, cidrs: &[IpNetwork], now: SystemTime) -> Result<Self> {
-        let (journal, replay) = FileJournal::open(journal)?;
+        let (mut journal, replay) = FileJournal::open(journal)?;
         if replay.torn {
             tracing::warn!("the journal of addresses ended in the middle of a record, which was cut off");
         }
+        let vacant: Vec<(IpAddr, Timestamp)> = replay.state.vacant().collect();
         let pool = Pool::restore(cidrs.iter().copied(), COOLDOWN, replay.state, now.into())
             .context("reading the node's ranges of addresses")?;
+        if pool.state().vacant().ne(vacant) {
+            // The clock was set back since: the rests that begin now for it go on with the next agent.
+            journal.compact(pool.state())?;
+        }
         for (address, owner) in pool.quarantined() {
             tracing::warn!(%address, owner, "in use outside of the node's ranges");
         }
@@ -178,5 +183,27 @@ mod tests {
         book.release(&attachment("a"), now).unwrap();
         book.release(&attachment("a"), now).unwrap();
         assert_eq!(book.owners().collect::<Vec<_>>(), [attachment("b")]);
+    }
+
+    /// A clock that was set back since must not have an address rest for longer than once, however often the agent is
+    /// started again.
+    #[test]
+    fn a_rest_ends_though_the_clock_was_set_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let cidrs = ["10.0.1.0/30".parse().unwrap()];
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let attachment = |id: &str| Attachment { container_id: id.into(), ifname: "eth0".into() };
+        let mut book = AddressBook::open(&path, &cidrs, at(9_000)).unwrap();
+        for id in ["a", "b"] {
+            book.allocate(&attachment(id), None, at(9_000)).unwrap();
+        }
+        book.release(&attachment("a"), at(9_000)).unwrap();
+        drop(book);
+        for seconds in (100..130).step_by(10) {
+            let mut book = AddressBook::open(&path, &cidrs, at(seconds)).unwrap();
+            assert!(!book.can_give(&attachment("c"), at(seconds)), "{seconds}");
+        }
+        assert!(AddressBook::open(&path, &cidrs, at(130)).unwrap().can_give(&attachment("c"), at(130)));
     }
 }

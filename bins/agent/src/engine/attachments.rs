@@ -1,7 +1,6 @@
 //! The CNI verbs: pods come and go.
 
 use std::collections::BTreeSet;
-use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use api::{Attachment, ErrorCode, ErrorReply, InterfaceReply, PodRef};
@@ -29,7 +28,7 @@ impl Engine {
         }
         if self.addresses.is_none() {
             let journal = self.args.state_dir.join("addresses.journal");
-            self.addresses = Some(AddressBook::open(&journal, &node.pod_cidrs, SystemTime::now())?);
+            self.addresses = Some(AddressBook::open(&journal, &node.pod_cidrs, self.clock.now())?);
         }
 
         self.settle_links().await
@@ -85,7 +84,7 @@ impl Engine {
             .as_mut()
             .ok_or_else(|| refuse(ErrorCode::NotReady, "no range of addresses yet"))?;
         let addresses =
-            book.allocate(&attachment, pod.as_ref(), SystemTime::now()).map_err(|error| match error {
+            book.allocate(&attachment, pod.as_ref(), self.clock.now()).map_err(|error| match error {
                 NoAddress::Exhausted(why) => refuse(ErrorCode::Exhausted, &self.no_address(&why)),
                 NoAddress::Broken(error) => broken("allocating addresses", &error),
             })?;
@@ -157,7 +156,7 @@ impl Engine {
             tracing::info!(%attachment, endpoint = endpoint.id, "disconnected");
         }
         if release && let Some(book) = &mut self.addresses {
-            book.release(attachment, SystemTime::now())?;
+            book.release(attachment, self.clock.now())?;
         }
         match gone {
             // By its number: the same attachment may have another link by then, of the same name.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use api::{Attachment, ErrorCode, Reply, Request};
@@ -172,10 +172,10 @@ impl Engine {
             (Some(book), _) | (None, Some(book)) => book,
             (None, empty) => {
                 let journal = self.args.state_dir.join("addresses.journal");
-                empty.insert(AddressBook::open(&journal, &[], SystemTime::now())?)
+                empty.insert(AddressBook::open(&journal, &[], self.clock.now())?)
             }
         };
-        let answer = follow(book, &told, &mode.enis.usable())?;
+        let answer = follow(book, &told, &mode.enis.usable(), self.clock.now())?;
         mode.followed = true;
         // What is masqueraded depends on the prefixes.
         self.due.nodes = true;
@@ -305,7 +305,7 @@ impl Engine {
         let Some(book) = self.addresses.as_ref().or(mode.book.as_ref()) else { return };
         let case = Publish {
             needed: book.used() + mode.waiting.len() as u64 + mode.spare,
-            uses: book.prefixes_in_use(SystemTime::now().into()),
+            uses: book.prefixes_in_use(self.clock.now().into()),
         };
         if let Some(told) = mode.demand.due(&case, Instant::now()) {
             self.reports.send(Report::Addresses(told));
@@ -326,7 +326,7 @@ impl Engine {
     }
 
     fn can_give(&mut self, attachment: &Attachment) -> bool {
-        self.addresses.as_mut().is_none_or(|book| book.can_give(attachment, SystemTime::now()))
+        self.addresses.as_mut().is_none_or(|book| book.can_give(attachment, self.clock.now()))
     }
 
     /// Connects pods that waited for an address, where there is one; refuses those that waited for long enough.

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use abi::IfIndex;
 use anyhow::{Context, Result};
 use api::{DelQueue, ErrorCode, ErrorReply, Known, Reply, Request};
+use daemon::clock::Clock;
 use daemon::watchdog::Watchdog;
 use datapath::{AttachMode, Capacities, Datapath, Events, Options};
 use netcore::{Net, Netns};
@@ -69,6 +70,8 @@ pub struct Engine {
     events_there: Readable,
     endpoints: Endpoints,
     addresses: Option<AddressBook>,
+    /// What addresses rest by.
+    clock: Clock,
     /// Whether what an earlier agent left has been taken over as a whole.
     settled: bool,
     installed: Vec<Installed>,
@@ -140,6 +143,7 @@ impl Engine {
             },
             attach: args.clsact.then_some(AttachMode::Clsact),
         };
+        let clock = crate::clock::of_boot(&args.state_dir)?;
         let eni = EniMode::new(&args, &netns)?;
         let mut datapath = Datapath::load(&options).context("loading the datapath")?;
         let config = abi::Config { mtu: uplink.mtu, ..abi::Config::default() };
@@ -154,6 +158,7 @@ impl Engine {
             datapath,
             endpoints,
             addresses: None,
+            clock,
             settled: false,
             installed: Vec::new(),
             realised: HashMap::new(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crds::CiliumNode;
+use daemon::clock::Clock;
 use ipam::ec2::{Ec2, Error, Reply, Request};
 use ipam::eni::handshake::DRAIN;
 use ipam::eni::{Fleet, NodeRecord, NodeStatus, Outgoing, RequestId, WriteError};
@@ -14,7 +15,6 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::clock::Clock;
 use super::metrics::EniMetrics;
 use super::record::{EniView, status_patch};
 use crate::store::Store;
@@ -49,7 +49,7 @@ pub(super) enum Answer {
 impl Answer {
     /// Tells the fleet.
     pub(super) fn tell(self, fleet: &mut Fleet, clock: Clock, pending: impl Fn(&str) -> u32) {
-        let now = clock.now();
+        let now = clock.now().into();
         match self {
             Self::Completed(id, result) => fleet.complete(id, result, now),
             Self::Written(node, written) => fleet.written(&node, written, now),

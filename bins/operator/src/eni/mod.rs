@@ -3,7 +3,6 @@
 //! [`keys`] are what is configured, [`record`] turns CiliumNodes into what the fleet knows of them and back,
 //! [`pending`] counts pods that wait, [`errand`] carries out what the fleet wants done, and [`duty`] feeds it.
 
-mod clock;
 mod duty;
 mod errand;
 mod keys;
