@@ -140,7 +140,13 @@ impl ControlPlaneArgs {
 pub fn run(args: &BenchArgs) -> Result<(), Error> {
     match args.command {
         Command::ControlPlane(ref args) => print(&control_plane::run(&args.options()?)?, args.output),
-        Command::Network { ref args, output } => print(&network::run(&args.options())?, output),
+        Command::Network { ref args, output } => {
+            let report = network::run(&args.options())?;
+            if let Some(file) = &args.report {
+                network::page(&report)?.write(file)?;
+            }
+            print(&report, output)
+        }
         Command::Compare { ref args, output } => print(&args.run()?, output),
         Command::Datapath { quick, output } => {
             let options = if quick { datapath::Options::quick() } else { datapath::Options::full() };

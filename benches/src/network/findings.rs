@@ -1,6 +1,7 @@
 //! What the figures say: what to know when reading them, which targets are met, and where we lose.
 
 use super::report::{Conditions, Measurement, Metric, Report};
+use super::markdown::figure;
 use super::setup::SetupName;
 
 /// The load average above which a machine was busy with something else, in hundredths for each processor.
@@ -151,25 +152,28 @@ fn rivals<'a>(report: &'a Report, one: &'a Measurement) -> impl Iterator<Item = 
 }
 
 /// Where another setup that enforces is ahead of ours, and the intervals are apart.
-pub(crate) fn losses(report: &Report) -> Vec<String> {
-    let mut losses = Vec::new();
-    let ours = report
-        .results
-        .iter()
-        .filter(|one| one.setup == SetupName::Netloom && HEADLINES.contains(&one.metric));
-    for one in ours {
-        for rival in rivals(report, one).filter(|rival| is_ahead(rival, one)) {
-            losses.push(format!(
-                "{} with {}: {} {:.1}, netloom {:.1}",
-                one.metric,
-                said(one.conditions),
-                rival.setup,
-                rival.median,
-                one.median
-            ));
-        }
+pub(crate) fn losses(report: &Report, metric: Metric) -> Vec<String> {
+    let ours = report.results.iter().filter(|one| one.setup == SetupName::Netloom && one.metric == metric);
+    ours.flat_map(|one| {
+        rivals(report, one).filter(|rival| is_ahead(rival, one)).map(move |rival| {
+            let (theirs, own) = (figure(rival.median), figure(one.median));
+            format!("{} with {} has {theirs}, netloom {own}", rival.setup, said(one.conditions))
+        })
+    })
+    .collect()
+}
+
+/// In one sentence, whether netloom is behind by this metric.
+pub(crate) fn sentence(report: &Report, metric: Metric) -> String {
+    let losses = losses(report, metric);
+    let measured = report.results.iter().any(|one| one.setup == SetupName::Netloom && one.metric == metric);
+    if !measured {
+        return "netloom was not measured.".to_owned();
     }
-    losses
+    if losses.is_empty() {
+        return "No other setup that enforces is ahead of netloom here by more than both intervals.".to_owned();
+    }
+    format!("netloom is behind: {}.", losses.join("; "))
 }
 
 fn is_ahead(rival: &Measurement, one: &Measurement) -> bool {

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::findings::{losses, said, targets};
+use super::findings::{said, sentence, targets};
 use super::report::{Conditions, Measurement, Metric, Report};
 use super::setup::SetupName;
 
@@ -49,14 +49,6 @@ impl fmt::Display for Report {
             let verdict = if target.met { "met" } else { "**missed**" };
             writeln!(f, "| {} | {:.2} | {verdict} |", target.what, target.found)?;
         }
-        let losses = losses(self);
-        writeln!(f, "\n### Where netloom loses\n")?;
-        for loss in &losses {
-            writeln!(f, "- {loss}")?;
-        }
-        if losses.is_empty() {
-            writeln!(f, "- to no other setup that enforces, beyond the intervals of both")?;
-        }
         if !self.notes.is_empty() {
             writeln!(f, "\n### To know\n")?;
             for note in &self.notes {
@@ -96,7 +88,7 @@ fn table(f: &mut fmt::Formatter<'_>, report: &Report, metric: Metric, title: &st
         write!(head, " {setup} |")?;
         rule.push_str("---:|");
     }
-    writeln!(f, "\n### {title}\n\n{head}\n{rule}")?;
+    writeln!(f, "\n### {title}\n\n{}\n\n{head}\n{rule}", sentence(report, metric))?;
     for conditions in conditions {
         let mut row = format!("| {} |", said(conditions));
         for setup in &setups {

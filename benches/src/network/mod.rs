@@ -17,6 +17,7 @@ mod error;
 mod findings;
 pub mod machine;
 mod markdown;
+mod page;
 pub mod plan;
 pub mod pods;
 pub mod proof;
@@ -29,5 +30,6 @@ mod tools;
 pub mod traffic;
 
 pub use error::Error;
+pub(crate) use page::page;
 pub use plan::Options;
 pub use run::run;
