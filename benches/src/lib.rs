@@ -20,6 +20,7 @@ pub mod control_plane;
 pub mod datapath;
 mod error;
 pub mod ipam;
+pub mod micro;
 pub mod network;
 pub mod policy;
 pub mod report;

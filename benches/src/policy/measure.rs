@@ -21,7 +21,7 @@ use super::policies::{About, pairs, policy};
 use super::report::{AddIdentity, Adversarial, Cold, Entries, Report};
 
 const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
-type Pod = (IpAddr, Identity, LabelSet);
+pub(super) type Pod = (IpAddr, Identity, LabelSet);
 
 pub(super) fn run(options: &Options) -> Report {
     let mut runs = Vec::new();
@@ -117,7 +117,7 @@ impl Warm {
 }
 
 /// The tables of all subjects in both directions, as an agent asks for those of its endpoints.
-fn compile(repository: &mut Repository, subjects: &[LabelSet]) -> Vec<Arc<Compiled>> {
+pub(super) fn compile(repository: &mut Repository, subjects: &[LabelSet]) -> Vec<Arc<Compiled>> {
     let both = |subject| DIRECTIONS.map(|direction| repository.compile(subject, direction));
     subjects.iter().flat_map(both).collect()
 }

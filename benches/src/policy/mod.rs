@@ -24,9 +24,11 @@ pub mod heap;
 mod measure;
 mod policies;
 mod report;
+mod scene;
 mod text;
 
 pub use report::{AddIdentity, Adversarial, Cold, Entries, Report};
+pub use scene::{Scene, Staged};
 
 /// How much to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
