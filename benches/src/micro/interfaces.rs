@@ -35,7 +35,7 @@ impl Interfaces {
                 available_addresses: 60_000 - u32::from(number),
                 tags: BTreeMap::new(),
             };
-            Ok((id, subnet))
+            Ok::<_, ipnetwork::IpNetworkError>((id, subnet))
         };
         Ok(Self {
             settings: NodeSettings {
