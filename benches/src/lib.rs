@@ -21,6 +21,7 @@ pub mod datapath;
 mod error;
 pub mod ipam;
 pub mod network;
+mod objects;
 pub mod policy;
 
 pub use error::Error;
