@@ -22,6 +22,7 @@ mod error;
 pub mod ipam;
 pub mod micro;
 pub mod network;
+mod objects;
 pub mod policy;
 pub mod report;
 

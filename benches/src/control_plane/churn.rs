@@ -11,10 +11,10 @@ use tokio::task::JoinSet;
 
 use super::agent::Agent;
 use super::cluster::{self, Cluster};
-use super::fill::{create, resource};
 use super::server::Server;
 use super::{Options, tell};
 use crate::Error;
+use crate::objects::{create, resource};
 
 /// How often pods come and go.
 const TICK: Duration = Duration::from_millis(50);

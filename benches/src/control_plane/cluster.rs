@@ -1,14 +1,13 @@
 //! The objects of a cluster that does not exist.
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use ipnetwork::{IpNetwork, Ipv4Network};
-use policy::manifest::{Object, Pod, parse};
-use policy::{LabelSet, pod_labels};
+use policy::LabelSet;
 use serde_json::{Value, json};
 
 use super::Options;
+use crate::objects::{self, Endpoint};
 
 /// The agent's node.
 pub(super) const NODE: &str = "bench-node-0";
@@ -116,12 +115,7 @@ impl Cluster {
 
     /// The labels of an identity, as an agent makes them of a pod's object.
     fn labels(&self, identity: u32) -> LabelSet {
-        let text = self.pod(identity, "any").to_string();
-        let pod: Option<Pod> = parse(&text, "bench", 1).into_iter().find_map(|object| match object {
-            Ok(Object::Pod(pod)) => Some(pod),
-            _ => None,
-        });
-        pod.map(|pod| pod_labels(&pod, &BTreeMap::new())).unwrap_or_default()
+        objects::labels(&self.pod(identity, "any"))
     }
 
     pub(super) fn identity_name(&self, index: u32) -> String {
@@ -129,37 +123,23 @@ impl Cluster {
     }
 
     pub(super) fn identity(&self, index: u32) -> Value {
-        let labels = self.labels(index);
-        let security: BTreeMap<String, &str> = labels
-            .iter()
-            .map(|label| (format!("{}:{}", label.source.as_str(), label.key), label.value.as_str()))
-            .collect();
-        json!({
-            "apiVersion": "cilium.io/v2", "kind": "CiliumIdentity",
-            "metadata": {
-                "name": self.identity_name(index),
-                "labels": {"io.kubernetes.pod.namespace": self.namespace_name(index)},
-            },
-            "security-labels": security,
-        })
+        objects::identity(FIRST_IDENTITY + index, &self.namespace_name(index), &self.labels(index))
     }
 
     /// A pod of another node; `round` is how often its name had another pod before.
     pub(super) fn endpoint(&self, index: u32, round: u32) -> Value {
         let identity = index.wrapping_mul(7).wrapping_add(round.wrapping_mul(13)) % self.identities;
         let node = 1 + index % (self.nodes - 1);
-        let address = Ipv4Addr::from(pod_range(node) + 2 + (index / (self.nodes - 1)) % 120);
-        let labels: Vec<String> = self.labels(identity).iter().map(ToString::to_string).collect();
-        json!({
-            "apiVersion": "cilium.io/v2", "kind": "CiliumEndpoint",
-            "metadata": {"name": endpoint_name(index, round), "namespace": self.namespace_name(identity)},
-            "status": {
-                "id": 1 + index % 60_000,
-                "identity": {"id": FIRST_IDENTITY + identity, "labels": labels},
-                "networking": {"addressing": [{"ipv4": address}], "node": node_address(node)},
-                "state": "ready",
-            },
-        })
+        Endpoint {
+            name: &endpoint_name(index, round),
+            namespace: &self.namespace_name(identity),
+            id: 1 + index % 60_000,
+            identity: FIRST_IDENTITY + identity,
+            labels: &self.labels(identity),
+            address: Ipv4Addr::from(pod_range(node) + 2 + (index / (self.nodes - 1)) % 120),
+            node: node_address(node),
+        }
+        .object()
     }
 
     /// Where an endpoint's object is: namespace and name.
@@ -242,6 +222,8 @@ fn pod_cidr(index: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use policy::manifest::parse;
+
     use super::*;
 
     #[test]

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
-use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::Value;
 
@@ -13,38 +12,10 @@ use super::cluster::{Cluster, MARK, NODE};
 use super::server::Server;
 use super::{Options, tell};
 use crate::Error;
+use crate::objects::{AT_ONCE, create, create_all, resource};
 
 /// How long it may take to write a cluster.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1800);
-/// Requests that are under way at a time.
-const AT_ONCE: usize = 32;
-
-/// A kind of `cilium.io/v2`.
-pub(super) fn resource(kind: &str) -> ApiResource {
-    ApiResource::from_gvk(&GroupVersionKind::gvk("cilium.io", "v2", kind))
-}
-
-fn api(client: &Client, object: &Value) -> Api<DynamicObject> {
-    let kind = object["kind"].as_str().unwrap_or_default();
-    let core = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", kind));
-    let resource = if object["apiVersion"] == "v1" { core } else { resource(kind) };
-    match object["metadata"]["namespace"].as_str() {
-        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
-        None => Api::all_with(client.clone(), &resource),
-    }
-}
-
-/// Writes an object that is not there yet; one that is stays.
-pub(super) async fn create(client: &Client, object: Value) -> Result<(), Error> {
-    let api = api(client, &object);
-    let object: DynamicObject =
-        serde_json::from_value(object).map_err(|source| Error::doing("making an object", source))?;
-    match api.create(&PostParams::default(), &object).await {
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-        other => other.map(drop).map_err(|source| Error::doing("creating an object", source)),
-    }
-}
-
 /// Writes all objects but the policies' changes.
 pub(super) async fn fill(server: &Server, cluster: &Cluster) -> Result<(), Error> {
     let client = &server.client;
@@ -72,7 +43,7 @@ async fn write(
     objects: impl Iterator<Item = Value> + Send,
 ) -> Result<(), Error> {
     tell(&format!("writing {what}"));
-    stream::iter(objects.map(Ok)).try_for_each_concurrent(AT_ONCE, |object| create(client, object)).await
+    create_all(client, objects).await
 }
 
 /// Removes what was written to an API server that goes on after the benchmark. What cannot be removed is told.

@@ -55,7 +55,8 @@ pub struct Proof {
 /// Probes all setups, at the same time.
 ///
 /// # Errors
-/// [`Error::Untrue`] for the first probe that came out otherwise than the policies say.
+/// [`Error::Untrue`] for the first probe that came out otherwise than the policies say; [`Error::Impure`] where the
+/// kernel did something else than the setup is about.
 pub fn prove(setups: &[Box<dyn Setup>], peers: usize) -> Result<Proof, Error> {
     let probes = probes(peers);
     let asked: Vec<(SetupName, bool, &Pods)> =
@@ -75,6 +76,7 @@ pub fn prove(setups: &[Box<dyn Setup>], peers: usize) -> Result<Proof, Error> {
         }
         outcome
     })?;
+    setups.iter().try_for_each(|setup| setup.inspect(peers))?;
     Ok(Proof { peers, setups: asked.iter().map(|(setup, ..)| *setup).collect(), probes })
 }
 

@@ -53,7 +53,7 @@ impl Rules {
         let policy = |(index, pod): (usize, &super::pods::Pod)| Policy {
             name: pod.name.clone(),
             subject: pod.address,
-            peers: (0..BYSTANDERS_PEERS).map(|peer| absent(index + peer)).collect(),
+            peers: (0..BYSTANDERS_PEERS).map(|peer| absent(MOST + index + peer)).collect(),
         };
         let mut policies: Vec<Policy> = pods.bystanders.iter().enumerate().map(policy).collect();
         let of_server = Policy {
@@ -91,7 +91,7 @@ fn list(peers: usize, client: impl Fn(Position) -> Ipv4Addr) -> Vec<Ipv4Addr> {
 #[must_use]
 pub fn absent(index: usize) -> Ipv4Addr {
     let (node, pod) = (index / A_NODE, index % A_NODE);
-    // Bounded by `MOST`: the third byte ends at 230.
+    // Bounded by `MOST` and the bystanders' peers: the third byte ends at 230.
     Ipv4Addr::new(
         10,
         244,

@@ -64,6 +64,24 @@ pub async fn make_node(name: &LabName, fabric: &Netns, node: &mut Node) -> Resul
     Ok(())
 }
 
+/// Gives the links of these namespaces, but loopback, another MTU.
+///
+/// # Errors
+/// When the kernel refuses.
+pub async fn set_mtu(all: &[Netns], mtu: u32) -> netcore::Result<()> {
+    for netns in all {
+        let net = Net::in_netns(netns)?;
+        let mut links = net.links().await?;
+        links.retain(|link| matches!(link.kind.as_str(), "veth" | "bridge"));
+        // A bridge takes no more than its ports do.
+        links.sort_by_key(|link| link.kind == "bridge");
+        for link in links {
+            net.set_mtu(link.index, mtu).await?;
+        }
+    }
+    Ok(())
+}
+
 fn has_family(node: &Node, address: &IpNetwork) -> bool {
     node.addresses.iter().any(|own| own.is_ipv4() == address.is_ipv4())
 }

@@ -35,6 +35,8 @@ pub struct Up {
     pub nodes: u8,
     /// Without IPv6.
     pub ipv4_only: bool,
+    /// The MTU of the links between the nodes, in bytes.
+    pub mtu: u32,
     /// What operators and agents are told beside what they need.
     pub settings: Vec<Setting>,
     /// How many operators: no more than nodes.
@@ -61,6 +63,7 @@ impl Up {
             name,
             nodes,
             ipv4_only: false,
+            mtu: plan::MTU,
             settings: Vec::new(),
             operators: 1,
             ipam: Ipam::default(),
@@ -122,6 +125,11 @@ impl Up {
         let (fabric, fabric_netns) = runtime.block_on(fabric::make_fabric(&self.name, self.ipv4_only))?;
         for node in &mut *nodes {
             self.make_node(paths, &runtime, &fabric_netns, node)?;
+        }
+        if self.mtu != plan::MTU {
+            let netns = nodes.iter().map(|node| Netns::open(&node.netns));
+            let netns: Vec<Netns> = [Ok(fabric_netns)].into_iter().chain(netns).collect::<Result<_, _>>()?;
+            runtime.block_on(fabric::set_mtu(&netns, self.mtu))?;
         }
         let state = State {
             name: self.name.clone(),

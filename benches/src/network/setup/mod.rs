@@ -1,5 +1,16 @@
 //! The setups: what they have in common, and what they need of this machine.
 
+mod build;
+mod ipset;
+mod iptables;
+mod kernel;
+mod netfilter;
+mod netloom;
+mod nftables;
+mod tool;
+mod veth;
+mod wiring;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -7,6 +18,8 @@ use nix::unistd::Pid;
 
 use super::Error;
 use super::pods::Pods;
+
+pub use build::{build, missing};
 
 /// A way to enforce policies, or none.
 #[derive(
@@ -144,6 +157,13 @@ pub trait Setup {
 
     /// The programs whose processor time belongs to it, beside the kernel's.
     fn processes(&self) -> Vec<Pid>;
+
+    /// Holds what only the kernel can tell, after the setup was probed at this size: that packets met the rules that
+    /// they should have, that connection tracking had room, and of the limit that nothing is hooked into it.
+    ///
+    /// # Errors
+    /// [`Error::Impure`].
+    fn inspect(&self, peers: usize) -> Result<(), Error>;
 
     /// What is in force on the node of the `server`, as the tool prints it; of netloom, the objects.
     ///

@@ -196,6 +196,7 @@ pub fn run(args: LabArgs) -> Result<ExitCode> {
                 name: which.name,
                 nodes,
                 ipv4_only,
+                mtu: crate::plan::MTU,
                 settings: policy.settings().into_iter().chain(control.config.clone()).collect(),
                 operators: control.operators,
                 ipam: control.ipam,
