@@ -1,5 +1,6 @@
 //! The setups: what they have in common, and what they need of this machine.
 
+mod account;
 mod build;
 mod ipset;
 mod iptables;

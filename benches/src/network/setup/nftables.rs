@@ -21,11 +21,12 @@
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
-use super::netfilter::{Dialect, Judged};
+use super::netfilter::{Dialect, Judged, charged};
 use super::tool::Tool;
 use super::wiring::Kind;
-use super::{Cost, SetupName};
+use super::{Cost, Memory, SetupName};
 use crate::network::Error;
 use crate::network::rules::{PORTS, Policy, Rules};
 
@@ -106,8 +107,10 @@ impl Dialect for Nftables {
         load(tool, &format!("flush ruleset\n{}", table(&[]))).map(drop)
     }
 
-    fn load(&self, tool: &Tool, rules: &Rules) -> Result<(), Error> {
-        load(tool, &format!("flush ruleset\n{}", table(&rules.policies))).map(drop)
+    fn load(&self, tool: &Tool, rules: &Rules) -> Result<(Duration, Option<Memory>), Error> {
+        let text = format!("flush ruleset\n{}", table(&rules.policies));
+        let (ran, bytes) = tool.load(PROGRAM, &["-f", "-"], &text)?;
+        Ok((ran.cost.took, bytes.map(charged)))
     }
 
     fn add_peer(&self, tool: &Tool, policy: &Policy, peer: Ipv4Addr) -> Result<Cost, Error> {
