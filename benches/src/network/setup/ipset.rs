@@ -113,3 +113,23 @@ impl Dialect for Ipset {
         Ok(iptables::judged(&TABLES.save(tool)?, policy))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_and_chains_are_what_the_page_says() {
+        let peers = vec!["10.244.1.11".parse().unwrap()];
+        let policy = Policy { name: "server".into(), subject: "10.244.2.11".parse().unwrap(), peers };
+        let expected = "create peers-server hash:ip family inet hashsize 64 maxelem 65536\nadd peers-server 10.244.1.11\n";
+        assert_eq!(set(&policy), expected);
+        let expected = [
+            "POD-server -p tcp -m tcp --dport 5201:5205 -m set --match-set peers-server src -j ACCEPT",
+            "POD-server -p udp -m udp --dport 5201:5205 -m set --match-set peers-server src -j ACCEPT",
+            "POD-server -j DROP",
+        ];
+        assert_eq!(chains(&policy, &policy).rules, expected);
+        assert_eq!(sizes("Name: a\nSize in memory: 976\nName: b\nSize in memory: 24\n"), 1000);
+    }
+}

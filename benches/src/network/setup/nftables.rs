@@ -152,6 +152,35 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_table_is_what_the_page_says() {
+        let peers = ["10.244.1.11", "10.244.3.2"].map(|peer| peer.parse().unwrap()).to_vec();
+        let policy = Policy { name: "server".into(), subject: "10.244.2.11".parse().unwrap(), peers };
+        let expected = "table ip netpol {
+\tset peers-server {
+\t\ttype ipv4_addr
+\t\tsize 4
+\t\telements = { 10.244.1.11, 10.244.3.2 }
+\t}
+\tchain pod-server {
+\t\tmeta l4proto { tcp, udp } th dport 5201-5205 ip saddr @peers-server counter accept
+\t\tcounter drop
+\t}
+\tmap pods {
+\t\ttype ipv4_addr : verdict
+\t\tsize 256
+\t\telements = { 10.244.2.11 : goto pod-server }
+\t}
+\tchain forward {
+\t\ttype filter hook forward priority filter; policy accept;
+\t\tct state established,related accept
+\t\tip daddr vmap @pods
+\t}
+}
+";
+        assert_eq!(table(&[policy]), expected);
+    }
+
+    #[test]
     fn counters_are_read() {
         let printed = "table ip netpol {\n\tchain pod-server {\n\t\tth dport 5201-5205 ip saddr @peers-server counter packets 12 bytes 700 accept\n\t\tcounter packets 9 bytes 300 drop\n\t}\n}\n";
         assert_eq!(judged(printed), Judged { accepted: 12, dropped: 9 });
