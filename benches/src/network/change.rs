@@ -253,3 +253,26 @@ impl<'a> Prober<'a> {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_datagram_that_the_new_rule_judged_is_told() {
+        let netns = netcore::Netns::current().unwrap();
+        let pod = Pod { name: "a".into(), netns, address: Ipv4Addr::LOCALHOST };
+        let prober = Prober::new(SetupName::Nftables, &pod, &pod);
+        let past = Instant::now().checked_sub(SILENCE.0 * 2).unwrap();
+        lock(&prober.sent).resize(400, past);
+        assert_eq!(prober.judged(20, Seen::LetThrough), None);
+        // Nothing ever arrived: all are dropped.
+        assert_eq!(prober.judged(20, Seen::Dropped), Some(20));
+        lock(&prober.arrived).extend([18, 19, 22, 23]);
+        assert_eq!(prober.judged(20, Seen::LetThrough), Some(22));
+        assert_eq!(prober.judged(20, Seen::Dropped), Some(24));
+        // A few that are missing may be under way.
+        lock(&prober.arrived).push(200);
+        assert_eq!(prober.judged(20, Seen::Dropped), None);
+    }
+}

@@ -65,7 +65,7 @@ impl Rules {
         Ok(Self { policies })
     }
 
-    /// The policy of the `server`.
+    /// The policy of this name.
     #[must_use]
     pub fn of(&self, name: &str) -> Option<&Policy> {
         self.policies.iter().find(|policy| policy.name == name)
@@ -98,4 +98,32 @@ pub fn absent(index: usize) -> Ipv4Addr {
         u8::try_from(3 + node).unwrap_or(u8::MAX),
         u8::try_from(2 * pod + 2).unwrap_or(u8::MAX),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn clients_stand_first_in_the_middle_and_last() {
+        let client = |position: Position| Ipv4Addr::new(10, 244, 1, position as u8);
+        for peers in [LEAST, 10, 100, 1_000, 10_000, MOST] {
+            let list = list(peers, client);
+            assert_eq!(list.len(), peers);
+            let at = |position| list.iter().position(|peer| *peer == client(position));
+            let found = Position::ALL.map(at);
+            assert_eq!(found, [Some(0), Some(peers / 2), Some(peers - 1)]);
+            assert_eq!(list.iter().collect::<BTreeSet<_>>().len(), peers);
+        }
+    }
+
+    #[test]
+    fn those_who_are_absent_are_no_neighbours_and_on_other_nodes() {
+        let numbers: Vec<u32> = (0..MOST + 100).map(|index| absent(index).into()).collect();
+        assert!(numbers.windows(2).all(|pair| pair[1] - pair[0] >= 2));
+        assert_eq!(absent(0), Ipv4Addr::new(10, 244, 3, 2));
+        assert!(absent(MOST + 100).octets()[2] < u8::MAX);
+    }
 }

@@ -12,12 +12,13 @@
 //! find to be the system's own on Debian and its like.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use super::iptables::{self, Chains, Variant, addition, open_ports, pod_chain, table};
 use super::netfilter::{Dialect, Judged};
 use super::tool::Tool;
 use super::wiring::Kind;
-use super::{Cost, SetupName};
+use super::{Cost, Memory, SetupName};
 use crate::network::Error;
 use crate::network::rules::{Policy, Rules};
 
@@ -25,6 +26,9 @@ use crate::network::rules::{Policy, Rules};
 pub(super) const PROGRAM: &str = "ipset";
 /// The tables that the rules are in.
 pub(super) const TABLES: Variant = Variant::Nft;
+
+/// How it is known what the kernel keeps.
+const SOURCE: &str = "what ipset says of its sets, and kernel memory charged to the cgroup of the program that loaded the rules";
 
 /// Chains and sets.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +47,11 @@ fn set(policy: &Policy) -> String {
         text.push_str(&format!("add {name} {peer}\n"));
     }
     text
+}
+
+/// The sum of the sizes of all sets, in bytes, as `ipset list -t` tells them.
+fn sizes(listed: &str) -> u64 {
+    listed.lines().filter_map(|line| line.strip_prefix("Size in memory: ")?.trim().parse::<u64>().ok()).sum()
 }
 
 /// The chain of a pod, with the peers of `like`.
@@ -68,10 +77,14 @@ impl Dialect for Ipset {
         tool.run(PROGRAM, &["destroy"], "").map(drop)
     }
 
-    fn load(&self, tool: &Tool, rules: &Rules) -> Result<(), Error> {
+    fn load(&self, tool: &Tool, rules: &Rules) -> Result<(Duration, Option<Memory>), Error> {
         let sets: String = rules.policies.iter().map(set).collect();
-        tool.run(PROGRAM, &["restore"], &sets)?;
-        TABLES.restore(tool, &[], &table(&rules.policies, |policy| chains(policy, policy))).map(drop)
+        let of_sets = tool.run(PROGRAM, &["restore"], &sets)?.cost.took;
+        let chains = table(&rules.policies, |policy| chains(policy, policy));
+        let (of_chains, bytes) = TABLES.load(tool, &chains)?;
+        let sets = sizes(&tool.run(PROGRAM, &["list", "-t"], "")?.output);
+        let memory = bytes.map(|bytes| Memory { bytes: bytes + sets, source: SOURCE });
+        Ok((of_sets + of_chains, memory))
     }
 
     fn add_peer(&self, tool: &Tool, policy: &Policy, peer: Ipv4Addr) -> Result<Cost, Error> {
@@ -98,5 +111,25 @@ impl Dialect for Ipset {
 
     fn judged(&self, tool: &Tool, policy: &Policy) -> Result<Judged, Error> {
         Ok(iptables::judged(&TABLES.save(tool)?, policy))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_and_chains_are_what_the_page_says() {
+        let peers = vec!["10.244.1.11".parse().unwrap()];
+        let policy = Policy { name: "server".into(), subject: "10.244.2.11".parse().unwrap(), peers };
+        let expected = "create peers-server hash:ip family inet hashsize 64 maxelem 65536\nadd peers-server 10.244.1.11\n";
+        assert_eq!(set(&policy), expected);
+        let expected = [
+            "POD-server -p tcp -m tcp --dport 5201:5205 -m set --match-set peers-server src -j ACCEPT",
+            "POD-server -p udp -m udp --dport 5201:5205 -m set --match-set peers-server src -j ACCEPT",
+            "POD-server -j DROP",
+        ];
+        assert_eq!(chains(&policy, &policy).rules, expected);
+        assert_eq!(sizes("Name: a\nSize in memory: 976\nName: b\nSize in memory: 24\n"), 1000);
     }
 }

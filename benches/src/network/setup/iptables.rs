@@ -17,11 +17,12 @@
 //! open.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
-use super::netfilter::{Dialect, Judged};
+use super::netfilter::{Dialect, Judged, charged};
 use super::tool::Tool;
 use super::wiring::Kind;
-use super::{Cost, SetupName};
+use super::{Cost, Memory, SetupName};
 use crate::network::Error;
 use crate::network::rules::{PORTS, Policy, Rules};
 
@@ -56,6 +57,13 @@ impl Variant {
         // `-w`: the old tables have one lock for all namespaces of the machine.
         let arguments: Vec<&str> = ["-w"].iter().chain(arguments).copied().collect();
         Ok(tool.run(restore, &arguments, text)?.cost)
+    }
+
+    /// Replaces the table, and says how long that took and what the kernel keeps for it.
+    pub(super) fn load(self, tool: &Tool, text: &str) -> Result<(Duration, Option<u64>), Error> {
+        let [_, restore, _] = self.programs();
+        let (ran, bytes) = tool.load(restore, &["-w"], text)?;
+        Ok((ran.cost.took, bytes))
     }
 
     fn change(self, tool: &Tool, arguments: &[&str]) -> Result<Cost, Error> {
@@ -194,8 +202,9 @@ impl Dialect for Iptables {
         self.0.clear(tool)
     }
 
-    fn load(&self, tool: &Tool, rules: &Rules) -> Result<(), Error> {
-        self.0.restore(tool, &[], &table(&rules.policies, chains)).map(drop)
+    fn load(&self, tool: &Tool, rules: &Rules) -> Result<(Duration, Option<Memory>), Error> {
+        let (took, bytes) = self.0.load(tool, &table(&rules.policies, chains))?;
+        Ok((took, bytes.map(charged)))
     }
 
     /// One rule, before all others: there is no quicker way.

@@ -1,5 +1,6 @@
 //! The setups: what they have in common, and what they need of this machine.
 
+mod account;
 mod build;
 mod ipset;
 mod iptables;
@@ -158,8 +159,8 @@ pub trait Setup {
     /// The programs whose processor time belongs to it, beside the kernel's.
     fn processes(&self) -> Vec<Pid>;
 
-    /// Holds what only the kernel can tell, after the setup was probed at this size: that packets met the rules that
-    /// they should have, that connection tracking had room, and of the limit that nothing is hooked into it.
+    /// Holds what only the kernel can tell, after the setup was probed or measured at this size: that packets met the
+    /// rules that they should have, that connection tracking had room, and of the limit that nothing is hooked into it.
     ///
     /// # Errors
     /// [`Error::Impure`].

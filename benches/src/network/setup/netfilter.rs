@@ -1,13 +1,13 @@
 //! What the setups of netfilter have in common: policies are loaded by a program, on the node of the server.
 
 use std::net::Ipv4Addr;
-use std::time::Instant;
+use std::time::Duration;
 
 use nix::unistd::Pid;
 
 use super::tool::Tool;
 use super::wiring::{Kind, Wiring};
-use super::{Cost, Loaded, Setup, SetupName, kernel};
+use super::{Cost, Loaded, Memory, Setup, SetupName, account, kernel};
 use crate::network::Error;
 use crate::network::pods::Pods;
 use crate::network::rules::{Policy, Rules};
@@ -23,8 +23,8 @@ pub(super) trait Dialect {
     /// Has a node as it is without any policy: connections are tracked, and nothing is refused.
     fn clear(&self, tool: &Tool) -> Result<(), Error>;
 
-    /// Loads policies into a cleared node.
-    fn load(&self, tool: &Tool, rules: &Rules) -> Result<(), Error>;
+    /// Loads policies into a cleared node. Says how long it took and what the kernel keeps for them.
+    fn load(&self, tool: &Tool, rules: &Rules) -> Result<(Duration, Option<Memory>), Error>;
 
     /// Makes an address a peer of the policy.
     fn add_peer(&self, tool: &Tool, policy: &Policy, peer: Ipv4Addr) -> Result<Cost, Error>;
@@ -50,6 +50,11 @@ pub(super) trait Dialect {
 pub(super) struct Judged {
     pub(super) accepted: u64,
     pub(super) dropped: u64,
+}
+
+/// What was charged, and how that is known.
+pub(super) fn charged(bytes: u64) -> Memory {
+    Memory { bytes, source: account::SOURCE }
 }
 
 /// A setup of netfilter.
@@ -94,14 +99,11 @@ impl<D: Dialect> Setup for Netfilter<D> {
         let rules = Rules::new(peers, &self.wiring.pods)?;
         let tool = self.wiring.tool();
         self.dialect.clear(&tool)?;
-        let start = Instant::now();
-        if !rules.policies.is_empty() {
-            self.dialect.load(&tool, &rules)?;
-        }
-        let took = start.elapsed();
+        let (took, memory) =
+            if rules.policies.is_empty() { Default::default() } else { self.dialect.load(&tool, &rules)? };
         self.rules = rules;
         let entries = self.rules.policies.iter().map(|policy| policy.peers.len()).sum();
-        Ok(Loaded { took, entries, memory: None })
+        Ok(Loaded { took, entries, memory })
     }
 
     fn set_mtu(&mut self, mtu: u32) -> Result<(), Error> {

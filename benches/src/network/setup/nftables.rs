@@ -21,11 +21,12 @@
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
-use super::netfilter::{Dialect, Judged};
+use super::netfilter::{Dialect, Judged, charged};
 use super::tool::Tool;
 use super::wiring::Kind;
-use super::{Cost, SetupName};
+use super::{Cost, Memory, SetupName};
 use crate::network::Error;
 use crate::network::rules::{PORTS, Policy, Rules};
 
@@ -106,8 +107,10 @@ impl Dialect for Nftables {
         load(tool, &format!("flush ruleset\n{}", table(&[]))).map(drop)
     }
 
-    fn load(&self, tool: &Tool, rules: &Rules) -> Result<(), Error> {
-        load(tool, &format!("flush ruleset\n{}", table(&rules.policies))).map(drop)
+    fn load(&self, tool: &Tool, rules: &Rules) -> Result<(Duration, Option<Memory>), Error> {
+        let text = format!("flush ruleset\n{}", table(&rules.policies));
+        let (ran, bytes) = tool.load(PROGRAM, &["-f", "-"], &text)?;
+        Ok((ran.cost.took, bytes.map(charged)))
     }
 
     fn add_peer(&self, tool: &Tool, policy: &Policy, peer: Ipv4Addr) -> Result<Cost, Error> {
@@ -147,6 +150,35 @@ impl Dialect for Nftables {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_is_what_the_page_says() {
+        let peers = ["10.244.1.11", "10.244.3.2"].map(|peer| peer.parse().unwrap()).to_vec();
+        let policy = Policy { name: "server".into(), subject: "10.244.2.11".parse().unwrap(), peers };
+        let expected = "table ip netpol {
+\tset peers-server {
+\t\ttype ipv4_addr
+\t\tsize 4
+\t\telements = { 10.244.1.11, 10.244.3.2 }
+\t}
+\tchain pod-server {
+\t\tmeta l4proto { tcp, udp } th dport 5201-5205 ip saddr @peers-server counter accept
+\t\tcounter drop
+\t}
+\tmap pods {
+\t\ttype ipv4_addr : verdict
+\t\tsize 256
+\t\telements = { 10.244.2.11 : goto pod-server }
+\t}
+\tchain forward {
+\t\ttype filter hook forward priority filter; policy accept;
+\t\tct state established,related accept
+\t\tip daddr vmap @pods
+\t}
+}
+";
+        assert_eq!(table(&[policy]), expected);
+    }
 
     #[test]
     fn counters_are_read() {

@@ -10,6 +10,7 @@ use netcore::spawn::in_netns;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
+use super::account::Account;
 use super::{Cost, SetupName};
 use crate::network::Error;
 
@@ -33,29 +34,61 @@ pub(super) struct Ran {
 impl Tool {
     /// Runs a program with this input, and waits for it.
     pub(super) fn run(&self, program: &str, arguments: &[&str], input: &str) -> Result<Ran, Error> {
-        let failed = |source| Error::Running { setup: self.setup, program: program.to_owned(), source };
-        let path = find(program).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        let mut command = Command::new(self.path(program)?);
+        command.args(arguments);
+        self.wait(program, command, input)
+    }
+
+    /// As [`run`](Self::run), and says what the kernel keeps for what the program loaded, where that can be told.
+    pub(super) fn load(
+        &self,
+        program: &str,
+        arguments: &[&str],
+        input: &str,
+    ) -> Result<(Ran, Option<u64>), Error> {
+        let Some(account) = Account::open() else {
+            return Ok((self.run(program, arguments, input)?, None));
+        };
+        // A shell joins and becomes the program: all that it asks of the kernel is charged there.
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(account.members());
+        command.arg(self.path(program)?).args(arguments);
+        let ran = self.wait(program, command, input)?;
+        Ok((ran, account.bytes()))
+    }
+
+    fn path(&self, program: &str) -> Result<PathBuf, Error> {
+        find(program).ok_or_else(|| self.failed(program)(io::ErrorKind::NotFound.into()))
+    }
+
+    fn failed(&self, program: &str) -> impl Fn(io::Error) -> Error {
+        move |source| Error::Running { setup: self.setup, program: program.to_owned(), source }
+    }
+
+    fn wait(&self, program: &str, mut command: Command, input: &str) -> Result<Ran, Error> {
+        let failed = self.failed(program);
         // A file and no pipe: the clock shall not see how fast we write.
-        let mut file = tempfile::tempfile().map_err(failed)?;
-        file.write_all(input.as_bytes()).and_then(|()| file.rewind()).map_err(failed)?;
-        let mut command = Command::new(path);
-        command.args(arguments).stdin(Stdio::from(file));
+        let mut file = tempfile::tempfile().map_err(&failed)?;
+        file.write_all(input.as_bytes()).and_then(|()| file.rewind()).map_err(&failed)?;
+        command.stdin(Stdio::from(file));
         in_netns(&mut command, &self.netns).map_err(Error::wiring(self.setup, "entering a namespace"))?;
         let (before, start) = (children()?, Instant::now());
-        let output = command.output().map_err(failed)?;
+        let output = command.output().map_err(&failed)?;
         let took = start.elapsed();
         let cost = Cost { took, children: children()?.saturating_sub(before) };
-        self.accepted(program, arguments, &output)?;
+        self.accepted(&command, &output)?;
         Ok(Ran { output: String::from_utf8_lossy(&output.stdout).into_owned(), cost })
     }
 
-    fn accepted(&self, program: &str, arguments: &[&str], output: &Output) -> Result<(), Error> {
+    fn accepted(&self, command: &Command, output: &Output) -> Result<(), Error> {
         if output.status.success() {
             return Ok(());
         }
+        let words = [command.get_program()].into_iter().chain(command.get_args());
+        let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
         Err(Error::Refused {
             setup: self.setup,
-            program: format!("{program} {}", arguments.join(" ")),
+            program: words.join(" "),
             status: output.status,
             said: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         })

@@ -17,7 +17,6 @@ use lab::down;
 use lab::fabric;
 use lab::name::LabName;
 use lab::paths::Paths;
-use lab::process::PidFile;
 use lab::state::{Ipam, Sandbox, State};
 use lab::up::Up;
 use netcore::Netns;
@@ -259,7 +258,9 @@ impl Setup for Netloom {
         let agents = ["node1", NODE].map(|node| self.paths.node(node).agent_pid());
         let others = ["apiserver", "operator1"].map(|program| self.paths.pid(program));
         let all = agents.into_iter().chain(others);
-        all.filter_map(|file| PidFile::holder(&file).ok().flatten()).collect()
+        all.filter_map(|file| std::fs::read_to_string(file).ok()?.trim().parse().ok())
+            .map(Pid::from_raw)
+            .collect()
     }
 
     fn rules(&self) -> Result<String, Error> {
