@@ -12,7 +12,6 @@ use crate::checks::SaysSo;
 use crate::{answer, failure};
 
 /// Asks once, and reads what is answered.
-#[expect(clippy::too_many_lines, reason = "one arm for each request, of the same shape")]
 pub(crate) async fn ask(ec2: &Client, request: Request) -> Result<Reply, Error> {
     let action = request.action();
     // Sends; each operation has types of its own.

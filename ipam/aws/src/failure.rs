@@ -23,7 +23,7 @@ where
         return Error::unanswered(action, format!("HTTP {status}, {why}"));
     }
     // Credentials are asked for before anything is sent.
-    if causes(error).any(|cause| cause.is::<CredentialsError>()) {
+    if causes(error).any(<dyn StdError>::is::<CredentialsError>) {
         return Error::without_credentials(action, error);
     }
     Error::unanswered_because(action, error)

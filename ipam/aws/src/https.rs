@@ -3,7 +3,7 @@
 use std::env;
 use std::time::Duration;
 
-use aws_sdk_ec2::config::SharedHttpClient;
+use aws_sdk_ec2::config::{RuntimeComponents, SharedHttpClient};
 use aws_smithy_http_client::proxy::{ProxyConfig, ProxyError};
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector};
@@ -19,7 +19,7 @@ pub(crate) fn client() -> Result<SharedHttpClient, ProxyError> {
     Ok(Builder::new().build_with_connector_fn(move |settings, components| {
         let mut builder = Connector::builder().pool_idle_timeout(IDLE).proxy_config(proxy.clone());
         builder.set_connector_settings(settings.cloned());
-        builder.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
+        builder.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
         let mut builder = builder.tls_provider(Provider::Rustls(CryptoMode::Ring));
         if let Ok(context) = TlsContext::builder().with_trust_store(trust.clone()).build() {
             builder.set_tls_context(context);

@@ -34,6 +34,8 @@ const QUIET: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) options: Arc<Options>,
+    /// With `ipam: eni`.
+    pub(crate) ec2: Option<eni::Client>,
     pub(crate) metrics: Metrics,
     pub(crate) writer: Writer,
     pub(crate) watchdog: Watchdog,
@@ -52,12 +54,14 @@ pub(crate) fn start(
     client: Client,
     leadership: Leadership,
     options: &Arc<Options>,
+    ec2: Option<eni::Client>,
     metrics: &Metrics,
     watchdog: &Watchdog,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let context = Context {
         options: Arc::clone(options),
+        ec2,
         metrics: metrics.clone(),
         writer: Writer::new(client),
         watchdog: watchdog.clone(),

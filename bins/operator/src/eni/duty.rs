@@ -29,12 +29,12 @@ const SHOWN: Duration = Duration::from_secs(1);
 
 /// Keeps interfaces and addresses of all nodes as they should be.
 pub(crate) async fn keep(context: Context) {
-    let Some(options) = context.options.eni.clone() else { return };
+    let (Some(options), Some(ec2)) = (context.options.eni.clone(), context.ec2.clone()) else { return };
     context.nodes.synced().await;
     context.cilium_nodes.synced().await;
     context.pods.synced().await;
     let errands = Errands::new(
-        options.ec2,
+        ec2,
         context.leadership.clone(),
         context.writer.clone(),
         Arc::clone(&context.nodes),
