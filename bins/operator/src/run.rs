@@ -88,7 +88,9 @@ pub async fn run(
         metrics.seconds_leading.set(Timestamp::now().as_duration().as_secs_f64());
         let ended = tokio::select! {
             () = &mut shutdown => Some(Ok(())),
-            ended = lead(&connector, leadership, &options, ec2.clone(), metrics, health, &mut terms) => ended.err().map(Err),
+            ended = lead(&connector, leadership, &options, ec2.clone(), metrics, health, &mut terms) => {
+                ended.err().map(Err)
+            }
         };
         metrics.leader.set(0);
         if let Some(ended) = ended {

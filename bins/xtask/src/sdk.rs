@@ -44,7 +44,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         return Ok(());
     }
     let mut clippy = workspace.cargo();
-    clippy.args(["clippy", "--locked", "--all-targets"]).args(PACKAGES).args(["--", "-D", "warnings"]).run()?;
+    clippy
+        .args(["clippy", "--locked", "--all-targets"])
+        .args(PACKAGES)
+        .args(["--", "-D", "warnings"])
+        .run()?;
     workspace.cargo().args(["test", "--locked"]).args(PACKAGES).run()?;
     if options.write_docs {
         let text = fs::read_to_string(&page).with_context(|| format!("reading {}", page.display()))?;

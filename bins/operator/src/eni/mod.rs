@@ -1,7 +1,7 @@
 //! Network interfaces of EC2 for pods: the shell around [`ipam::eni::Fleet`], which decides everything.
 //!
-//! [`keys`] are what is configured, [`client`] is what talks to EC2, [`record`] turns CiliumNodes into what the fleet knows of them and back,
-//! [`pending`] counts pods that wait, [`errand`] carries out what the fleet wants done, and [`duty`] feeds it.
+//! [`keys`] are what is configured, [`client`] is what talks to EC2, [`record`] turns CiliumNodes into what the fleet knows of
+//! them and back, [`pending`] counts pods that wait, [`errand`] carries out what the fleet wants done, and [`duty`] feeds it.
 
 mod client;
 mod clock;
