@@ -38,6 +38,7 @@ pub(crate) async fn keep(context: Context) {
         context.leadership.clone(),
         context.writer.clone(),
         Arc::clone(&context.nodes),
+        Arc::clone(&context.cilium_nodes),
         context.metrics.eni.clone(),
     );
     let sight = Sight::of(&context);
