@@ -3,9 +3,11 @@
 mod endpoints;
 mod identities;
 mod nodes;
+mod pod_addresses;
 mod pod_cidrs;
 mod policies;
 mod slices;
+pub(crate) mod trouble;
 mod unmanaged;
 
 use std::sync::Arc;
@@ -79,7 +81,10 @@ pub(crate) fn start(
     match options.ipam {
         IpamMode::ClusterPool => tasks.spawn(pod_cidrs::cluster_pool(context.clone())),
         IpamMode::Kubernetes => tasks.spawn(pod_cidrs::kubernetes(context.clone())),
-        IpamMode::Eni => tasks.spawn(eni::keep(context.clone())),
+        IpamMode::Eni => {
+            tasks.spawn(pod_addresses::starved(context.clone()));
+            tasks.spawn(eni::keep(context.clone()))
+        }
     };
     tasks.spawn(nodes::ready(context.clone()));
     if !options.nodes_gc_interval.is_zero() {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::clock::Clock;
 use ipam::Timestamp;
 use ipam::ec2::Ec2;
 use ipam::eni::{Config, Fleet, NodeRecord};
@@ -12,7 +13,6 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::clock::Clock;
 use super::errand::{Answer, Errands};
 use super::pending::Pending;
 use crate::controllers::Context;
@@ -38,6 +38,7 @@ pub(crate) async fn keep(context: Context) {
         context.leadership.clone(),
         context.writer.clone(),
         Arc::clone(&context.nodes),
+        Arc::clone(&context.cilium_nodes),
         context.metrics.eni.clone(),
     );
     let sight = Sight::of(&context);
@@ -108,13 +109,13 @@ impl Sight {
     async fn work<E: Ec2 + Clone + 'static>(mut self, errands: Errands<E>, config: Config) {
         let clock = Clock::start();
         let vpc_id = config.vpc_id.clone();
-        let mut fleet = Fleet::new(config, clock.now().0);
+        let mut fleet = Fleet::new(config, Timestamp::from(clock.now()).0);
         // Dropped with the term: what is under way then is given up.
         let mut tasks: JoinSet<Answer> = JoinSet::new();
         let (mut shown, mut names) = (None::<Instant>, BTreeSet::new());
         loop {
             self.observe(&mut fleet, &vpc_id);
-            let now = clock.now();
+            let now = Timestamp::from(clock.now());
             let left = self.context.leadership.left();
             fleet.leads_until((!left.is_zero()).then(|| now.after(left)), now);
             for outgoing in fleet.poll(now) {
@@ -124,7 +125,7 @@ impl Sight {
                 self.context.metrics.eni.show(fleet.figures(now), &mut names);
                 shown = Some(Instant::now());
             }
-            let pause = until(fleet.wake(), clock.now());
+            let pause = until(fleet.wake(), clock.now().into());
             self.context.watchdog.moved(DUTY, LONGEST);
             tokio::select! {
                 Some(answer) = tasks.join_next() => {

@@ -4,7 +4,6 @@
 //! them and back, [`pending`] counts pods that wait, [`errand`] carries out what the fleet wants done, and [`duty`] feeds it.
 
 mod client;
-mod clock;
 mod duty;
 mod errand;
 mod keys;

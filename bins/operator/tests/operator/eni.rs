@@ -245,7 +245,7 @@ pub(crate) async fn stopped_past_the_deadline(cluster: &mut Cluster) -> Result<(
     own.is_sound()
 }
 
-/// What hinders a node is told in its status and with an event.
+/// What hinders a node is told in its status and with an event, and where pods wait for it, in a condition of the Node.
 pub(crate) async fn tells_what_hinders(cluster: &mut Cluster) -> Result<()> {
     let world = World::new(4).await?;
     let operator = world.start(cluster)?;
@@ -261,8 +261,19 @@ pub(crate) async fn tells_what_hinders(cluster: &mut Cluster) -> Result<()> {
     let error = |node: &Value| node["status"]["ipam"]["operator-status"]["error"].clone();
     let node = cluster.until("CiliumNode", None, "e5", |node| error(node).is_string()).await?;
     ensure!(error(&node).as_str().is_some_and(|error| error.contains("subnet-none")), "{node}");
+    let condition = |node: &Value| {
+        let all = node["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        all.into_iter().find(|one| one["type"] == "netloom.io/PodAddressUnavailable").unwrap_or_default()
+    };
+    ensure!(condition(&cluster.get("Node", None, "e5").await?).is_null(), "no pod waits");
+    waits(cluster, "starved", "e5").await?;
+    let starved = cluster.until("Node", None, "e5", |node| condition(node)["status"] == "True").await?;
+    let said = condition(&starved);
+    ensure!(said["reason"] == "NoPodAddress", "{said}");
+    ensure!(said["message"].as_str().is_some_and(|message| message.contains("subnet-none")), "{said}");
     cluster.patch("CiliumNode", None, "e5", json!({"spec": {"eni": {"subnet-ids": null}}})).await?;
     cluster.until("CiliumNode", None, "e5", |node| error(node).is_null() && listed(node).len() == 1).await?;
+    cluster.until("Node", None, "e5", |node| condition(node)["reason"] == "PodAddressAvailable").await?;
     operator.signal(Signal::SIGKILL)?;
     world.is_sound()
 }
