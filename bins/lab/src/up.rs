@@ -11,8 +11,7 @@ use netcore::Netns;
 use nix::mount::{MsFlags, mount};
 
 use crate::batch::Batch;
-use crate::cloud::control::Client;
-use crate::cloud::{Setup, links, values};
+use crate::cloud::{self, Setup, links};
 use crate::cluster::Cluster;
 use crate::config::{Config, Setting};
 use crate::console::Progress;
@@ -21,10 +20,8 @@ use crate::paths::Paths;
 use crate::process::PidFile;
 use crate::state::{Ipam, Server, State, write_json};
 use crate::wait::Wanted;
-use crate::{down, fabric, lock, plan, port, random, wait};
+use crate::{down, fabric, lock, plan, port, wait};
 
-/// What nodes are in ENI mode, where nobody says otherwise.
-pub const INSTANCE_TYPE: &str = "m5.large";
 /// How long the daemon may take to begin.
 const BEGIN: Duration = Duration::from_secs(5);
 /// Between two looks at whether a program has begun.
@@ -72,7 +69,7 @@ impl Up {
             settings: Vec::new(),
             operators: 1,
             ipam: Ipam::default(),
-            instance_type: INSTANCE_TYPE.to_owned(),
+            instance_type: cloud::INSTANCE_TYPE.to_owned(),
             server: Server::default(),
             audit: false,
             port: None,
@@ -92,7 +89,10 @@ impl Up {
         let paths = Paths::new(&self.name);
         let mut nodes = plan::nodes(self.nodes, self.ipam, self.ipv4_only())?;
         let config = Config::new(self.ipam, self.ipv4_only(), &self.settings)?;
-        let cloud = self.cloud()?;
+        let cloud = match self.ipam {
+            Ipam::Eni => Some(Setup::new(&self.instance_type, &config)?),
+            Ipam::ClusterPool | Ipam::Kubernetes => None,
+        };
         ensure!(
             (1..=self.nodes).contains(&self.operators),
             "operators run on nodes, one on each: 1 to {} of them, not {}",
@@ -153,14 +153,9 @@ impl Up {
         };
         state.config.write(&paths.config())?;
         write_json(&paths.state(), &state)?;
-        if state.cloud.is_some() {
+        if let Some(setup) = &state.cloud {
             progress.step("starting EC2");
-            let netconf = values::netconf(&state.config)?;
-            for node in &state.nodes {
-                let files = paths.node(&node.name);
-                write_json(&files.netconf(), &values::for_node(netconf.clone(), &files))?;
-            }
-            start_cloud(&state, paths)?;
+            setup.start(&state, paths)?;
         }
         progress.step("starting the API server");
         let deadline = Instant::now() + self.patience;
@@ -180,28 +175,6 @@ impl Up {
     /// Pods of a VPC have no IPv6.
     fn ipv4_only(&self) -> bool {
         self.ipv4_only || self.ipam == Ipam::Eni
-    }
-
-    /// The VPC that is wanted, if any.
-    fn cloud(&self) -> Result<Option<Setup>> {
-        if self.ipam != Ipam::Eni {
-            return Ok(None);
-        }
-        let known = vpc::instance_types();
-        let family = self.instance_type.split('.').next().unwrap_or_default();
-        let of_family = || {
-            let like = known.keys().filter(|name| name.split('.').next() == Some(family));
-            let like: Vec<_> = like.map(String::as_str).collect();
-            if like.is_empty() { INSTANCE_TYPE.to_owned() } else { like.join(", ") }
-        };
-        ensure!(
-            known.contains_key(&self.instance_type),
-            "EC2 has no instance type {:?}; there is {}",
-            self.instance_type,
-            of_family()
-        );
-        let seed = u64::from_ne_bytes(random::bytes()?);
-        Ok(Some(Setup { instance_type: self.instance_type.clone(), seed }))
     }
 
     fn make_node(
@@ -262,23 +235,8 @@ fn start_daemon(state: &State, paths: &Paths) -> Result<()> {
     Ok(())
 }
 
-/// Starts the lab's cloud, and returns when its instances have their first interfaces.
-fn start_cloud(state: &State, paths: &Paths) -> Result<()> {
-    let mut child = start(state, "lab-cloud", &paths.cloud_log())?;
-    let cloud = Client::new(&paths.cloud_socket());
-    let start = Instant::now();
-    while !paths.cloud_socket().exists() || cloud.status().is_err() {
-        if let Some(status) = child.try_wait()? {
-            bail!("the lab's EC2 has ended: {status}");
-        }
-        ensure!(start.elapsed() < BEGIN * 3, "the lab's EC2 does not begin");
-        sleep(PAUSE);
-    }
-    Ok(())
-}
-
 /// Starts one of the lab's own programs.
-fn start(state: &State, command: &str, log: &Path) -> Result<Child> {
+pub(crate) fn start(state: &State, command: &str, log: &Path) -> Result<Child> {
     let log = File::options().append(true).create(true).open(log);
     let log = log.with_context(|| format!("cannot make the log of {command}"))?;
     Command::new(state.programs.join("netloom"))

@@ -10,7 +10,7 @@ use super::Output;
 use crate::config::Setting;
 use crate::name::LabName;
 use crate::state::{Ipam, Server};
-use crate::up::INSTANCE_TYPE;
+use crate::cloud::INSTANCE_TYPE;
 
 /// Which lab.
 #[derive(Debug, Args)]

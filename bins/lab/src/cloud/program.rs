@@ -31,6 +31,8 @@ const LOOK: Duration = Duration::from_millis(200);
 const KEPT: usize = 100;
 /// The longest request.
 const LONGEST: u64 = 1 << 20;
+/// For how long new ids are unknown while things go wrong.
+const NEW_IDS: Duration = Duration::from_millis(200);
 /// How old stale reads are.
 const STALE: Duration = Duration::from_secs(2);
 
@@ -274,9 +276,11 @@ fn instance(region: &Region, node: &str, id: &str, ports: &BTreeMap<String, Port
 /// Has requests go wrong, each way as often as this.
 fn trouble(region: &mut Region, probability: f64) {
     region.faults().clear();
+    region.settings_mut().lags = region::LAGS;
     if probability <= 0.0 {
         return;
     }
+    region.settings_mut().lags.new_ids = NEW_IDS;
     let ways = [
         Fault::LostRequest,
         Fault::LostReply,

@@ -32,7 +32,7 @@ table ip vpc {
         iifname != @unchecked fib saddr . iif oif missing counter name foreign_source drop
         ct direction reply accept
         ip daddr != @cidrs ip saddr != @first counter name no_public_address drop
-        fib daddr type blackhole counter name not_assigned drop
+        fib daddr type unicast fib daddr oif missing counter name not_assigned drop
     }
 }
 ";

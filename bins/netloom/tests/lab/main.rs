@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod conformance;
 mod control;
+mod eni;
 mod kubectl;
 mod language;
 mod packets;
