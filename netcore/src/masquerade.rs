@@ -6,13 +6,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use ipnetwork::IpNetwork;
 
-use crate::{
-    error::Result,
-    link::check_name,
-    netns::Netns,
-    nft::nft,
-    route::canonical,
-};
+use crate::{error::Result, link::check_name, netns::Netns, nft::nft, route::canonical};
 
 /// What is masqueraded: packets from `pods` that leave by one of `uplinks` to elsewhere than `native`.
 ///

@@ -7,10 +7,10 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 
 use super::Output;
+use crate::cloud::INSTANCE_TYPE;
 use crate::config::Setting;
 use crate::name::LabName;
 use crate::state::{Ipam, Server};
-use crate::cloud::INSTANCE_TYPE;
 
 /// Which lab.
 #[derive(Debug, Args)]

@@ -51,6 +51,10 @@ pub async fn make_node(name: &LabName, node: &mut Node) -> Result<()> {
     route_packets(&netns)?;
     let net = Net::in_netns(&netns)?;
     net.set_up(IfIndex::LOOPBACK).await?;
-    net.add_address(&Address::new(IfIndex::LOOPBACK, IpNetwork::from(std::net::IpAddr::from(plan::METADATA)))).await?;
+    net.add_address(&Address::new(
+        IfIndex::LOOPBACK,
+        IpNetwork::from(std::net::IpAddr::from(plan::METADATA)),
+    ))
+    .await?;
     Ok(())
 }

@@ -99,7 +99,8 @@ mod tests {
 
     #[test]
     fn nothing_overlaps() {
-        let mut all: Vec<Ipv4Network> = zones().into_iter().flat_map(|zone| [zone.nodes, zone.pods]).collect();
+        let mut all: Vec<Ipv4Network> =
+            zones().into_iter().flat_map(|zone| [zone.nodes, zone.pods]).collect();
         all.push(control_plane());
         for (number, one) in all.iter().enumerate() {
             assert!(primary().is_supernet_of(*one) || secondary().is_supernet_of(*one), "{one}");

@@ -96,10 +96,9 @@ impl Plug {
                 self.net.replace_route(&nowhere((*cidr).into())).await?;
                 self.rules.inside(*cidr)
             }
-            Change::Started { .. }
-            | Change::Terminated { .. }
-            | Change::Created(_)
-            | Change::Deleted(_) => Ok(()),
+            Change::Started { .. } | Change::Terminated { .. } | Change::Created(_) | Change::Deleted(_) => {
+                Ok(())
+            }
         }
     }
 
@@ -122,14 +121,19 @@ impl Plug {
         let primary = interface.primary_address;
         self.net.replace_neighbour(&Neighbour::new(index, primary.into(), mac)).await?;
         let port = Port { node, link, name, index, gateway: primary };
-        for network in networks(&[primary], &[]).chain(networks(&interface.secondary_addresses, &interface.prefixes)) {
+        for network in
+            networks(&[primary], &[]).chain(networks(&interface.secondary_addresses, &interface.prefixes))
+        {
             self.lead(&port, network).await?;
         }
         if is_first {
             self.rules.public(primary)?;
             boot(&netns, &port.link, primary, subnet, router).await?;
         }
-        eprintln!("{} of {} is {} with {primary} and {:?}", port.link, port.node, interface.id, interface.prefixes);
+        eprintln!(
+            "{} of {} is {} with {primary} and {:?}",
+            port.link, port.node, interface.id, interface.prefixes
+        );
         self.ports.insert(interface.id.clone(), port);
         Ok(())
     }
@@ -174,7 +178,13 @@ fn route(port: &Port, network: Ipv4Network) -> Route {
 }
 
 /// Does what an instance's operating system does with its first interface, as DHCP tells it.
-async fn boot(netns: &Netns, link: &str, address: Ipv4Addr, subnet: Ipv4Network, router: Ipv4Addr) -> Result<()> {
+async fn boot(
+    netns: &Netns,
+    link: &str,
+    address: Ipv4Addr,
+    subnet: Ipv4Network,
+    router: Ipv4Addr,
+) -> Result<()> {
     let inside = Net::in_netns(netns)?;
     let link = inside.link(link).await?.index;
     inside.set_up(link).await?;

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use ipam::ec2::Tags;
 use ipam::Timestamp;
+use ipam::ec2::Tags;
 use vpc::{Answer, Call, Lags, Region, RunInstances, Settings};
 
 use super::{Setup, plan};
@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn nodes_are_instances_with_the_planned_addresses() {
-        let wanted = Setup { instance_type: "m5.large".to_owned(), seed: 1, netconf: serde_json::Value::Null };
+        let wanted =
+            Setup { instance_type: "m5.large".to_owned(), seed: 1, netconf: serde_json::Value::Null };
         let nodes = [plan::node(1), plan::node(2)];
         let mut region = Region::new(settings(wanted.seed));
         let instances = build(&mut region, Timestamp(1), &wanted, &nodes).unwrap();

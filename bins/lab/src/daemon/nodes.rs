@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::stores::Stores;
-use crate::{cloud, plan};
 use crate::state::Ipam;
+use crate::{cloud, plan};
 
 /// The taint that keeps pods away from a node until its agent can connect them. The operator removes it.
 const TAINT: &str = "node.cilium.io/agent-not-ready";

@@ -45,8 +45,7 @@ pub(super) fn api(state: &State, paths: &Paths, files: &Files) -> Result<Vec<Pro
         Server::Reference { kube_apiserver, etcd } => {
             let any =
                 if state.ipv4_only { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-            let server =
-                ApiServer { bind: any, advertise: state.api()[0], port: plan::API_PORT, etcd: ETCD };
+            let server = ApiServer { bind: any, advertise: state.api()[0], port: plan::API_PORT, etcd: ETCD };
             let arguments = server.arguments(Version::of_program(kube_apiserver)?, files);
             Ok(vec![
                 program("etcd", etcd.clone(), ETCD.arguments(&paths.api().join("etcd"))),

@@ -7,6 +7,7 @@ mod config;
 mod conformance;
 mod control;
 mod eni;
+mod eni_crashes;
 mod kubectl;
 mod language;
 mod packets;
