@@ -222,7 +222,7 @@ impl Fleet {
         node.stirred = true;
         match (written, node.writing.take()) {
             (Ok(resource_version), Some(record)) => {
-                node.observe(NodeRecord { resource_version, ..*record }, true);
+                node.wrote(*record, resource_version);
             }
             (Ok(_), None) => {}
             (Err(error), _) => {

@@ -114,6 +114,17 @@ impl Node {
         self.record = record;
     }
 
+    /// A write succeeded: as of the version that it was decided on, the object is `record`, and has this version now.
+    /// What a watch showed while the write was under way stays: it may be later, an answer of the agent's say, and
+    /// is not shown again.
+    pub(super) fn wrote(&mut self, record: NodeRecord, resource_version: String) {
+        if self.record.resource_version == record.resource_version {
+            self.observe(NodeRecord { resource_version, ..record }, true);
+        } else if self.record.resource_version != resource_version {
+            (self.must_read, self.stirred) = (true, true);
+        }
+    }
+
     /// All that was known of EC2 may be old.
     pub(super) fn forget_ec2(&mut self) {
         let (record, attempt) = (std::mem::take(&mut self.record), self.attempt);
@@ -301,4 +312,46 @@ pub(super) enum MayUse {
 pub(super) fn assigned(interface: &Interface) -> impl Iterator<Item = Ipv4Network> + '_ {
     let singles = interface.secondary_addresses.iter().map(|address| Ipv4Network::from(*address));
     interface.prefixes.iter().copied().chain(singles)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(version: &str, drain: &str, drained: &str) -> NodeRecord {
+        NodeRecord {
+            name: "n1".to_owned(),
+            instance_id: "i-1".to_owned(),
+            resource_version: version.to_owned(),
+            drain: Some(drain.to_owned()),
+            drained: Some(drained.to_owned()),
+            ..NodeRecord::default()
+        }
+    }
+
+    #[test]
+    fn an_answer_that_overtakes_the_write_is_not_forgotten() {
+        let asked = r#"{"epoch":1,"prefixes":["10.0.0.16/28"]}"#;
+        let (before, answer) = (r#"{"epoch":0}"#, r#"{"epoch":1,"prefixes":["10.0.0.16/28"]}"#);
+        let promised = BTreeSet::from(["10.0.0.16/28".parse().unwrap()]);
+        let first = record("1", r#"{"epoch":0}"#, before);
+        let written = record("1", asked, before);
+
+        // The watch shows the write, and what the agent says to it, before the write is answered.
+        let mut node = Node::new(first.clone());
+        node.observe(record("2", asked, before), false);
+        node.observe(record("3", asked, answer), false);
+        node.wrote(written.clone(), "2".to_owned());
+        assert_eq!(node.promised, promised);
+        assert!(node.must_read, "it may have been older, too");
+
+        // The usual order, and the watch that shows no more than the write.
+        let mut node = Node::new(first.clone());
+        node.wrote(written.clone(), "2".to_owned());
+        assert_eq!((node.drain.epoch.0, node.record.resource_version.as_str()), (1, "2"));
+        let mut node = Node::new(first);
+        node.observe(record("2", asked, before), false);
+        node.wrote(written, "2".to_owned());
+        assert_eq!((node.drain.epoch.0, node.must_read), (1, false));
+    }
 }
