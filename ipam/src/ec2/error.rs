@@ -44,6 +44,8 @@ pub enum ErrorKind {
     Server,
     /// No answer came: whether the request was carried out is unknown.
     Unanswered,
+    /// It was not sent: nothing happened.
+    Unsent,
     /// Something else; repeating the request as it is will not help.
     Other,
 }
@@ -143,6 +145,12 @@ impl Error {
     #[must_use]
     pub fn unanswered(action: Action, why: impl Into<String>) -> Self {
         Self { action, kind: ErrorKind::Unanswered, code: "NoAnswer".to_owned(), message: why.into() }
+    }
+
+    /// It was not sent.
+    #[must_use]
+    pub fn unsent(action: Action, why: impl Into<String>) -> Self {
+        Self { action, kind: ErrorKind::Unsent, code: "NotSent".to_owned(), message: why.into() }
     }
 }
 

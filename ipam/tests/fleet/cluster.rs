@@ -46,6 +46,8 @@ pub struct Faults {
     pub operator_crash: u32,
     /// A watch event comes late, by up to 3 s.
     pub late_watch: u32,
+    /// A request waits for its turn, by up to 25 s.
+    pub late_turn: u32,
 }
 
 pub struct Agent {
@@ -180,6 +182,19 @@ impl Cluster {
         Fleet::new(self.config.clone(), 99)
     }
 
+    /// An operator that knows nothing leads from now on.
+    pub fn succeed(&mut self) {
+        let mut fleet = self.another();
+        self.nodes.values().for_each(|node| fleet.observe(node.object.clone()));
+        self.fleets[0] = fleet;
+    }
+
+    /// Somebody writes a node's object.
+    pub fn edit(&mut self, node: &str, change: impl FnOnce(&mut NodeRecord)) {
+        change(&mut self.nodes.get_mut(node).unwrap().object);
+        self.changed(node);
+    }
+
     fn one_in(&mut self, often: u32) -> bool {
         often > 0 && self.lots.u32(..often) == 0
     }
@@ -252,8 +267,13 @@ impl Cluster {
             self.stirred.insert(leader);
         }
         match outgoing {
-            Outgoing::Request { id, request } => {
-                let delay = self.lots.u64(50..400);
+            Outgoing::Request { id, request, not_after } => {
+                let turn = if self.one_in(self.faults.late_turn) { self.lots.u64(..25_000) } else { 0 };
+                if not_after.is_some_and(|at| self.now.0 + turn > at.0) {
+                    let result = Err(Error::unsent(request.action(), "too late"));
+                    return self.after(turn, Due::Reply { leader, id, result });
+                }
+                let delay = turn + self.lots.u64(50..400);
                 if self.one_in(self.faults.lost_request) {
                     let result = Err(Error::unanswered(request.action(), "lost"));
                     return self.after(10_000, Due::Reply { leader, id, result });
@@ -266,17 +286,17 @@ impl Cluster {
                 let reply = !self.one_in(self.faults.lost_reply);
                 self.after(delay, Due::Execute { leader, id: Some(id), request, reply });
             }
-            Outgoing::WriteStatus { node, uid, resource_version, status } => {
+            Outgoing::WriteStatus { id, node, uid, resource_version, status } => {
                 self.writes += 1;
-                self.write(leader, &node, &uid, &resource_version, |object| object.status = status);
+                self.write(leader, id, &node, &uid, &resource_version, |object| object.status = status);
             }
-            Outgoing::WriteDrain { node, uid, resource_version, value } => {
+            Outgoing::WriteDrain { id, node, uid, resource_version, value } => {
                 self.writes += 1;
-                self.write(leader, &node, &uid, &resource_version, |object| object.drain = Some(value));
+                self.write(leader, id, &node, &uid, &resource_version, |object| object.drain = Some(value));
             }
-            Outgoing::Read { node } => {
+            Outgoing::Read { id, node } => {
                 let object = self.nodes.get(&node).map(|node| node.object.clone());
-                self.fleets[leader].read(&node, Ok(object), self.now);
+                self.fleets[leader].read(id, Ok(object), self.now);
             }
         }
     }
@@ -284,6 +304,7 @@ impl Cluster {
     fn write(
         &mut self,
         leader: usize,
+        id: RequestId,
         name: &str,
         uid: &str,
         version: &str,
@@ -291,12 +312,12 @@ impl Cluster {
     ) {
         let Some(node) = self.nodes.get_mut(name) else { return };
         if node.object.resource_version != version || node.object.uid != uid {
-            return self.fleets[leader].written(name, Err(WriteError::Conflict), self.now);
+            return self.fleets[leader].written(id, Err(WriteError::Conflict), self.now);
         }
         change(&mut node.object);
         self.changed(name);
         let version = self.nodes[name].object.resource_version.clone();
-        self.fleets[leader].written(name, Ok(version), self.now);
+        self.fleets[leader].written(id, Ok(version), self.now);
     }
 
     fn happen(&mut self, due: Due) {
@@ -423,6 +444,15 @@ impl Node {
     pub fn asks_back(&self) -> bool {
         let drain = self.object.drain.as_deref().map(|drain| Drain::parse(drain).unwrap());
         drain.is_some_and(|drain| !drain.prefixes.is_empty())
+    }
+}
+
+impl Node {
+    /// Whether the agent promised something back that is still asked.
+    pub fn promises(&self) -> bool {
+        let drain = self.object.drain.as_deref().map(|drain| Drain::parse(drain).unwrap());
+        let drained = self.object.drained.as_deref().map(|drained| Drained::parse(drained).unwrap());
+        drain.is_some_and(|drain| !drain.promised(drained.as_ref()).is_empty())
     }
 }
 
