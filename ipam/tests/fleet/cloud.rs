@@ -90,7 +90,6 @@ impl Cloud {
         let id = self.create(&create).unwrap().id;
         self.attach(&id, instance_id, 0).unwrap();
         self.interfaces.get_mut(&id).unwrap().attachment.as_mut().unwrap().delete_on_termination = true;
-        self.calls.clear();
     }
 
     /// Ends an instance, and the interfaces that are to end with it.
@@ -102,6 +101,18 @@ impl Cloud {
         for of in self.interfaces.values_mut() {
             if of.attachment.as_ref().is_some_and(|a| a.instance_id == instance_id) {
                 (of.attachment, of.status) = (None, InterfaceStatus::Available);
+            }
+        }
+    }
+
+    /// P11: no interface has more than it can, no instance more than it can, each at a number of its own.
+    pub fn check(&self) {
+        let mut numbers = BTreeSet::new();
+        for of in self.interfaces.values() {
+            assert!(of.slots() <= self.of.ipv4_per_interface, "P11: {of:?}");
+            if let Some(to) = &of.attachment {
+                assert!(to.device_index < self.of.interfaces, "P11: {of:?}");
+                assert!(numbers.insert((&to.instance_id, to.device_index)), "P11: {of:?}");
             }
         }
     }
