@@ -33,6 +33,7 @@ pub(crate) async fn keep(context: Context) {
     context.nodes.synced().await;
     context.cilium_nodes.synced().await;
     context.pods.synced().await;
+    let clock = Clock::start();
     let errands = Errands::new(
         ec2,
         context.leadership.clone(),
@@ -40,6 +41,7 @@ pub(crate) async fn keep(context: Context) {
         Arc::clone(&context.nodes),
         Arc::clone(&context.cilium_nodes),
         context.metrics.eni.clone(),
+        clock,
     );
     let sight = Sight::of(&context);
     let config = sight.config(options.config).await;
@@ -50,7 +52,7 @@ pub(crate) async fn keep(context: Context) {
              interfaces for its own"
         );
     }
-    sight.work(errands, config).await;
+    sight.work(errands, config, clock).await;
 }
 
 /// What the fleet is told of objects.
@@ -106,8 +108,7 @@ impl Sight {
     }
 
     /// For ever.
-    async fn work<E: Ec2 + Clone + 'static>(mut self, errands: Errands<E>, config: Config) {
-        let clock = Clock::start();
+    async fn work<E: Ec2 + Clone + 'static>(mut self, errands: Errands<E>, config: Config, clock: Clock) {
         let vpc_id = config.vpc_id.clone();
         let mut fleet = Fleet::new(config, Timestamp::from(clock.now()).0);
         // Dropped with the term: what is under way then is given up.
