@@ -19,9 +19,9 @@ enum Event {
     /// An answer of EC2's.
     Answered(RequestId, Box<Result<Reply, Ec2Error>>),
     /// A write arrives at the API server, and its answer comes back.
-    Wrote(usize, Written),
+    Wrote(usize, RequestId, Written),
     /// The API server is asked for an object.
-    Read(usize),
+    Read(usize, RequestId),
     /// A node has something new, an object or an interface, and its agent looks at it.
     Noticed(usize),
     /// A watch tells what an object is.
@@ -64,15 +64,11 @@ pub(super) fn run(world: &mut World) -> Option<f64> {
             Event::Wake => awaited = awaited.filter(|at| *at > now),
             Event::Answered(id, result) => fleet.complete(id, *result, now),
             Event::Told(record) => fleet.observe(*record),
-            Event::Read(node) => {
-                let name = &world.nodes[node].name;
-                fleet.read(name, Ok(Some(objects[node].clone())), now);
-            }
-            Event::Wrote(node, written) => {
+            Event::Read(node, id) => fleet.read(id, Ok(Some(objects[node].clone())), now),
+            Event::Wrote(node, id, written) => {
                 let result = write(&mut objects[node], written);
-                let name = world.nodes[node].name.clone();
                 let changed = result.is_ok();
-                fleet.written(&name, result, now);
+                fleet.written(id, result, now);
                 if changed {
                     clock.at(now, Event::Noticed(node));
                 }
@@ -99,7 +95,7 @@ pub(super) fn run(world: &mut World) -> Option<f64> {
 fn send(world: &mut World, clock: &mut Clock<Event>, outgoing: Outgoing) {
     let node = |name: &str| world.nodes.iter().position(|node| node.name == name);
     match outgoing {
-        Outgoing::Request { id, request } => {
+        Outgoing::Request { id, request, .. } => {
             let attached = match &request {
                 Request::Attach { instance_id, .. } => {
                     world.nodes.iter().position(|node| node.instance_id == *instance_id)
@@ -112,19 +108,19 @@ fn send(world: &mut World, clock: &mut Clock<Event>, outgoing: Outgoing) {
             }
             clock.after(LATENCY, Event::Answered(id, Box::new(result)));
         }
-        Outgoing::WriteStatus { node: name, resource_version, status, .. } => {
+        Outgoing::WriteStatus { id, node: name, resource_version, status, .. } => {
             if let Some(node) = node(&name) {
-                clock.after(LATENCY, Event::Wrote(node, Written::Status { resource_version, status }));
+                clock.after(LATENCY, Event::Wrote(node, id, Written::Status { resource_version, status }));
             }
         }
-        Outgoing::WriteDrain { node: name, resource_version, value, .. } => {
+        Outgoing::WriteDrain { id, node: name, resource_version, value, .. } => {
             if let Some(node) = node(&name) {
-                clock.after(LATENCY, Event::Wrote(node, Written::Drain { resource_version, value }));
+                clock.after(LATENCY, Event::Wrote(node, id, Written::Drain { resource_version, value }));
             }
         }
-        Outgoing::Read { node: name } => {
+        Outgoing::Read { id, node: name } => {
             if let Some(node) = node(&name) {
-                clock.after(LATENCY, Event::Read(node));
+                clock.after(LATENCY, Event::Read(node, id));
             }
         }
     }

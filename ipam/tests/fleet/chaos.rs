@@ -8,7 +8,9 @@ fn chaos(seed: u64, faults: Faults) {
     let mut lots = fastrand::Rng::with_seed(seed);
     let mut cloud = Cloud::new(&["10.1.0.0/25", "10.1.1.0/26"]);
     // Others' addresses, so that free ones are not all in free /28.
-    cloud.foreign.extend((0..6).map(|_| std::net::Ipv4Addr::new(10, 1, 0, lots.u8(4..127))));
+    for _ in 0..6 {
+        cloud.occupy(std::net::Ipv4Addr::new(10, 1, 0, lots.u8(4..127)));
+    }
     let mut cluster = Cluster::new(cloud, true, seed);
     cluster.pages_of(5);
     let names = ["a", "b", "c"];

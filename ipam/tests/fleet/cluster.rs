@@ -8,18 +8,15 @@ use std::{
 use fastrand::Rng;
 use ipam::{
     Timestamp,
-    ec2::{Error, Reply, Request},
-    eni::{
-        Config, Fleet, NodeRecord, NodeSettings, NodeStatus, Outgoing, RequestId, WriteError,
-        handshake::Drained,
-    },
+    eni::{Config, Fleet, NodeRecord, NodeSettings, NodeStatus, handshake::Drained},
 };
-use ipnetwork::{IpNetwork, Ipv4Network};
+use ipnetwork::IpNetwork;
 
 use crate::{
-    cloud::{Cloud, VPC, ZONE},
+    cloud::{Cloud, ZONE},
     faults::Faults,
     node::Node,
+    wire::Due,
 };
 
 pub const TICK: u64 = 500;
@@ -27,47 +24,29 @@ pub const TICK: u64 = 500;
 const LEASE: u64 = 15_000;
 /// Versions of an object that an API server may still show.
 const PAST: usize = 100;
-/// When who asked EC2 waits no longer for an answer.
-const PATIENCE: u64 = 10_000;
-
 /// A process that believes to lead, for a while.
-struct Leader {
-    fleet: Fleet,
+pub struct Leader {
+    pub fleet: Fleet,
     /// How far its clock is ahead.
     ahead: u64,
     /// When it leads at the earliest, and until when it does.
     begins: u64,
-    until: u64,
-    alive: bool,
+    pub until: u64,
+    pub alive: bool,
     /// It was told something.
-    stirred: bool,
-}
-
-/// A write of an object.
-enum Change {
-    Status(NodeStatus),
-    Drain(String),
-}
-
-enum Due {
-    Execute { leader: usize, id: Option<RequestId>, request: Request },
-    Reply { leader: usize, id: RequestId, result: Result<Reply, Error> },
-    Read { leader: usize, id: RequestId, node: String },
-    Write { leader: usize, id: RequestId, node: String, uid: String, version: String, change: Change },
-    Observe { leader: usize, record: Box<NodeRecord> },
-    Forget { leader: usize, node: String },
+    pub stirred: bool,
 }
 
 pub struct Cluster {
     pub now: Timestamp,
     pub cloud: Cloud,
     pub nodes: BTreeMap<String, Node>,
-    leaders: Vec<Leader>,
+    pub leaders: Vec<Leader>,
     config: Config,
-    due: BTreeMap<(u64, u64), Due>,
+    pub due: BTreeMap<(u64, u64), Due>,
     sequence: u64,
     pub faults: Faults,
-    lots: Rng,
+    pub lots: Rng,
     freed: BTreeMap<IpAddr, Timestamp>,
     /// What the objects were lately.
     past: BTreeMap<String, VecDeque<NodeRecord>>,
@@ -80,7 +59,7 @@ impl Leader {
     }
 
     /// Its time.
-    fn at(&self, now: Timestamp) -> Timestamp {
+    pub fn at(&self, now: Timestamp) -> Timestamp {
         Timestamp(now.0 + self.ahead)
     }
 }
@@ -88,7 +67,7 @@ impl Leader {
 impl Cluster {
     pub fn new(cloud: Cloud, release: bool, seed: u64) -> Self {
         let config = Config {
-            vpc_id: VPC.to_owned(),
+            vpc_id: cloud.vpc_id.clone(),
             cluster_name: "test".to_owned(),
             release_excess: release,
             excess_release_delay: 30,
@@ -111,12 +90,11 @@ impl Cluster {
     }
 
     pub fn add(&mut self, name: &str, change: impl FnOnce(&mut NodeSettings)) {
-        let instance_id = format!("i-{name}");
-        self.cloud.start(&instance_id);
+        let instance_id = self.cloud.start();
         let mut settings = NodeSettings {
             instance_type: self.cloud.of.name.clone(),
             availability_zone: ZONE.to_owned(),
-            node_subnet_id: Some("subnet-0".to_owned()),
+            node_subnet_id: Some(self.cloud.subnet().to_owned()),
             ..NodeSettings::default()
         };
         change(&mut settings);
@@ -185,17 +163,17 @@ impl Cluster {
         self.changed(node);
     }
 
-    fn one_in(&mut self, often: u32) -> bool {
+    pub fn one_in(&mut self, often: u32) -> bool {
         often > 0 && self.lots.u32(..often) == 0
     }
 
-    fn after(&mut self, delay: u64, due: Due) {
+    pub fn after(&mut self, delay: u64, due: Due) {
         self.sequence += 1;
         self.due.insert((self.now.0 + delay, self.sequence), due);
     }
 
     /// An object has changed: it gets a new version, and the watches show it, in order or late.
-    fn changed(&mut self, name: &str) {
+    pub fn changed(&mut self, name: &str) {
         let Some(node) = self.nodes.get_mut(name) else { return };
         let version: u64 = node.object.resource_version.parse().unwrap();
         node.object.resource_version = (version + 1).to_string();
@@ -225,12 +203,7 @@ impl Cluster {
         for name in self.names() {
             self.misfortune(&name);
         }
-        while let Some(entry) = self.due.first_entry()
-            && entry.key().0 <= self.now.0
-        {
-            let due = entry.remove();
-            self.happen(due);
-        }
+        self.settle();
         for name in self.names() {
             let node = self.nodes.get_mut(&name).unwrap();
             let before = node.object.clone();
@@ -288,10 +261,7 @@ impl Cluster {
             let lost = self.cloud.assigned(&node.object.instance_id);
             self.freed.retain(|address, _| !lost.iter().any(|of| IpNetwork::from(*of).contains(*address)));
             self.cloud.terminate(&node.object.instance_id);
-            self.sequence += 1;
-            let instance_id = format!("i-{name}-{}", self.sequence);
-            self.cloud.start(&instance_id);
-            node.replaced(instance_id);
+            node.replaced(self.cloud.start());
         }
         // The object of an instance that is gone is mostly gone with it.
         if self.one_in(anew) || replaced && self.lots.bool() {
@@ -329,148 +299,6 @@ impl Cluster {
         }
     }
 
-    fn send(&mut self, leader: usize, outgoing: Outgoing) {
-        let api = if self.one_in(self.faults.slow_api) { self.lots.u64(..2000) } else { 0 };
-        match outgoing {
-            Outgoing::Request { id, request, not_after } => self.ask(leader, id, request, not_after),
-            Outgoing::WriteStatus { id, node, uid, resource_version: version, status } => {
-                let change = Change::Status(status);
-                self.after(api, Due::Write { leader, id, node, uid, version, change });
-            }
-            Outgoing::WriteDrain { id, node, uid, resource_version: version, value } => {
-                let change = Change::Drain(value);
-                self.after(api, Due::Write { leader, id, node, uid, version, change });
-            }
-            Outgoing::Read { id, node } => self.after(api, Due::Read { leader, id, node }),
-        }
-        if api == 0 && self.faults.slow_api == 0 {
-            self.settle();
-        }
-    }
-
-    /// What is due now happens before the next thing is asked.
-    fn settle(&mut self) {
-        while let Some(entry) = self.due.first_entry()
-            && entry.key().0 <= self.now.0
-        {
-            let due = entry.remove();
-            self.happen(due);
-        }
-    }
-
-    /// A request to EC2, when its turn has come.
-    fn ask(&mut self, leader: usize, id: RequestId, request: Request, not_after: Option<Timestamp>) {
-        let action = request.action();
-        let turn = if self.one_in(self.faults.late_turn) { self.lots.u64(..25_000) } else { 0 };
-        let then = Timestamp(self.now.0 + turn);
-        if not_after.is_some_and(|at| self.leaders[leader].at(then) > at) {
-            let result = Err(Error::unsent(action, "too late"));
-            return self.after(turn, Due::Reply { leader, id, result });
-        }
-        let lost = Err(Error::unanswered(action, "lost"));
-        // Who sends looks at the lease once more; nobody knows whether it will be renewed, and it may.
-        if self.leaders[leader].until + TICK <= then.0 && leader + 1 < self.leaders.len() {
-            return self.after(turn, Due::Reply { leader, id, result: lost });
-        }
-        if self.one_in(self.faults.lost_request) {
-            return self.after(turn + PATIENCE, Due::Reply { leader, id, result: lost });
-        }
-        if self.one_in(self.faults.repeated) && matches!(request, Request::Unassign { .. }) {
-            let again = turn + self.lots.u64(1000..50_000);
-            self.after(again, Due::Execute { leader, id: None, request: request.clone() });
-        }
-        let quick = self.lots.u64(50..400);
-        if self.one_in(self.faults.lost_reply) {
-            // It is carried out all the same, at some time.
-            let delay = if self.lots.bool() { quick } else { self.lots.u64(..50_000) };
-            self.after(turn + delay, Due::Execute { leader, id: None, request });
-            return self.after(turn + PATIENCE, Due::Reply { leader, id, result: lost });
-        }
-        self.after(turn + quick, Due::Execute { leader, id: Some(id), request });
-    }
-
-    fn happen(&mut self, due: Due) {
-        match due {
-            Due::Execute { leader, id, request } => {
-                let result = self.execute(&request);
-                if let Some(id) = id {
-                    self.happen(Due::Reply { leader, id, result });
-                }
-            }
-            Due::Reply { leader, id, result } => {
-                self.tell(leader, |fleet, now| fleet.complete(id, result, now));
-            }
-            Due::Read { leader, id, node } => {
-                let object = self.nodes.get(&node).map(|node| node.object.clone());
-                let failed = self.one_in(self.faults.failed_read);
-                let read = if failed { Err(WriteError::Failed) } else { Ok(object) };
-                self.tell(leader, |fleet, now| fleet.read(id, read, now));
-            }
-            Due::Write { leader, id, node, uid, version, change } => {
-                let written = self.write(&node, &uid, &version, change);
-                self.tell(leader, |fleet, now| fleet.written(id, written, now));
-            }
-            Due::Observe { leader, record } => {
-                self.tell(leader, |fleet, _| fleet.observe(*record));
-            }
-            Due::Forget { leader, node } => self.tell(leader, |fleet, _| fleet.forget(&node)),
-        }
-    }
-
-    fn tell(&mut self, leader: usize, event: impl FnOnce(&mut Fleet, Timestamp)) {
-        let Some(leader) = self.leaders.get_mut(leader).filter(|leader| leader.alive) else { return };
-        let at = leader.at(self.now);
-        event(&mut leader.fleet, at);
-        leader.stirred = true;
-    }
-
-    fn execute(&mut self, request: &Request) -> Result<Reply, Error> {
-        let action = request.action();
-        let lag = if self.one_in(self.faults.stale) { self.lots.u64(..4000) } else { 0 };
-        if self.one_in(self.faults.throttled) {
-            return Err(Error::answered(action, "RequestLimitExceeded", "too many"));
-        }
-        if matches!(request, Request::Attach { .. }) && self.one_in(self.faults.refused_attach) {
-            return Err(Error::answered(action, "Weather", "so it was decided"));
-        }
-        if let Request::Unassign { interface_id, addresses, prefixes } = request {
-            let singles = addresses.iter().map(|address| Ipv4Network::from(*address));
-            self.may_be_taken(interface_id, prefixes.iter().copied().chain(singles));
-        }
-        self.cloud.call(request, self.now, lag)
-    }
-
-    /// P3.
-    fn may_be_taken(&self, interface_id: &str, prefixes: impl Iterator<Item = Ipv4Network>) {
-        let Some(interface) = self.cloud.interfaces.get(interface_id) else { return };
-        let Some(to) = &interface.attachment else { return };
-        let node = self.nodes.values().find(|node| node.object.instance_id == to.instance_id);
-        let singles = |prefix: &Ipv4Network| interface.secondary_addresses.contains(&prefix.ip());
-        for prefix in prefixes.filter(|prefix| interface.prefixes.contains(prefix) || singles(prefix)) {
-            if let Some(why) = node.and_then(|node| node.needs(prefix, self.now)) {
-                panic!("P3: {prefix} was taken from {}, and {why}", to.instance_id);
-            }
-        }
-    }
-
-    fn write(&mut self, name: &str, uid: &str, version: &str, change: Change) -> Result<String, WriteError> {
-        self.writes += 1;
-        let failed = self.one_in(self.faults.failed_write);
-        if failed && self.lots.bool() {
-            return Err(WriteError::Failed);
-        }
-        let node = self.nodes.get_mut(name).ok_or(WriteError::Conflict)?;
-        if node.object.resource_version != version || node.object.uid != uid {
-            return Err(WriteError::Conflict);
-        }
-        match change {
-            Change::Status(status) => node.object.status = status,
-            Change::Drain(value) => node.object.drain = Some(value),
-        }
-        self.changed(name);
-        if failed { Err(WriteError::Failed) } else { Ok(self.nodes[name].object.resource_version.clone()) }
-    }
-
     /// What has to hold at every moment.
     pub fn check(&self) {
         let mut all = BTreeSet::new();
@@ -483,7 +311,6 @@ impl Cluster {
             }
             node.check(self.now);
         }
-        self.cloud.check();
     }
 
     /// Pods that wait.
@@ -494,6 +321,15 @@ impl Cluster {
     /// Interfaces that are attached to nothing.
     pub fn unattached(&self) -> usize {
         self.cloud.interfaces.values().filter(|of| of.attachment.is_none()).count()
+    }
+
+    /// A node's first interface.
+    pub fn primary(&self, node: &str) -> &str {
+        let instance = &self.nodes[node].object.instance_id;
+        let first = |of: &&ipam::ec2::Interface| {
+            of.attachment.as_ref().is_some_and(|to| to.instance_id == *instance && to.device_index == 0)
+        };
+        &self.cloud.interfaces.values().find(first).unwrap().id
     }
 
     pub fn status(&self, node: &str) -> &NodeStatus {

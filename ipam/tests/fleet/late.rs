@@ -85,9 +85,9 @@ fn an_answer_is_taken() {
 fn an_answer_about_an_instance_that_was_replaced() {
     let mut waiting = Waiting::new();
     let first = waiting.request;
-    waiting.cluster.cloud.start("i-b");
+    let instance_id = waiting.cluster.cloud.start();
     let object = waiting.cluster.nodes["a"].object.clone();
-    waiting.fleet.observe(ipam::eni::NodeRecord { instance_id: "i-b".to_owned(), ..object });
+    waiting.fleet.observe(ipam::eni::NodeRecord { instance_id, ..object });
     // It is looked for in the next list of all; then it asks for itself.
     let asked: usize = (0..10).map(|_| assigns(&waiting.second(None))).sum();
     assert_eq!(asked, 1);

@@ -9,8 +9,9 @@ mod faults;
 mod late;
 mod node;
 mod refusals;
+mod wire;
 
-use cloud::Cloud;
+use cloud::{Cloud, PODS};
 use cluster::Cluster;
 use faults::Faults;
 use ipam::{ec2::Action, eni::handshake::Drain};
@@ -84,7 +85,8 @@ fn an_instance_that_is_gone() {
     while cluster.unattached() == 0 {
         cluster.tick();
     }
-    cluster.cloud.terminate("i-a");
+    let instance = cluster.nodes["a"].object.instance_id.clone();
+    cluster.cloud.terminate(&instance);
     cluster.run(60);
     let made = cluster.cloud.calls[&Action::CreateNetworkInterface];
     cluster.run(1200);
@@ -114,9 +116,9 @@ fn a_leader_that_goes_away() {
 #[test]
 fn a_fragmented_subnet() {
     // cilium #46644, #48193; vpc-cni #2749, #3105, #3264.
-    let mut cloud = Cloud::new(&["10.1.0.0/25"]);
-    let fragments: Vec<_> = (1..8).map(|block| std::net::Ipv4Addr::new(10, 1, 0, block * 16 + 3)).collect();
-    cloud.foreign.extend(&fragments);
+    let mut cloud = Cloud::new(&["10.1.0.0/24"]);
+    let fragments: Vec<_> = (1..16).map(|block| std::net::Ipv4Addr::new(10, 1, 0, block * 16 + 3)).collect();
+    fragments.into_iter().for_each(|address| cloud.occupy(address));
     let mut cluster = Cluster::new(cloud, false, 5);
     cluster.add("a", |settings| settings.first_interface_index = 1);
     cluster.want("a", pods("a", 4));
@@ -127,7 +129,7 @@ fn a_fragmented_subnet() {
     };
     assert_eq!(prefixes(&cluster), 0);
     // Others go, and more pods come than there are slots.
-    fragments.iter().for_each(|address| _ = cluster.cloud.foreign.remove(address));
+    cluster.cloud.vacate();
     cluster.run(700);
     let before = cluster.cloud.mutating();
     cluster.want("a", pods("more", 30));
@@ -164,21 +166,14 @@ fn a_look_that_misses_something() {
     }
 }
 
-/// 5,000 interfaces of somebody else in the account cost nothing; those in the VPC cost pages.
+/// 300 interfaces of somebody else in the account cost nothing; those in the VPC cost pages.
 #[test]
 fn others_interfaces_cost_nothing() {
     // cilium #37983: all of an account's interfaces were listed. vpc-cni #617, #887.
     let mut cluster = Cluster::new(Cloud::new(&["10.1.0.0/24"]), false, 5);
     cluster.add("a", |_| ());
     cluster.run(30);
-    let stranger = cluster.cloud.interfaces.values().next().unwrap().clone();
-    for number in 0..5000 {
-        let (id, vpc_id) = (format!("eni-x{number}"), "vpc-other".to_owned());
-        cluster
-            .cloud
-            .interfaces
-            .insert(id.clone(), ipam::ec2::Interface { id, vpc_id, attachment: None, ..stranger.clone() });
-    }
+    cluster.cloud.crowd(300);
     (cluster.cloud.listed, cluster.cloud.calls) = (0, Default::default());
     cluster.run(600);
     assert_eq!((cluster.cloud.reading(), cluster.cloud.listed), (6, 2));
@@ -195,7 +190,8 @@ fn many_nodes_at_once() {
     cluster.run(60);
     let without = cluster.nodes.values().filter(|node| node.object.status.usable().is_empty()).count();
     assert_eq!(without, 0);
-    assert_eq!(cluster.cloud.mutating(), 150);
+    // One that was sent a moment after another may arrive a moment before, and be one too many.
+    assert!((150..153).contains(&cluster.cloud.mutating()), "{:?}", cluster.cloud.calls);
     assert!(cluster.cloud.reading() <= 6, "{:?}", cluster.cloud.calls);
 }
 
@@ -219,19 +215,21 @@ fn security_groups_by_tags() {
     cluster.run(10);
     cluster.add("a", |settings| {
         settings.first_interface_index = 1;
-        settings.security_group_tags.insert("for".to_owned(), "pods".to_owned());
+        settings.security_group_tags.insert(PODS.0.to_owned(), PODS.1.to_owned());
     });
     cluster.run(60);
     let groups: Vec<_> =
         cluster.status("a").interfaces.values().map(|of| of.security_groups.clone()).collect();
-    assert_eq!(groups, [["sg-pods"]]);
+    assert_eq!(groups, [[cluster.cloud.group.clone()]]);
     assert_eq!(cluster.status("a").error, None);
 }
 
 /// A new leader that is shown a list from long ago, in which a prefix is promised that is in use by now.
 #[test]
 fn a_leader_with_old_news() {
-    let mut cluster = Cluster::new(Cloud::new(&["10.1.0.0/24"]), true, 5);
+    let mut cloud = Cloud::new(&["10.1.0.0/24"]);
+    cloud.reserve("10.1.0.32/27");
+    let mut cluster = Cluster::new(cloud, true, 5);
     cluster.add("a", |settings| settings.watermarks.pre_allocate = 1);
     cluster.want("a", pods("a", 20));
     cluster.run(30);
@@ -251,7 +249,7 @@ fn a_leader_with_old_news() {
     cluster.run(30);
     assert_eq!(cluster.waiting(), 0);
     let asked = Drain::parse(old.drain.as_ref().unwrap()).unwrap().prefixes;
-    assert!(asked.is_subset(&cluster.status("a").usable()), "EC2 gives the lowest first: {asked:?}");
+    assert!(asked.is_subset(&cluster.status("a").usable()), "there are no others: {asked:?}");
     let mut another = cluster.another();
     another.observe(old);
     cluster.succeed(another);
