@@ -6,8 +6,7 @@ use ipam::Timestamp;
 use ipam::ec2::{Error as Ec2Error, Reply, Request};
 use ipam::eni::handshake::Drained;
 use ipam::eni::{
-    Config, Fleet, NodeRecord, NodeSettings, NodeStatus, Outgoing, PREFIX_ADDRESSES, RequestId, Watermarks,
-    WriteError,
+    Config, Fleet, NodeRecord, NodeSettings, NodeStatus, Outgoing, RequestId, Watermarks, WriteError,
 };
 
 use super::clock::Clock;
@@ -53,9 +52,12 @@ pub(super) fn run(world: &mut World) -> Option<f64> {
     clock.at(clock.now(), Event::Wake);
     // The one wake-up that is awaited.
     let mut awaited: Option<Timestamp> = None;
-    while world.unplaced() > 0 {
+    while world.goes_on(clock.now()) {
         let event = clock.next()?;
         let now = clock.now();
+        if !world.goes_on(now) {
+            break;
+        }
         if now > Timestamp(0).after(PATIENCE) {
             return None;
         }
@@ -175,9 +177,16 @@ fn use_addresses(world: &mut World, node: usize, object: &mut NodeRecord) {
     let there = world.addresses(node);
     world.nodes[node].place(listed.min(there));
     let used = world.nodes[node].placed;
-    let prefixes = used.div_ceil(PREFIX_ADDRESSES);
+    let mut covered = 0;
     object.requested = Some(used + world.scenario.pre_allocate);
-    object.allocated = usable.into_iter().take(prefixes as usize).collect::<BTreeSet<_>>();
+    object.allocated = usable
+        .into_iter()
+        .take_while(|prefix| {
+            let is_used = covered < used;
+            covered += prefix.size();
+            is_used
+        })
+        .collect::<BTreeSet<_>>();
     object.pending_pods = world.nodes[node].pending;
     next_version(object);
 }
