@@ -45,6 +45,7 @@ mod monitor;
 mod neighbour;
 mod net;
 mod netns;
+pub mod nft;
 mod pace;
 mod plan;
 pub mod pod;

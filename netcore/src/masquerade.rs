@@ -2,22 +2,11 @@
 //!
 //! It is an nft table of our own, `inet netloom`, that is replaced as a whole in one transaction.
 
-use std::{
-    collections::BTreeSet,
-    fmt::Write as _,
-    io::{self, Write as _},
-    process::{Command, Output, Stdio},
-};
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use ipnetwork::IpNetwork;
 
-use crate::{
-    error::{Error, Result},
-    link::check_name,
-    netns::Netns,
-    route::canonical,
-    spawn,
-};
+use crate::{error::Result, link::check_name, netns::Netns, nft::nft, route::canonical};
 
 /// What is masqueraded: packets from `pods` that leave by one of `uplinks` to elsewhere than `native`.
 ///
@@ -63,7 +52,7 @@ impl Masquerade {
     /// The input of `nft -f`: takes the place of the whole table, whether or not it was there.
     ///
     /// # Errors
-    /// [`Error::InvalidName`] if an uplink's name is none.
+    /// [`crate::Error::InvalidName`] if an uplink's name is none.
     pub fn ruleset(&self) -> Result<String> {
         let mut uplinks = Vec::new();
         for name in &self.uplinks {
@@ -111,7 +100,7 @@ impl Masquerade {
     /// Puts the table in force in a namespace. Waits for the `nft` program: some milliseconds.
     ///
     /// # Errors
-    /// [`Error::NftMissing`], [`Error::NftRun`], [`Error::NftRefused`]; as [`Masquerade::ruleset`].
+    /// [`crate::Error::NftMissing`], [`crate::Error::NftRun`], [`crate::Error::NftRefused`]; as [`Masquerade::ruleset`].
     pub fn apply(&self, netns: &Netns) -> Result<()> {
         let ruleset = self.ruleset()?;
         nft(netns, "load", &["-f", "-"], &ruleset).map(drop)
@@ -155,37 +144,10 @@ fn write_answers(text: &mut String, Mark { value, mask }: Mark) {
     text.push_str("    }\n");
 }
 
-fn nft(netns: &Netns, operation: &'static str, arguments: &[&str], input: &str) -> Result<String> {
-    let mut command = Command::new("nft");
-    spawn::in_netns(&mut command, netns)?;
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let output = run(&mut command, input).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => Error::NftMissing,
-        _ => Error::NftRun { source },
-    })?;
-    if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    } else {
-        let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(Error::NftRefused { operation, stderr })
-    }
-}
-
-fn run(command: &mut Command, input: &str) -> io::Result<Output> {
-    let mut child = command.spawn()?;
-    if let Some(mut stdin) = child.stdin.take() {
-        match stdin.write_all(input.as_bytes()) {
-            // It had enough and says why at its end.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-            written => written?,
-        }
-    }
-    child.wait_with_output()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
 
     fn networks(texts: &[&str]) -> BTreeSet<IpNetwork> {
         texts.iter().map(|text| text.parse().unwrap()).collect()

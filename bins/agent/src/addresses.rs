@@ -7,9 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use api::{Attachment, PodRef};
+use ipam::eni::handshake::Drained;
+use ipam::eni::handshake::agent::{introduce_anew, members};
 use ipam::file::FileJournal;
 use ipam::{Family, Pool, PoolError, Record, Timestamp};
 use ipnetwork::{IpNetwork, Ipv4Network};
+
+use crate::eni::foreign::{Claims, Foreign, is_foreign};
 
 /// How long an address rests before another pod gets it.
 const COOLDOWN: Duration = Duration::from_secs(30);
@@ -95,14 +99,33 @@ impl AddressBook {
 
     /// Takes over prefixes of network interfaces; what is in use outside of them is kept.
     pub(crate) fn set_prefixes(&mut self, prefixes: &BTreeSet<Ipv4Network>) -> Result<()> {
-        self.pool
-            .set_prefixes(ipam::eni::handshake::agent::members(prefixes))
-            .context("taking over prefixes")?;
+        self.pool.set_prefixes(members(prefixes)).context("taking over prefixes")?;
         self.families = vec![Family::V4];
         for (address, owner) in self.pool.quarantined() {
             tracing::warn!(%address, owner, "in use outside of the node's prefixes: kept, and given to nobody else");
         }
         Ok(())
+    }
+
+    /// Keeps what other networks' pods of this node have from everybody, and takes back what they do not have any more.
+    pub(crate) fn keep_foreign(
+        &mut self,
+        foreign: &mut Foreign,
+        mut claims: Claims,
+        now: SystemTime,
+    ) -> Result<()> {
+        foreign.see(&mut claims);
+        while let Some(record) = foreign.next(&claims, self.pool.state(), now.into()) {
+            tracing::info!(?record, "a pod of another network");
+            self.commit(&record)?;
+        }
+        foreign.compare(&claims, self.pool.state());
+        Ok(())
+    }
+
+    /// What an object of this node says from its first moment, where the agent makes it.
+    pub(crate) fn introduction(&self) -> Option<Drained> {
+        introduce_anew(&self.pool)
     }
 
     /// Whether an attachment would get its addresses now.
@@ -138,7 +161,8 @@ impl AddressBook {
 
     /// The attachments that have addresses.
     pub(crate) fn owners(&self) -> impl Iterator<Item = Attachment> + '_ {
-        self.pool.state().allocations().filter_map(|(owner, _)| {
+        let all = self.pool.state().allocations();
+        all.filter(|(owner, _)| !is_foreign(owner)).filter_map(|(owner, _)| {
             let (container_id, ifname) = owner.rsplit_once('/')?;
             Some(Attachment { container_id: container_id.to_owned(), ifname: ifname.to_owned() })
         })

@@ -9,13 +9,14 @@ use anyhow::{Context, Result, bail, ensure};
 use policy::{ClusterName, PodLabelling};
 use serde::{Deserialize, Serialize};
 
+use crate::cloud::values;
 use crate::state::{Ipam, replace};
 
 /// The cluster's ranges of pod addresses, and the length of a node's.
 const POOLS: [(&str, &str, u8); 2] = [("ipv4", "10.244.0.0/16", 24), ("ipv6", "fd00:10:244::/48", 64)];
 
 /// Keys that are another option's, and that option.
-const OPTIONS: [(&str, &str); 2] = [("ipam", "--ipam"), ("enable-ipv6", "--ipv4-only")];
+const OPTIONS: [(&str, &str); 2] = [("ipam", "--mode"), ("enable-ipv6", "--ipv4-only")];
 
 /// Keys that differ by node, or that the lab itself depends on.
 const TAKEN: [&str; 13] = [
@@ -73,17 +74,27 @@ impl Config {
             ("ipam".to_owned(), ipam.to_string()),
             ("enable-ipv6".to_owned(), (!ipv4_only).to_string()),
         ]);
-        if ipam == Ipam::ClusterPool {
-            for (family, range, length) in POOLS {
-                all.insert(format!("cluster-pool-{family}-cidr"), range.to_owned());
-                all.insert(format!("cluster-pool-{family}-mask-size"), length.to_string());
+        match ipam {
+            Ipam::Kubernetes => {}
+            Ipam::ClusterPool => {
+                for (family, range, length) in POOLS {
+                    all.insert(format!("cluster-pool-{family}-cidr"), range.to_owned());
+                    all.insert(format!("cluster-pool-{family}-mask-size"), length.to_string());
+                }
             }
+            Ipam::Eni => all.extend(values::keys()),
         }
         all.extend(settings.iter().map(|setting| (setting.key.clone(), setting.value.clone())));
         let config = Self(all);
         // Programs that refuse them would not start.
         config.labelling()?;
         Ok(config)
+    }
+
+    /// What a key says, if it is there.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
     }
 
     /// How agents make labels of pods.
@@ -123,7 +134,7 @@ mod tests {
         assert_eq!(setting("enable-policy=a=b"), Ok(expected));
         assert_eq!(setting("debug"), Err("\"debug\" is not KEY=VALUE".to_owned()));
         assert_eq!(setting("../x=y"), Err("\"../x\" is no key".to_owned()));
-        assert_eq!(setting("ipam=crd"), Err("ipam is said by --ipam".to_owned()));
+        assert_eq!(setting("ipam=crd"), Err("ipam is said by --mode".to_owned()));
         assert_eq!(setting("socket=/x"), Err("the lab itself sets socket".to_owned()));
     }
 
@@ -141,6 +152,9 @@ mod tests {
         assert_eq!(file("cluster-pool-ipv4-cidr"), "10.9.0.0/28");
         assert_eq!(file("cluster-pool-ipv4-mask-size"), "24");
         assert_eq!(file("enable-ipv6"), "true");
+        let of_vpc = Config::new(Ipam::Eni, true, &[]).unwrap();
+        assert_eq!(of_vpc.get("egress-masquerade-interfaces"), Some("eth0"));
+        assert_eq!(of_vpc.get("cluster-pool-ipv4-cidr"), None);
         assert!(told(&["cluster-name=Blue"]).is_err());
         assert!(told(&["labels=k8s:"]).is_err());
     }

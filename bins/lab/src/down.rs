@@ -36,6 +36,7 @@ pub(crate) fn remove(name: &LabName) -> Result<()> {
     let mut failures = Vec::new();
     let mut note = |result: Result<()>| failures.extend(result.err());
     note(process::end_holder(&paths.daemon_pid(), GRACE));
+    note(process::end_holder(&paths.cloud_pid(), GRACE));
     let names = namespaces::all(name)?;
     note(process::kill_inside(&identities(&names)));
     match mounts_under(paths.root()) {

@@ -95,7 +95,7 @@ fn everywhere(family_of: &IpNetwork) -> IpNetwork {
 }
 
 /// Makes the namespace forward packets. Return paths are not checked: the datapath checks sources itself.
-fn route_packets(netns: &Netns) -> Result<()> {
+pub(crate) fn route_packets(netns: &Netns) -> Result<()> {
     netns.enable_forwarding(Family::V4)?;
     netns.enable_forwarding(Family::V6)?;
     let off = [

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`up`] | makes the namespaces, starts the daemon, waits until all is enforced |
 //! | [`daemon`] | keeps the API server, the operators and the agents running; scheduler, kubelet, container runtime and controllers |
+//! | [`cloud`] | a VPC of EC2 that nodes are instances of, in `--mode eni` |
 //! | [`cluster`] | the lab's Kubernetes API, as commands use it |
 //! | [`probe`] | tries to reach a port, and asks the agents what became of it |
 //! | [`down`] | removes everything, whatever state it is in |
@@ -43,6 +44,7 @@ pub mod attempt;
 pub mod batch;
 pub mod change;
 pub mod cli;
+pub mod cloud;
 pub mod cluster;
 pub mod config;
 pub mod console;

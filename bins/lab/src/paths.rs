@@ -92,6 +92,24 @@ impl Paths {
         self.root.join("daemon.log")
     }
 
+    /// Held locked by the lab's cloud while it lives; holds its process id.
+    #[must_use]
+    pub fn cloud_pid(&self) -> PathBuf {
+        self.pid("cloud")
+    }
+
+    /// What the cloud says.
+    #[must_use]
+    pub fn cloud_log(&self) -> PathBuf {
+        self.log("cloud")
+    }
+
+    /// Where the cloud is asked what EC2 tells nobody.
+    #[must_use]
+    pub fn cloud_socket(&self) -> PathBuf {
+        self.root.join("cloud.sock")
+    }
+
     /// All nodes' directories.
     #[must_use]
     pub fn nodes(&self) -> PathBuf {
@@ -152,6 +170,12 @@ impl NodePaths {
     #[must_use]
     pub fn unattended(&self) -> PathBuf {
         self.root.join("unattended")
+    }
+
+    /// What the agent reads in ENI mode: wishes about the VPC, as a network configuration.
+    #[must_use]
+    pub fn netconf(&self) -> PathBuf {
+        self.root.join("cni-config.json")
     }
 
     /// The queue of disconnections.

@@ -7,6 +7,9 @@ use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::cloud;
+use crate::state::Ipam;
+
 /// The most nodes of a lab: pod ranges are numbered by a byte, and a machine has only so much room.
 pub const MAX_NODES: u8 = 64;
 /// The MTU of the fabric's links, in bytes.
@@ -45,6 +48,9 @@ pub struct Node {
     /// Its ranges of pod addresses, one a family.
     #[serde(rename = "podCIDRs")]
     pub pod_cidrs: Vec<IpNetwork>,
+    /// Its availability zone, where it is an instance of a VPC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     /// Its network namespace.
     pub netns: String,
 }
@@ -61,6 +67,7 @@ impl Node {
             name: format!("node{number}"),
             addresses: on_link(10 + number).into_iter().take(families).collect(),
             pod_cidrs: cidrs.into_iter().flatten().take(families).collect(),
+            zone: None,
             netns: String::new(),
         }
     }
@@ -88,9 +95,13 @@ impl Node {
 ///
 /// # Errors
 /// When the number is out of range.
-pub fn nodes(count: u8, ipv4_only: bool) -> Result<Vec<Node>> {
+pub fn nodes(count: u8, mode: Ipam, ipv4_only: bool) -> Result<Vec<Node>> {
     ensure!((1..=MAX_NODES).contains(&count), "a lab has 1 to {MAX_NODES} nodes, not {count}");
-    Ok((1..=count).map(|number| Node::numbered(number, ipv4_only)).collect())
+    let node = |number| match mode {
+        Ipam::Eni => cloud::plan::node(number),
+        Ipam::ClusterPool | Ipam::Kubernetes => Node::numbered(number, ipv4_only),
+    };
+    Ok((1..=count).map(node).collect())
 }
 
 /// The addresses of the fabric's link that end in this number.
@@ -109,12 +120,12 @@ mod tests {
 
     #[test]
     fn nodes_have_ranges_of_their_own() {
-        let nodes = nodes(2, false).unwrap();
+        let nodes = nodes(2, Ipam::Kubernetes, false).unwrap();
         assert_eq!(nodes[1].addresses[0].to_string(), "172.30.0.12/24");
         assert_eq!(nodes[1].addresses[1].to_string(), "fd00:30::c/64");
         assert_eq!(nodes[1].pod_cidrs[0].to_string(), "10.244.2.0/24");
         assert_eq!(nodes[1].pod_cidrs[1].to_string(), "fd00:10:244:2::/64");
         assert_eq!(Node::numbered(1, true).addresses.len(), 1);
-        assert!(super::nodes(0, false).is_err() && super::nodes(65, false).is_err());
+        assert!(super::nodes(0, Ipam::Eni, false).is_err() && super::nodes(65, Ipam::Eni, false).is_err());
     }
 }

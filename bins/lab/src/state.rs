@@ -9,10 +9,11 @@ use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::cloud::{self, Setup};
 use crate::config::Config;
 use crate::name::LabName;
 use crate::paths::{Paths, ROOT};
-use crate::plan::Node;
+use crate::plan::{self, Node};
 
 /// What `lab up` decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +43,9 @@ pub struct State {
     pub audit: bool,
     /// The port of the machine's loopback that leads to the API.
     pub port: u16,
+    /// The VPC, where nodes are instances of one.
+    #[serde(default)]
+    pub cloud: Option<Setup>,
 }
 
 /// How nodes get their ranges of pod addresses.
@@ -53,6 +57,8 @@ pub enum Ipam {
     ClusterPool,
     /// The Node objects say them.
     Kubernetes,
+    /// Nodes are instances of a VPC of EC2, and pods have addresses of their network interfaces.
+    Eni,
 }
 
 impl std::fmt::Display for Ipam {
@@ -60,6 +66,7 @@ impl std::fmt::Display for Ipam {
         f.write_str(match self {
             Self::ClusterPool => "cluster-pool",
             Self::Kubernetes => "kubernetes",
+            Self::Eni => "eni",
         })
     }
 }
@@ -94,6 +101,18 @@ impl State {
                 bail!("lab {name} was never finished: netloom lab down --name {name}")
             }
             None => bail!("there is no lab {name}: netloom lab up --name {name}"),
+        }
+    }
+
+    /// The API server's addresses.
+    #[must_use]
+    pub fn api(&self) -> Vec<IpAddr> {
+        match self.ipam {
+            Ipam::Eni => vec![cloud::plan::API.into()],
+            Ipam::ClusterPool | Ipam::Kubernetes => {
+                let of_lab = |address: &IpAddr| address.is_ipv4() || !self.ipv4_only;
+                plan::api().map(|address| address.ip()).into_iter().filter(of_lab).collect()
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use api::{Client, PolicyStatus, Reply, Request};
 use ipnetwork::IpNetwork;
 use serde::Serialize;
 
+use crate::cloud::{self, control::CloudStatus};
 use crate::cluster::Cluster;
 use crate::console::Colours;
 use crate::name::LabName;
@@ -35,6 +36,12 @@ pub struct LabStatus {
     pub directory: PathBuf,
     /// The fabric's network namespace.
     pub fabric: String,
+    /// How its EC2 is, where nodes are instances; none if that does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cloud: Option<CloudStatus>,
+    /// Why it does not.
+    #[serde(rename = "cloudProblem", skip_serializing_if = "Option::is_none")]
+    pub cloud_problem: Option<String>,
     /// Its nodes.
     pub nodes: Vec<NodeStatus>,
     /// Its pods; none if the API does not answer.
@@ -115,6 +122,7 @@ pub fn status(name: &LabName) -> Result<LabStatus> {
         let sandbox = Sandbox::load(&paths, &pod.name)?.filter(|sandbox| sandbox.uid == pod.uid);
         pods.push(pod_status(pod, sandbox));
     }
+    let (cloud, cloud_problem) = cloud::view::ask(&state, &paths);
     pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
     Ok(LabStatus {
         name: name.clone(),
@@ -122,6 +130,8 @@ pub fn status(name: &LabName) -> Result<LabStatus> {
         kubeconfig: paths.kubeconfig(),
         directory: paths.root().to_owned(),
         fabric: state.fabric,
+        cloud,
+        cloud_problem,
         policies: policies(&nodes),
         nodes,
         pods,
@@ -208,6 +218,7 @@ pub fn text(status: &LabStatus, colours: Colours) -> String {
         colours.bold(status.name.as_str()),
         status.kubeconfig.display()
     );
+    cloud::view::write(&mut out, status.cloud.as_ref(), status.cloud_problem.as_deref(), colours);
     for node in &status.nodes {
         let agent = match (&node.agent, &node.problem) {
             (Some(agent), _) => {
@@ -217,6 +228,9 @@ pub fn text(status: &LabStatus, colours: Colours) -> String {
             (None, problem) => colours.bad(problem.as_deref().unwrap_or("no answer")),
         };
         let _ = writeln!(out, "  {:<8} {:<16} {agent}", node.name, join(&node.addresses));
+        if let Some(cloud) = &status.cloud {
+            cloud::view::write_interfaces(&mut out, cloud, &node.name);
+        }
         for warning in node.agent.iter().flat_map(|agent| &agent.warnings) {
             let _ = writeln!(out, "           {} {warning}", colours.notable("warning:"));
         }

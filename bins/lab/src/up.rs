@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use netcore::Netns;
 use nix::mount::{MsFlags, mount};
 
 use crate::batch::Batch;
+use crate::cloud::{self, Setup, links};
 use crate::cluster::Cluster;
 use crate::config::{Config, Setting};
 use crate::console::Progress;
@@ -23,6 +24,8 @@ use crate::{down, fabric, lock, plan, port, wait};
 
 /// How long the daemon may take to begin.
 const BEGIN: Duration = Duration::from_secs(5);
+/// Between two looks at whether a program has begun.
+const PAUSE: Duration = Duration::from_millis(5);
 /// How much of a log goes into an error, in lines.
 const TAIL: usize = 15;
 
@@ -41,8 +44,10 @@ pub struct Up {
     pub settings: Vec<Setting>,
     /// How many operators: no more than nodes.
     pub operators: u8,
-    /// How nodes get their ranges of pod addresses.
+    /// How pods get their addresses.
     pub ipam: Ipam,
+    /// What nodes are in ENI mode, which has no IPv6 either.
+    pub instance_type: String,
     /// What serves the API.
     pub server: Server,
     /// Whether what is asked of it is written down; netloom's own server does that.
@@ -67,6 +72,7 @@ impl Up {
             settings: Vec::new(),
             operators: 1,
             ipam: Ipam::default(),
+            instance_type: cloud::INSTANCE_TYPE.to_owned(),
             server: Server::default(),
             audit: false,
             port: None,
@@ -83,8 +89,13 @@ impl Up {
     pub fn run(&self, progress: &Progress) -> Result<State> {
         ensure!(nix::unistd::geteuid().is_root(), "a lab is made of network namespaces: run netloom as root");
         let programs = programs()?;
-        let mut nodes = plan::nodes(self.nodes, self.ipv4_only)?;
-        let config = Config::new(self.ipam, self.ipv4_only, &self.settings)?;
+        let paths = Paths::new(&self.name);
+        let mut nodes = plan::nodes(self.nodes, self.ipam, self.ipv4_only())?;
+        let config = Config::new(self.ipam, self.ipv4_only(), &self.settings)?;
+        let cloud = match self.ipam {
+            Ipam::Eni => Some(Setup::new(&self.instance_type, &config)?),
+            Ipam::ClusterPool | Ipam::Kubernetes => None,
+        };
         ensure!(
             (1..=self.nodes).contains(&self.operators),
             "operators run on nodes, one on each: 1 to {} of them, not {}",
@@ -92,7 +103,6 @@ impl Up {
             self.operators
         );
         let lock = lock::Lock::take(&self.name)?;
-        let paths = Paths::new(&self.name);
         if PidFile::holder(&paths.daemon_pid())?.is_some() {
             bail!("lab {} is up already: netloom lab down --name {}", self.name, self.name);
         }
@@ -101,7 +111,7 @@ impl Up {
         // Removing has taken the locked directory away.
         drop(lock);
         let _lock = lock::Lock::take(&self.name)?;
-        let made = self.make(&paths, &programs, &mut nodes, config, progress);
+        let made = self.make(&paths, &programs, &mut nodes, config, cloud, progress);
         made.map_err(|error| {
             let error = error.context(format!("lab {} could not be made{}", self.name, logs(&paths)));
             match down::remove(&self.name) {
@@ -117,12 +127,16 @@ impl Up {
         programs: &Path,
         nodes: &mut [plan::Node],
         config: Config,
+        cloud: Option<Setup>,
         progress: &Progress,
     ) -> Result<State> {
         progress.step("joining the nodes");
         fs::create_dir_all(paths.pods()).context("cannot make the directory of pods")?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (fabric, fabric_netns) = runtime.block_on(fabric::make_fabric(&self.name, self.ipv4_only))?;
+        let (fabric, fabric_netns) = match &cloud {
+            Some(_) => runtime.block_on(links::make_fabric(&self.name))?,
+            None => runtime.block_on(fabric::make_fabric(&self.name, self.ipv4_only))?,
+        };
         for node in &mut *nodes {
             self.make_node(paths, &runtime, &fabric_netns, node)?;
         }
@@ -136,16 +150,21 @@ impl Up {
             fabric,
             nodes: nodes.to_vec(),
             programs: programs.to_owned(),
-            ipv4_only: self.ipv4_only,
+            ipv4_only: self.ipv4_only(),
             config,
             operators: self.operators,
             ipam: self.ipam,
             server: self.server.clone(),
             audit: self.audit,
             port: port::free(&self.name, self.port)?,
+            cloud,
         };
         state.config.write(&paths.config())?;
         write_json(&paths.state(), &state)?;
+        if let Some(setup) = &state.cloud {
+            progress.step("starting EC2");
+            setup.start(&state, paths)?;
+        }
         progress.step("starting the API server");
         let deadline = Instant::now() + self.patience;
         start_daemon(&state, paths)?;
@@ -161,6 +180,11 @@ impl Up {
         Ok(state)
     }
 
+    /// Pods of a VPC have no IPv6.
+    fn ipv4_only(&self) -> bool {
+        self.ipv4_only || self.ipam == Ipam::Eni
+    }
+
     fn make_node(
         &self,
         paths: &Paths,
@@ -169,7 +193,13 @@ impl Up {
         node: &mut plan::Node,
     ) -> Result<()> {
         let failed = format!("cannot make {}", node.name);
-        runtime.block_on(fabric::make_node(&self.name, fabric, node)).context(failed)?;
+        let made = match self.ipam {
+            Ipam::Eni => runtime.block_on(links::make_node(&self.name, node)),
+            Ipam::ClusterPool | Ipam::Kubernetes => {
+                runtime.block_on(fabric::make_node(&self.name, fabric, node))
+            }
+        };
+        made.context(failed)?;
         let files = paths.node(&node.name);
         fs::create_dir_all(files.bpffs())
             .with_context(|| format!("cannot make {}", files.bpffs().display()))?;
@@ -189,6 +219,12 @@ pub fn resume(name: &LabName, patience: Duration) -> Result<State> {
     let paths = Paths::new(name);
     let _lock = lock::Lock::take(name)?;
     let deadline = Instant::now() + patience;
+    if state.cloud.is_some() {
+        ensure!(
+            PidFile::holder(&paths.cloud_pid())?.is_some(),
+            "its EC2 has ended, and what it knew is gone: netloom lab down --name {name}"
+        );
+    }
     if PidFile::holder(&paths.daemon_pid())?.is_none() {
         start_daemon(&state, &paths)?;
     }
@@ -198,22 +234,27 @@ pub fn resume(name: &LabName, patience: Duration) -> Result<State> {
 }
 
 fn start_daemon(state: &State, paths: &Paths) -> Result<()> {
-    let log = File::options().append(true).create(true).open(paths.daemon_log());
-    let log = log.context("cannot make the daemon's log")?;
+    start(state, "lab-daemon", &paths.daemon_log())?;
+    let start = Instant::now();
+    while PidFile::holder(&paths.daemon_pid())?.is_none() {
+        ensure!(start.elapsed() < BEGIN, "the lab's daemon does not begin");
+        sleep(PAUSE);
+    }
+    Ok(())
+}
+
+/// Starts one of the lab's own programs.
+pub(crate) fn start(state: &State, command: &str, log: &Path) -> Result<Child> {
+    let log = File::options().append(true).create(true).open(log);
+    let log = log.with_context(|| format!("cannot make the log of {command}"))?;
     Command::new(state.programs.join("netloom"))
-        .args(["lab-daemon", "--name", state.name.as_str()])
+        .args([command, "--name", state.name.as_str()])
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
         .spawn()
-        .context("cannot start the lab's daemon")?;
-    let start = Instant::now();
-    while PidFile::holder(&paths.daemon_pid())?.is_none() {
-        ensure!(start.elapsed() < BEGIN, "the lab's daemon does not begin");
-        sleep(Duration::from_millis(5));
-    }
-    Ok(())
+        .with_context(|| format!("cannot start {command}"))
 }
 
 /// The directory of netloom's programs: `NETLOOM_BIN_DIR`, or where the running program is.

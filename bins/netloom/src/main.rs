@@ -84,6 +84,13 @@ enum Command {
         #[arg(long)]
         name: LabName,
     },
+    /// The EC2 of a lab, started by `netloom lab up --mode eni`.
+    #[command(hide = true)]
+    LabCloud {
+        /// The lab's name.
+        #[arg(long)]
+        name: LabName,
+    },
 }
 
 fn main() -> ExitCode {
@@ -113,6 +120,10 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::LabDaemon { name } => {
             lab::detach::detach()?;
             lab::daemon::run(&name)?;
+        }
+        Command::LabCloud { name } => {
+            lab::detach::detach()?;
+            lab::cloud::program::run(&name)?;
         }
     }
     Ok(ExitCode::SUCCESS)

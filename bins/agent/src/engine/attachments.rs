@@ -8,7 +8,7 @@ use ipnetwork::IpNetwork;
 use netcore::Netns;
 use netcore::pod::{GATEWAY_V4, GATEWAY_V6, unwire};
 
-use super::{Engine, broken, refuse};
+use super::{Engine, JOURNAL, broken, refuse};
 use crate::addresses::{AddressBook, NoAddress};
 use crate::endpoint::{Endpoint, HOST_PREFIX, host_ifname, pod_mac};
 
@@ -27,7 +27,7 @@ impl Engine {
             return Ok(());
         }
         if self.addresses.is_none() {
-            let journal = self.args.state_dir.join("addresses.journal");
+            let journal = self.args.state_dir.join(JOURNAL);
             self.addresses = Some(AddressBook::open(&journal, &node.pod_cidrs, self.clock.now())?);
         }
 
@@ -147,6 +147,7 @@ impl Engine {
         let gone = self.endpoints.remove(attachment)?;
         if let Some(endpoint) = &gone {
             self.reports.gone(attachment, endpoint.pod.as_ref());
+            self.ended(endpoint.pod.as_ref(), &endpoint.addresses);
             self.answer_disconnected(attachment);
             self.datapath.endpoints.remove(&endpoint.link())?;
             self.cluster.remove_local(endpoint.pod.as_ref(), &endpoint.addresses);

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 
 use super::Output;
+use crate::cloud::INSTANCE_TYPE;
 use crate::config::Setting;
 use crate::name::LabName;
 use crate::state::{Ipam, Server};
@@ -100,9 +101,12 @@ pub(super) struct ControlFlags {
     /// How many operators run, one of which leads.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(super) operators: u8,
-    /// How nodes get their ranges of pod addresses.
-    #[arg(long, value_enum, default_value_t)]
+    /// How pods get their addresses: `eni` makes a VPC of EC2 whose instances the nodes are (IPv4 only).
+    #[arg(long = "mode", alias = "ipam", value_enum, default_value_t)]
     pub(super) ipam: Ipam,
+    /// What the nodes are, with `--mode eni` [default: m5.large].
+    #[arg(long, value_name = "TYPE")]
+    instance_type: Option<String>,
     /// A key of the ConfigMap that operators and agents read, and its value; may be given several times.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) config: Vec<Setting>,
@@ -119,6 +123,13 @@ pub(super) enum ApiKind {
 }
 
 impl ControlFlags {
+    /// What nodes are in ENI mode.
+    pub(super) fn instance_type(&self) -> Result<String> {
+        let said = self.instance_type.clone();
+        ensure!(said.is_none() || self.ipam == Ipam::Eni, "--instance-type is for --mode eni");
+        Ok(said.unwrap_or_else(|| INSTANCE_TYPE.to_owned()))
+    }
+
     pub(super) fn server(&self) -> Result<Server> {
         if self.api == ApiKind::Embedded && self.kube_apiserver.is_none() && self.etcd.is_none() {
             return Ok(Server::Embedded);

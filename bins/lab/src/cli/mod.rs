@@ -200,6 +200,7 @@ pub fn run(args: LabArgs) -> Result<ExitCode> {
                 settings: policy.settings().into_iter().chain(control.config.clone()).collect(),
                 operators: control.operators,
                 ipam: control.ipam,
+                instance_type: control.instance_type()?,
                 server: control.server()?,
                 audit: control.audit,
                 port: control.api_port,

@@ -195,7 +195,6 @@ fn new(namespace: &str, name: &str, service: &str, family: &str, manager: &str) 
 
 /// The slices of the API's own service: the entity kube-apiserver is who has these addresses.
 fn of_api(context: &Context) -> Vec<EndpointSlice> {
-    let of_lab = |address: &IpAddr| address.is_ipv4() || !context.state.ipv4_only;
     let of_address = |address: IpAddr| {
         let (family, name) =
             if address.is_ipv4() { ("IPv4", "kubernetes-lab") } else { ("IPv6", "kubernetes-lab-ipv6") };
@@ -213,7 +212,7 @@ fn of_api(context: &Context) -> Vec<EndpointSlice> {
         }]);
         slice
     };
-    plan::api().map(|address| address.ip()).into_iter().filter(of_lab).map(of_address).collect()
+    context.state.api().into_iter().map(of_address).collect()
 }
 
 /// Makes the API's own service, unless the server has.

@@ -12,7 +12,7 @@ use crate::state::{State, replace};
 /// Writes all kubeconfigs: the user's, which leads through the machine's loopback, and the nodes', which lead to the
 /// fabric.
 pub(super) fn write_all(state: &State, paths: &Paths, files: &Files) -> Result<()> {
-    let api = plan::api()[0].ip();
+    let api = state.api()[0];
     for node in &state.nodes {
         let path = paths.node(&node.name).kubeconfig();
         write(&path, state, files, &format!("https://{api}:{}", plan::API_PORT))?;

@@ -73,7 +73,7 @@ async fn serve(state: State, paths: Paths) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let _world = answer_for_the_world(&state)?;
     let fabric = Netns::open(&state.fabric)?;
-    let api = (plan::api()[0].ip(), plan::API_PORT).into();
+    let api = (state.api()[0], plan::API_PORT).into();
     let _forward = Forward::start(state.port, fabric, api).await?;
     let mut keeper = Keeper::new();
     let ended = tokio::select! {
@@ -90,7 +90,7 @@ async fn serve(state: State, paths: Paths) -> Result<()> {
 async fn work(state: State, paths: Paths, keeper: &mut Keeper) -> Result<()> {
     let files = Files::of(paths.api());
     let token = random::hex(&random::bytes::<16>()?);
-    files.make(&plan::api().map(|address| address.ip()), &token)?;
+    files.make(&state.api(), &token)?;
     kubeconfig::write_all(&state, &paths, &files)?;
     for program in programs::api(&state, &paths, &files)? {
         keeper.keep(program);

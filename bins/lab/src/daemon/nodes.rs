@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::stores::Stores;
-use crate::plan;
 use crate::state::Ipam;
+use crate::{cloud, plan};
 
 /// The taint that keeps pods away from a node until its agent can connect them. The operator removes it.
 const TAINT: &str = "node.cilium.io/agent-not-ready";
@@ -68,8 +68,15 @@ fn object(context: &Context, planned: &plan::Node) -> Result<core::Node> {
         "kubernetes.io/arch": architecture(),
     });
     manifest["metadata"]["labels"] = labels;
+    if let (Some(zone), Some(cloud)) = (&planned.zone, &context.state.cloud) {
+        // What a cloud's controller knows of an instance.
+        let labels = &mut manifest["metadata"]["labels"];
+        labels["topology.kubernetes.io/region"] = json!(cloud::plan::REGION);
+        labels["topology.kubernetes.io/zone"] = json!(zone);
+        labels["node.kubernetes.io/instance-type"] = json!(cloud.instance_type);
+    }
     manifest["spec"] = match context.state.ipam {
-        Ipam::ClusterPool => json!({}),
+        Ipam::ClusterPool | Ipam::Eni => json!({}),
         Ipam::Kubernetes => manifest["spec"].take(),
     };
     manifest["spec"]["taints"] = json!([{"key": TAINT, "value": "true", "effect": "NoExecute"}]);

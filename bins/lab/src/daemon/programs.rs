@@ -31,8 +31,8 @@ pub(super) fn api(state: &State, paths: &Paths, files: &Files) -> Result<Vec<Pro
     match &state.server {
         Server::Embedded => {
             let mut arguments = vec!["apiserver".to_owned()];
-            for address in plan::api().iter().filter(|address| address.is_ipv4() || !state.ipv4_only) {
-                arguments.push(format!("--listen={}", SocketAddr::new(address.ip(), plan::API_PORT)));
+            for address in state.api() {
+                arguments.push(format!("--listen={}", SocketAddr::new(address, plan::API_PORT)));
             }
             arguments.push(format!("--journal={}", paths.api().join("journal").display()));
             if state.audit {
@@ -45,8 +45,7 @@ pub(super) fn api(state: &State, paths: &Paths, files: &Files) -> Result<Vec<Pro
         Server::Reference { kube_apiserver, etcd } => {
             let any =
                 if state.ipv4_only { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-            let server =
-                ApiServer { bind: any, advertise: plan::api()[0].ip(), port: plan::API_PORT, etcd: ETCD };
+            let server = ApiServer { bind: any, advertise: state.api()[0], port: plan::API_PORT, etcd: ETCD };
             let arguments = server.arguments(Version::of_program(kube_apiserver)?, files);
             Ok(vec![
                 program("etcd", etcd.clone(), ETCD.arguments(&paths.api().join("etcd"))),
@@ -85,7 +84,7 @@ pub(super) fn agents(context: &Context) -> Result<Vec<Program>> {
     for node in &state.nodes {
         let files = paths.node(&node.name);
         fs::create_dir_all(files.state()).context("cannot make the agent's state directory")?;
-        let arguments = vec![
+        let mut arguments = vec![
             format!("--node={}", node.name),
             format!("--config-dir={}", paths.config().display()),
             format!("--uplink={UPLINK}"),
@@ -98,6 +97,9 @@ pub(super) fn agents(context: &Context) -> Result<Vec<Program>> {
             format!("--write-cni-conf-when-ready={}", files.config().display()),
             format!("--cni-log-file={}", files.cni_log().display()),
         ];
+        if state.cloud.is_some() {
+            arguments.push(format!("--read-cni-conf={}", files.netconf().display()));
+        }
         programs.push(Program {
             name: node.name.clone(),
             path: state.programs.join("netloom-agent"),

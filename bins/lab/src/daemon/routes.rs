@@ -13,6 +13,10 @@ use crate::fabric::BRIDGE;
 
 /// Keeps the fabric's routes as the nodes' ranges of pod addresses are.
 pub(super) async fn control(context: Arc<Context>, stores: Stores) {
+    if context.state.cloud.is_some() {
+        // What EC2 assigned is routed, and nothing else.
+        return;
+    }
     let mut made = BTreeSet::new();
     stores.control("routes", async || sync(&context, &stores, &mut made).await).await;
 }

@@ -6,6 +6,8 @@ mod commands;
 mod config;
 mod conformance;
 mod control;
+mod eni;
+mod eni_crashes;
 mod kubectl;
 mod language;
 mod packets;

@@ -246,10 +246,13 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for node in ["node1", "node2"] {
-                let log = std::fs::read_to_string(self.files(node).agent_log()).unwrap_or_default();
-                let lines: Vec<_> = log.lines().collect();
-                eprintln!("--- {node}\n{}", lines[lines.len().saturating_sub(20)..].join("\n"));
+            let programs = ["operator1", "cloud"].map(|program| self.log(program));
+            for log in ["node1", "node2"].map(|node| self.files(node).agent_log()).into_iter().chain(programs)
+            {
+                // Not every lab has all of them.
+                let Ok(text) = std::fs::read_to_string(&log) else { continue };
+                let lines: Vec<_> = text.lines().collect();
+                eprintln!("--- {}\n{}", log.display(), lines[lines.len().saturating_sub(20)..].join("\n"));
             }
         }
         let output = self.run("down", &[]);

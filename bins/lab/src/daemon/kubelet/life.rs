@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use super::responder::{Answering, Responder};
 use super::runtime::{Runtime, addresses};
 use super::status;
+use crate::cloud::control::{Client, Request, Use};
 use crate::daemon::Context;
 use crate::daemon::events::{Kind, tell};
 use crate::namespaces;
@@ -80,13 +81,14 @@ async fn run(
         } else {
             node.addresses.iter().map(IpNetwork::ip).collect()
         };
+        write_json(&record, &sandbox)?;
+        note(context, &sandbox, Request::Uses).await;
         let answering = Answering {
             name: pod.name.to_string(),
             addresses: sandbox.addresses.clone(),
             ports: pod.ports.clone(),
         };
         let responder = Responder::start(&Netns::open(&sandbox.netns)?, &answering)?;
-        write_json(&record, &sandbox)?;
         Ok::<_, anyhow::Error>(responder)
     }
     .await;
@@ -136,6 +138,7 @@ fn sandbox(context: &Context, node: &Node, pod: &Pod) -> Result<Sandbox> {
 pub(super) async fn remove(context: &Arc<Context>, sandbox: &Sandbox, added: Option<Value>) -> Result<()> {
     if sandbox.container_id.is_some() {
         let node = context.state.node(&sandbox.node)?;
+        note(context, sandbox, Request::Left).await;
         for attempt in 1..=DEL_TRIES {
             let added = added.clone();
             match call(context, node, sandbox, move |runtime| runtime.del(added.as_ref())).await {
@@ -148,6 +151,25 @@ pub(super) async fn remove(context: &Arc<Context>, sandbox: &Sandbox, added: Opt
     }
     let record = Sandbox::path(&context.paths, &sandbox.pod);
     std::fs::remove_file(&record).with_context(|| format!("cannot remove {}", record.display()))
+}
+
+/// Has the cloud note what a pod uses, so that it says when that is taken away. Where it does not answer, the lab's
+/// status says so.
+async fn note(context: &Context, sandbox: &Sandbox, what: impl FnOnce(Use) -> Request) {
+    if context.state.cloud.is_none() || sandbox.container_id.is_none() {
+        return;
+    }
+    let used = Use {
+        node: sandbox.node.clone(),
+        pod: sandbox.pod.to_string(),
+        addresses: sandbox.addresses.clone(),
+    };
+    let (request, cloud) = (what(used), Client::new(&context.paths.cloud_socket()));
+    match spawn_blocking(move || cloud.tell(&request)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => eprintln!("{}: {error:#}", sandbox.pod),
+        Err(error) => eprintln!("{}: {error}", sandbox.pod),
+    }
 }
 
 /// Calls the plugin on a thread that may block.
