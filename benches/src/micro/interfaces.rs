@@ -1,6 +1,6 @@
 //! The planner of network interfaces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipam::Timestamp;
 use ipam::ec2::Subnet;
@@ -59,6 +59,7 @@ impl Interfaces {
             config: &self.config,
             attached: &[],
             unattached: &[],
+            avoided: &BTreeSet::new(),
             subnets: &self.subnets,
             history: &self.history,
             wanted: self.wanted,

@@ -112,7 +112,7 @@ impl Wiring {
             let failed = |error: anyhow::Error| Error::lab(setup, "joining the nodes", &error);
             let (_, fabric) = fabric::make_fabric(&lab.name, true).await.map_err(failed)?;
             plain_bridge(setup, &fabric)?;
-            let mut planned = plan::nodes(2, true).map_err(failed)?;
+            let mut planned = plan::nodes(2, lab::state::Ipam::default(), true).map_err(failed)?;
             for node in &mut planned {
                 fabric::make_node(&lab.name, &fabric, node).await.map_err(failed)?;
             }
