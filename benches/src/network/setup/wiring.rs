@@ -42,7 +42,8 @@ pub(super) struct Wiring {
     _lab: Lab,
 }
 
-/// The lab's name under which namespaces are written down, so that they are found whatever happens.
+/// The lab's name under which namespaces are written down, so that they are found whatever happens. While this lives, no
+/// other run has it.
 pub(super) struct Lab {
     name: LabName,
     lock: Option<Lock>,
@@ -50,8 +51,7 @@ pub(super) struct Lab {
 
 impl Lab {
     /// Removes what an earlier run left.
-    pub(super) fn begin(setup: SetupName) -> Result<Self, Error> {
-        let name = name(setup)?;
+    pub(super) fn begin(setup: SetupName, name: LabName) -> Result<Self, Error> {
         let failed = |error: anyhow::Error| Error::lab(setup, "removing what an earlier run left", &error);
         down::down(&name).map_err(failed)?;
         let lock = Lock::take(&name).map_err(failed)?;
@@ -78,6 +78,11 @@ pub(super) fn name(setup: SetupName) -> Result<LabName, Error> {
         SetupName::Nftables => "bench-nftables",
         SetupName::Netloom => "bench-netloom",
     };
+    named(setup, name)
+}
+
+/// A lab's name.
+pub(super) fn named(setup: SetupName, name: &str) -> Result<LabName, Error> {
     name.parse().map_err(|error| Error::lab(setup, "naming the lab", &anyhow::Error::msg(error)))
 }
 
@@ -103,7 +108,7 @@ fn bridge_filter(setup: SetupName, netns: &Netns, value: &str) -> Result<(), Err
 impl Wiring {
     /// Makes it.
     pub(super) fn make(setup: SetupName, kind: Kind) -> Result<Self, Error> {
-        let lab = Lab::begin(setup)?;
+        let lab = Lab::begin(setup, name(setup)?)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

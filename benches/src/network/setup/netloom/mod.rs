@@ -3,8 +3,9 @@
 //! Peers are selected by a label. Those that do not exist are objects in the API (CiliumEndpoint, CiliumIdentity), each
 //! with labels of its own: as many identities as peers, which is the worst case. (Pods of one Deployment share one.)
 
+mod agent;
 mod manifests;
-mod maps;
+mod memory;
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use self::manifests::{Absent, NAMESPACE, PEER, ROLE, policies, policy_of};
-use super::wiring::{name, plain_bridge};
+use super::wiring::{Lab, name, named, plain_bridge};
 use super::{Cost, Loaded, Setup, SetupName};
 use crate::network::Error;
 use crate::network::pods::{BYSTANDERS, Pod, Pods};
@@ -60,7 +61,9 @@ pub(super) struct Netloom {
     /// All namespaces: the fabric's, the nodes', the pods'.
     everywhere: Vec<Netns>,
     peers: usize,
+    // The last fields, in this order: what is made is removed while no other run can be in the way.
     _lab: Running,
+    _alone: Lab,
 }
 
 /// A lab that is removed when this is dropped.
@@ -84,7 +87,11 @@ fn refused<E: std::error::Error + Send + Sync + 'static>(operation: &'static str
 
 impl Netloom {
     pub(super) fn make() -> Result<Self, Error> {
+        // The lab's own lock is its commands', which hold it for a moment each.
+        let alone = Lab::begin(NAME, named(NAME, "bench-alone")?)?;
         let name = name(NAME)?;
+        // A run that was killed has left its daemon running.
+        down::down(&name).map_err(failed("removing what an earlier run left"))?;
         let settings: Result<Vec<_>, _> = SETTINGS.iter().map(|setting| setting.parse()).collect();
         let documents: Vec<String> = manifests::pods().iter().map(Value::to_string).collect();
         let texts = [("pods".to_owned(), documents.join("\n---\n"))];
@@ -111,7 +118,7 @@ impl Netloom {
             .build()
             .map_err(|source| Error::Socket { setup: NAME, operation: "starting a runtime", source })?;
         let client = runtime.block_on(client(&paths))?;
-        let made = Self { client, runtime, pods, paths, everywhere, peers: 0, _lab: running };
+        let made = Self { client, runtime, pods, paths, everywhere, peers: 0, _lab: running, _alone: alone };
         made.create(Absent::of_bystanders())?;
         made.links(MTU)?;
         Ok(made)
@@ -174,13 +181,13 @@ impl Netloom {
         let start = Instant::now();
         let policies = if peers == 0 { 0 } else { 1 + BYSTANDERS };
         loop {
-            let known = maps::known(&self.paths.node(NODE).socket())?;
+            let known = agent::known(&self.paths.node(NODE).socket())?;
             let of = |kind: &str| known.objects.iter().filter(|object| object.kind == kind).count();
             let is_peer = |absent: &Absent| known.peers.contains_key(&absent.address().into());
             let all = Absent::peers(peers).all(|absent| is_peer(&absent));
             let none_more = !is_peer(&Absent(Absent::peers(peers).count()));
             if !known.pending && of("NetworkPolicy") == policies && all && none_more {
-                return maps::realised(
+                return agent::realised(
                     &self.paths.node(NODE).socket(),
                     LOADING.saturating_sub(start.elapsed()),
                 );
@@ -222,7 +229,7 @@ impl Setup for Netloom {
         self.wait(peers)?;
         let took = start.elapsed();
         let entries = rules.policies.iter().map(|policy| policy.peers.len()).sum();
-        let memory = maps::memory(&self.paths.node(NODE).bpffs())?;
+        let memory = memory::of_maps(&self.paths.node(NODE).bpffs())?;
         Ok(Loaded { took, entries, memory: Some(memory) })
     }
 
@@ -271,7 +278,7 @@ impl Setup for Netloom {
 
     /// The server's node has let packets through and, where there is a policy, dropped some.
     fn inspect(&self, peers: usize) -> Result<(), Error> {
-        let status = maps::status(&self.paths.node(NODE).socket())?;
+        let status = agent::status(&self.paths.node(NODE).socket())?;
         let dropped: u64 = status.dropped.iter().map(|(.., packets)| packets).sum();
         if status.forwarded > 0 && (dropped > 0 || peers == 0) {
             return Ok(());
