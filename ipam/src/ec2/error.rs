@@ -44,6 +44,8 @@ pub enum ErrorKind {
     Server,
     /// No answer came: whether the request was carried out is unknown.
     Unanswered,
+    /// It was not sent: nothing happened.
+    Unsent,
     /// Something else; repeating the request as it is will not help.
     Other,
 }
@@ -149,6 +151,12 @@ impl Error {
     #[must_use]
     pub fn unanswered_because(action: Action, error: &(dyn std::error::Error + 'static)) -> Self {
         Self::unanswered(action, chain(error))
+    }
+
+    /// It was not sent.
+    #[must_use]
+    pub fn unsent(action: Action, why: impl Into<String>) -> Self {
+        Self { action, kind: ErrorKind::Unsent, code: "NotSent".to_owned(), message: why.into() }
     }
 
     /// There was nothing to sign the request with, so that it was not sent.

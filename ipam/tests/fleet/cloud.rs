@@ -30,11 +30,15 @@ pub struct Cloud {
     pub calls: BTreeMap<Action, u32>,
     /// Interfaces that a listing went through.
     pub listed: usize,
-    /// Lists leave out all prefixes.
-    pub hidden: bool,
-    pub hid: u32,
+    /// So many lists leave out all interfaces but primary ones.
+    pub hide: u32,
+    /// Requests that are refused, and the code.
+    pub refuse: Vec<(Refused, &'static str)>,
     last_id: u32,
 }
+
+/// Whether a request is refused; it is told the interface that the request is about.
+pub type Refused = Box<dyn Fn(&Request, Option<&Interface>) -> bool>;
 
 pub fn m5_large() -> InstanceType {
     InstanceType {
@@ -66,8 +70,8 @@ impl Cloud {
             tokens: BTreeMap::new(),
             calls: BTreeMap::new(),
             listed: 0,
-            hidden: false,
-            hid: 0,
+            hide: 0,
+            refuse: Vec::new(),
             last_id: 0,
         }
     }
@@ -86,7 +90,6 @@ impl Cloud {
         let id = self.create(&create).unwrap().id;
         self.attach(&id, instance_id, 0).unwrap();
         self.interfaces.get_mut(&id).unwrap().attachment.as_mut().unwrap().delete_on_termination = true;
-        self.calls.clear();
     }
 
     /// Ends an instance, and the interfaces that are to end with it.
@@ -98,6 +101,18 @@ impl Cloud {
         for of in self.interfaces.values_mut() {
             if of.attachment.as_ref().is_some_and(|a| a.instance_id == instance_id) {
                 (of.attachment, of.status) = (None, InterfaceStatus::Available);
+            }
+        }
+    }
+
+    /// P11: no interface has more than it can, no instance more than it can, each at a number of its own.
+    pub fn check(&self) {
+        let mut numbers = BTreeSet::new();
+        for of in self.interfaces.values() {
+            assert!(of.slots() <= self.of.ipv4_per_interface, "P11: {of:?}");
+            if let Some(to) = &of.attachment {
+                assert!(to.device_index < self.of.interfaces, "P11: {of:?}");
+                assert!(numbers.insert((&to.instance_id, to.device_index)), "P11: {of:?}");
             }
         }
     }
@@ -140,6 +155,15 @@ impl Cloud {
     }
 
     fn perform(&mut self, request: &Request, now: Timestamp, lag: u64) -> Result<Reply, Error> {
+        let about = match request {
+            Request::Assign { interface_id, .. }
+            | Request::Unassign { interface_id, .. }
+            | Request::Attach { interface_id, .. } => self.interfaces.get(interface_id),
+            _ => None,
+        };
+        if let Some((_, code)) = self.refuse.iter().find(|(refused, _)| refused(request, about)) {
+            return Err(Error::answered(request.action(), *code, "so it was decided"));
+        }
         match request {
             Request::Assign { interface_id, addresses } => {
                 self.assign(Action::AssignPrivateIpAddresses, interface_id, addresses).map(Reply::Assigned)
@@ -182,7 +206,10 @@ impl Cloud {
                 let (id, tags) = (VPC.to_owned(), BTreeMap::new());
                 Ok(Reply::Vpcs(vec![Vpc { id, primary_cidr: cidr, cidrs: vec![cidr], tags }]))
             }
-            Request::DescribeInstanceTypes { .. } => Ok(Reply::InstanceTypes(vec![self.of.clone()])),
+            Request::DescribeInstanceTypes { names } => {
+                let known = names.iter().filter(|name| **name == self.of.name);
+                Ok(Reply::InstanceTypes(known.map(|_| self.of.clone()).collect()))
+            }
             Request::DescribeSecurityGroups { .. } => {
                 let tags = [("for".to_owned(), "pods".to_owned())].into();
                 let (id, vpc_id, name) = ("sg-pods".to_owned(), VPC.to_owned(), "pods".to_owned());
@@ -353,12 +380,11 @@ impl Cloud {
         };
         let from = describe.next_token.as_ref().map_or(0, |token| token.parse::<usize>().unwrap());
         let page = describe.page.unwrap_or(u32::MAX) as usize;
-        let all: Vec<Interface> =
+        let mut all: Vec<Interface> =
             past.unwrap_or(&self.interfaces).values().filter(matches).cloned().collect();
-        let mut all = all;
-        if self.hidden {
-            self.hid += 1;
-            all.iter_mut().for_each(|of| of.prefixes.clear());
+        if self.hide > 0 {
+            self.hide -= 1;
+            all.retain(|of| of.attachment.as_ref().is_some_and(|to| to.device_index == 0));
         }
         self.listed += all.len();
         let next_token = (from + page < all.len()).then(|| (from + page).to_string());

@@ -4,7 +4,7 @@ use ipam::{
     Epoch, Family, Record,
     eni::handshake::{
         agent::{self, Told, members},
-        operator::{self, Known, may_list},
+        operator::{self, Known, MayUse, Sight, may_use},
     },
 };
 use ipnetwork::IpNetwork;
@@ -266,11 +266,11 @@ impl<'a> Steps<'a> {
     /// The status is written as the fleet does, from a look at EC2 that began since time passed.
     fn status(&mut self, node: usize, shown: Mask) {
         let object = &self.world.objects[node];
-        let looked = World::time(self.world.now);
+        let now = World::time(self.world.now);
         let may = |index: &usize| {
-            shown & 1 << index != 0
-                && (may_list(prefix(*index), &object.drain, object.drained.as_ref(), looked)
-                    || self.mutation.lists_what_it_may_not())
+            let sight = Sight { listed: object.listed & 1 << index != 0, seen: now, now };
+            let may = may_use(prefix(*index), &object.drain, object.drained.as_ref(), sight);
+            shown & 1 << index != 0 && (may == MayUse::Yes || self.mutation.lists_what_it_may_not())
         };
         let listed: Mask = (0..PREFIXES).filter(may).map(|index| 1 << index).sum();
         if listed != object.listed {

@@ -33,12 +33,14 @@ pub(crate) async fn keep(context: Context) {
     context.nodes.synced().await;
     context.cilium_nodes.synced().await;
     context.pods.synced().await;
+    let clock = Clock::start();
     let errands = Errands::new(
         ec2,
         context.leadership.clone(),
         context.writer.clone(),
         Arc::clone(&context.nodes),
         context.metrics.eni.clone(),
+        clock,
     );
     let sight = Sight::of(&context);
     let config = sight.config(options.config).await;
@@ -49,7 +51,7 @@ pub(crate) async fn keep(context: Context) {
              interfaces for its own"
         );
     }
-    sight.work(errands, config).await;
+    sight.work(errands, config, clock).await;
 }
 
 /// What the fleet is told of objects.
@@ -105,8 +107,7 @@ impl Sight {
     }
 
     /// For ever.
-    async fn work<E: Ec2 + Clone + 'static>(mut self, errands: Errands<E>, config: Config) {
-        let clock = Clock::start();
+    async fn work<E: Ec2 + Clone + 'static>(mut self, errands: Errands<E>, config: Config, clock: Clock) {
         let vpc_id = config.vpc_id.clone();
         let mut fleet = Fleet::new(config, clock.now().0);
         // Dropped with the term: what is under way then is given up.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crds::CiliumNode;
+use ipam::Timestamp;
 use ipam::ec2::{Ec2, Error, Reply, Request};
 use ipam::eni::handshake::DRAIN;
 use ipam::eni::{Fleet, NodeRecord, NodeStatus, Outgoing, RequestId, WriteError};
@@ -36,14 +37,15 @@ pub(super) struct Errands<E> {
     pub(super) writer: Writer,
     pub(super) nodes: Arc<Store<NodeView>>,
     pub(super) metrics: EniMetrics,
+    clock: Clock,
     turns: Arc<Semaphore>,
 }
 
 /// What came of it.
 pub(super) enum Answer {
     Completed(RequestId, Result<Reply, Error>),
-    Written(String, Result<String, WriteError>),
-    Read(String, Result<Option<Box<NodeRecord>>, WriteError>),
+    Written(RequestId, Result<String, WriteError>),
+    Read(RequestId, Result<Option<Box<NodeRecord>>, WriteError>),
 }
 
 impl Answer {
@@ -52,11 +54,12 @@ impl Answer {
         let now = clock.now();
         match self {
             Self::Completed(id, result) => fleet.complete(id, result, now),
-            Self::Written(node, written) => fleet.written(&node, written, now),
-            Self::Read(node, read) => {
-                let read = read
-                    .map(|found| found.map(|record| NodeRecord { pending_pods: pending(&node), ..*record }));
-                fleet.read(&node, read, now);
+            Self::Written(id, written) => fleet.written(id, written, now),
+            Self::Read(id, read) => {
+                let read = read.map(|found| {
+                    found.map(|record| NodeRecord { pending_pods: pending(&record.name), ..*record })
+                });
+                fleet.read(id, read, now);
             }
         }
     }
@@ -69,26 +72,29 @@ impl<E: Ec2> Errands<E> {
         writer: Writer,
         nodes: Arc<Store<NodeView>>,
         metrics: EniMetrics,
+        clock: Clock,
     ) -> Self {
-        Self { ec2, leadership, writer, nodes, metrics, turns: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { ec2, leadership, writer, nodes, metrics, clock, turns: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     pub(super) async fn run(self, outgoing: Outgoing) -> Answer {
         match outgoing {
-            Outgoing::Request { id, request } => Answer::Completed(id, self.request(request).await),
-            Outgoing::WriteStatus { node, uid, resource_version, status } => {
+            Outgoing::Request { id, request, not_after } => {
+                Answer::Completed(id, self.request(request, not_after).await)
+            }
+            Outgoing::WriteStatus { id, node, uid, resource_version, status } => {
                 let version = Version { uid, resource: resource_version };
                 let written = self.write_status(&node, &version, &status).await;
-                Answer::Written(node, written)
+                Answer::Written(id, written)
             }
-            Outgoing::WriteDrain { node, uid, resource_version, value } => {
+            Outgoing::WriteDrain { id, node, uid, resource_version, value } => {
                 let patch =
                     exactly(&Version { uid, resource: resource_version }, annotation(DRAIN, Some(&value)));
                 let result = self.api().patch(&node, &params(), &Patch::Merge(patch)).await;
                 let written = self.written(&node, result);
-                Answer::Written(node, written)
+                Answer::Written(id, written)
             }
-            Outgoing::Read { node } => {
+            Outgoing::Read { id, node } => {
                 let read = match self.api().get_opt(&node).await {
                     Ok(found) => Ok(found.map(|object| Box::new(EniView::from(&object).record))),
                     Err(error) => {
@@ -96,17 +102,23 @@ impl<E: Ec2> Errands<E> {
                         Err(WriteError::Failed)
                     }
                 };
-                Answer::Read(node, read)
+                Answer::Read(id, read)
             }
         }
     }
 
-    /// Asks EC2, if this process still leads when its turn comes; whoever loses the lease meanwhile gives it up.
-    async fn request(&self, request: Request) -> Result<Reply, Error> {
+    /// Asks EC2, if this process still leads when its turn comes, and it is not too late for what was looked at before;
+    /// whoever loses the lease meanwhile gives it up.
+    async fn request(&self, request: Request, not_after: Option<Timestamp>) -> Result<Reply, Error> {
         let action = request.action();
         let _turn =
             self.turns.acquire().await.map_err(|error| Error::unanswered(action, error.to_string()))?;
         self.leadership.check().map_err(|error| Error::unanswered(action, error.to_string()))?;
+        if not_after.is_some_and(|at| self.clock.now() > at) {
+            let error = Error::unsent(action, "what was looked at before is too old by now");
+            tracing::info!(%error, "EC2");
+            return Err(error);
+        }
         let begun = Instant::now();
         let result = tokio::select! {
             over = self.leadership.over() => Err(Error::unanswered(action, over.to_string())),
@@ -184,6 +196,7 @@ fn exactly(version: &Version, patch: Value) -> Value {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    use ipam::ec2::ErrorKind;
     use tokio::task::JoinSet;
 
     use super::*;
@@ -205,7 +218,8 @@ mod tests {
         // Nobody listens there, and nobody is asked.
         let config = kube::Config::new(http::Uri::from_static("http://127.0.0.1:9"));
         let writer = Writer::new(kube::Client::try_from(config).unwrap());
-        (Errands::new(ec2, Leadership::lasting(term), writer, Store::new(), EniMetrics::new()), asked)
+        let leadership = Leadership::lasting(term);
+        (Errands::new(ec2, leadership, writer, Store::new(), EniMetrics::new(), Clock::start()), asked)
     }
 
     const REQUEST: fn() -> Request = || Request::DescribeVpcs { ids: Vec::new() };
@@ -213,7 +227,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_asked_when_the_term_is_over() {
         let (errands, asked) = errands(Duration::ZERO);
-        let error = errands.request(REQUEST()).await.unwrap_err();
+        let error = errands.request(REQUEST(), None).await.unwrap_err();
         assert!(error.kind.is_ambiguous(), "{error}");
         assert_eq!(asked.load(Ordering::SeqCst), 0);
     }
@@ -224,7 +238,7 @@ mod tests {
         let mut tasks = JoinSet::new();
         for _ in 0..AT_ONCE + 3 {
             let errands = errands.clone();
-            tasks.spawn(async move { errands.request(REQUEST()).await });
+            tasks.spawn(async move { errands.request(REQUEST(), None).await });
         }
         while let Some(result) = tasks.join_next().await {
             assert!(result.unwrap().unwrap_err().kind.is_ambiguous());
@@ -232,11 +246,21 @@ mod tests {
         assert_eq!(asked.load(Ordering::SeqCst) as usize, AT_ONCE, "the others had no turn in this term");
     }
 
+    #[tokio::test]
+    async fn what_was_looked_at_too_long_ago_takes_nothing() {
+        let (errands, asked) = errands(Duration::from_millis(200));
+        let now = errands.clock.now();
+        let error = errands.request(REQUEST(), Some(Timestamp(now.0 - 1))).await.unwrap_err();
+        assert_eq!((error.kind, asked.load(Ordering::SeqCst)), (ErrorKind::Unsent, 0));
+        let error = errands.request(REQUEST(), Some(now.after(PATIENCE))).await.unwrap_err();
+        assert_eq!((error.kind, asked.load(Ordering::SeqCst)), (ErrorKind::Unanswered, 1));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_request_without_an_answer_ends() {
         let (errands, asked) = errands(Duration::from_secs(3600));
         let begun = Instant::now();
-        let error = errands.request(REQUEST()).await.unwrap_err();
+        let error = errands.request(REQUEST(), None).await.unwrap_err();
         assert!(error.kind.is_ambiguous(), "{error}");
         assert_eq!((begun.elapsed(), asked.load(Ordering::SeqCst)), (PATIENCE, 1));
     }
