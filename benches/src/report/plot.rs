@@ -1,6 +1,5 @@
 //! Plots, as SVG.
 
-use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::FontTransform;
 
@@ -10,6 +9,8 @@ use crate::Error;
 const WIDTH: u32 = 860;
 /// Its height.
 const HEIGHT: u32 = 420;
+/// Width of the legend, beside the plot: within it, it would hide something.
+const LEGEND: u32 = 160;
 /// The size of its letters.
 const LETTERS: u32 = 14;
 /// What tells series from each other, for people who see few colours, too (Okabe and Ito).
@@ -108,7 +109,7 @@ impl Lines {
     pub fn draw(&self) -> Result<Picture, Error> {
         let points = || self.lines.iter().flat_map(|line| &line.points);
         let (x, y) = (self.x.end(points().map(|point| point.0)), self.y.end(points().map(|point| point.1)));
-        picture(&self.title, |root| {
+        picture(&self.title, self.lines.iter().map(|line| &line.name), |root| {
             let mut chart = frame(&self.title, root).build_cartesian_2d(0.0..x, 0.0..y)?;
             chart
                 .configure_mesh()
@@ -120,12 +121,9 @@ impl Lines {
                 .draw()?;
             for (line, colour) in self.lines.iter().zip(COLOURS.iter().cycle()) {
                 let style = colour.stroke_width(2);
-                chart
-                    .draw_series(LineSeries::new(line.points.iter().copied(), style).point_size(4))?
-                    .label(&line.name)
-                    .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], style));
+                chart.draw_series(LineSeries::new(line.points.iter().copied(), style).point_size(4))?;
             }
-            legend(&mut chart)
+            Ok(())
         })
     }
 }
@@ -139,7 +137,7 @@ impl Bars {
         let values = self.series.iter().flat_map(|series| &series.values).filter_map(|value| *value);
         let y = self.y.end(values);
         let (groups, series) = (self.groups.len(), self.series.len().max(1));
-        picture(&self.title, |root| {
+        picture(&self.title, self.series.iter().map(|series| &series.name), |root| {
             let mut chart = frame(&self.title, root).build_cartesian_2d(0.0..groups.max(1) as f64, 0.0..y)?;
             chart
                 .configure_mesh()
@@ -157,10 +155,7 @@ impl Bars {
                     let left = group as f64 + 0.1 + width * index as f64;
                     Some(Rectangle::new([(left, 0.0), (left + width * 0.92, (*value)?)], colour.filled()))
                 });
-                chart
-                    .draw_series(bars)?
-                    .label(&series.name)
-                    .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 14, y + 5)], colour.filled()));
+                chart.draw_series(bars)?;
             }
             let below = letters().pos(plotters::style::text_anchor::Pos::new(
                 plotters::style::text_anchor::HPos::Center,
@@ -169,7 +164,7 @@ impl Bars {
             chart.draw_series(self.groups.iter().enumerate().map(|(group, name)| {
                 EmptyElement::at((group as f64 + 0.5, 0.0)) + Text::new(name.clone(), (0, 8), below.clone())
             }))?;
-            legend(&mut chart)
+            Ok(())
         })
     }
 }
@@ -179,14 +174,31 @@ type Root<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 /// Why one cannot be drawn.
 type Failure = DrawingAreaErrorKind<std::io::Error>;
 
-fn picture(title: &str, draw: impl FnOnce(&Root<'_>) -> Result<(), Failure>) -> Result<Picture, Error> {
+fn picture<'a>(
+    title: &str,
+    names: impl Iterator<Item = &'a String>,
+    draw: impl FnOnce(&Root<'_>) -> Result<(), Failure>,
+) -> Result<Picture, Error> {
     let mut svg = String::new();
     let drawn = {
         let root = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
-        root.fill(&WHITE).and_then(|()| draw(&root)).and_then(|()| root.present())
+        let (chart, beside) = root.split_horizontally(WIDTH - LEGEND);
+        root.fill(&WHITE)
+            .and_then(|()| draw(&chart))
+            .and_then(|()| legend(&beside, names))
+            .and_then(|()| root.present())
     };
     drawn.map_err(|source| Error::Plot { plot: title.to_owned(), source: Box::new(source) })?;
     Ok(Picture { title: title.to_owned(), svg })
+}
+
+/// A colour and a name a line.
+fn legend<'a>(beside: &Root<'_>, names: impl Iterator<Item = &'a String>) -> Result<(), Failure> {
+    for ((name, colour), top) in names.zip(COLOURS.iter().cycle()).zip((60..).step_by(22)) {
+        beside.draw(&Rectangle::new([(8, top), (20, top + 10)], colour.filled()))?;
+        beside.draw(&Text::new(name.clone(), (28, top - 1), letters()))?;
+    }
+    Ok(())
 }
 
 fn frame<'a, 'b>(title: &str, root: &'a Root<'b>) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
@@ -197,19 +209,6 @@ fn frame<'a, 'b>(title: &str, root: &'a Root<'b>) -> ChartBuilder<'a, 'b, SVGBac
 
 fn letters() -> TextStyle<'static> {
     ("sans-serif", LETTERS).into_font().transform(FontTransform::None).color(&BLACK)
-}
-
-/// A chart with its axes.
-type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
-
-fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>) -> Result<(), Failure> {
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.85))
-        .border_style(RGBColor(190, 190, 190))
-        .label_font(letters())
-        .draw()
 }
 
 #[cfg(test)]
@@ -232,7 +231,7 @@ mod tests {
         let lines = |colour: &str| {
             svg.split('<').filter(|tag| tag.starts_with("polyline") && tag.contains(colour)).count()
         };
-        assert_eq!((lines("#0072B2"), lines("#D55E00")), (2, 2), "each has its line, and one in the legend");
+        assert_eq!((lines("#0072B2"), lines("#D55E00")), (1, 1), "each has its line");
 
         let bars = Bars {
             title: "calls".into(),

@@ -3,8 +3,8 @@
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::operation::create_network_interface::builders::CreateNetworkInterfaceFluentBuilder;
 use aws_sdk_ec2::types::{
-    Filter, InstanceType, Ipv4PrefixSpecificationRequest, NetworkInterfaceAttachmentChanges,
-    PrivateIpAddressSpecification, ResourceType, Tag, TagSpecification,
+    Filter, Ipv4PrefixSpecificationRequest, NetworkInterfaceAttachmentChanges, PrivateIpAddressSpecification,
+    ResourceType, Tag, TagSpecification,
 };
 use ipam::ec2::{Addresses, CreateInterface, DescribeInterfaces, Error, Reply, Request, Tags};
 
@@ -102,10 +102,9 @@ pub(crate) async fn ask(ec2: &Client, request: Request) -> Result<Reply, Error> 
         Request::DescribeSecurityGroups { vpc_id, next_token } => answer::security_groups(send!(
             ec2.describe_security_groups().filters(filter("vpc-id", vec![vpc_id])).set_next_token(next_token)
         )),
-        Request::DescribeInstanceTypes { names } => {
-            let names = names.iter().map(|name| InstanceType::from(name.as_str())).collect();
-            answer::instance_types(&send!(ec2.describe_instance_types().set_instance_types(some(names))))
-        }
+        Request::DescribeInstanceTypes { names } => answer::instance_types(&send!(
+            ec2.describe_instance_types().filters(filter("instance-type", names))
+        )),
     };
     // What can't be read says nothing about what was done.
     read.map_err(|error| Error::unanswered_because(action, &error))

@@ -153,6 +153,12 @@ impl Error {
         Self::unanswered(action, chain(error))
     }
 
+    /// It was not sent.
+    #[must_use]
+    pub fn unsent(action: Action, why: impl Into<String>) -> Self {
+        Self { action, kind: ErrorKind::Unsent, code: "NotSent".to_owned(), message: why.into() }
+    }
+
     /// There was nothing to sign the request with, so that it was not sent.
     #[must_use]
     pub fn without_credentials(action: Action, error: &(dyn std::error::Error + 'static)) -> Self {

@@ -32,6 +32,8 @@ pub struct Leader {
     /// When it leads at the earliest, and until when it does.
     begins: u64,
     pub until: u64,
+    /// When the last event of its watch comes: they keep their order.
+    watched: u64,
     pub alive: bool,
     /// It was told something.
     pub stirred: bool,
@@ -55,7 +57,7 @@ pub struct Cluster {
 
 impl Leader {
     fn new(fleet: Fleet) -> Self {
-        Self { fleet, ahead: 0, begins: 0, until: 0, alive: true, stirred: true }
+        Self { fleet, ahead: 0, begins: 0, until: 0, watched: 0, alive: true, stirred: true }
     }
 
     /// Its time.
@@ -183,8 +185,16 @@ impl Cluster {
         past.truncate(PAST);
         let delay = if self.one_in(self.faults.late_watch) { self.lots.u64(..3000) } else { 0 };
         for leader in self.alive() {
-            self.after(delay, Due::Observe { leader, record: Box::new(record.clone()) });
+            self.show(leader, delay, Due::Observe { leader, record: Box::new(record.clone()) });
         }
+    }
+
+    /// A watch shows something, after all that it shows before.
+    fn show(&mut self, leader: usize, delay: u64, event: Due) {
+        let watched = &mut self.leaders[leader].watched;
+        *watched = (*watched).max(self.now.0 + delay);
+        let delay = *watched - self.now.0;
+        self.after(delay, event);
     }
 
     fn alive(&self) -> Vec<usize> {
@@ -234,16 +244,21 @@ impl Cluster {
         }
         self.leaders[last].alive = self.lots.bool();
         let mut leader = Leader::new(Fleet::new(self.config.clone(), self.lots.u64(..)));
-        for name in self.names() {
-            let old = self.one_in(self.faults.old_news);
-            let past = &self.past[&name];
-            let version = if old { self.lots.usize(..past.len()) } else { 0 };
-            leader.fleet.observe(past[version].clone());
-        }
         leader.ahead = self.lots.u64(..=self.faults.skew * 1000);
         let wait = if self.one_in(self.faults.overlap) { self.lots.u64(..LEASE) } else { LEASE };
         leader.begins = now + wait;
         self.leaders.push(leader);
+        let leader = self.leaders.len() - 1;
+        for name in self.names() {
+            // Its first list may be old; the watch then shows what is.
+            let (old, lag) = (self.one_in(self.faults.old_news), self.lots.u64(..60_000));
+            let past = self.past[&name].clone();
+            if old {
+                self.leaders[leader].fleet.observe(past[self.lots.usize(..past.len())].clone());
+            }
+            let record = Box::new(past[0].clone());
+            self.show(leader, if old { lag } else { 0 }, Due::Observe { leader, record });
+        }
     }
 
     /// What befalls a node.
@@ -271,7 +286,7 @@ impl Cluster {
             let node = self.nodes.get_mut(name).unwrap();
             node.made_anew(uid, by_agent && node.agent.down_until <= now.0);
             for leader in self.alive() {
-                self.after(0, Due::Forget { leader, node: name.to_owned() });
+                self.show(leader, 0, Due::Forget { leader, node: name.to_owned() });
             }
             self.changed(name);
         } else if replaced {

@@ -94,7 +94,9 @@ impl Fleet {
             node.must_ask = !matches!(request, Request::CreateInterface(_));
             return node.troubles.failed(action, None, now, &mut self.lots);
         }
-        node.creating = None;
+        if matches!(request, Request::CreateInterface(_)) {
+            node.creating = None;
+        }
         let (name, code) = (action.name(), error.code.clone());
         let reason = Reason::Refused { action: name, subject: subject(request).to_owned(), code };
         match (error.kind, request) {

@@ -98,7 +98,6 @@ impl Fleet {
             return;
         }
         node.at_ec2 = true;
-        node.creating = None;
         match request {
             Request::CreateInterface(create) => node.creating = Some(create),
             // It is wanted.
