@@ -9,13 +9,14 @@ use netloom_lab::daemon::{Answering, Responder};
 use netloom_lab::name::LabName;
 use netloom_lab::paths::Paths;
 use netloom_lab::pod::Port;
+use netloom_lab::state::Ipam;
 use netloom_lab::{down, fabric, lock, namespaces, plan};
 
 /// A lab's name that is removed, whatever becomes of the test.
-struct Lab(LabName);
+pub(crate) struct Lab(pub(crate) LabName);
 
 impl Lab {
-    fn named(of: &str) -> Self {
+    pub(crate) fn named(of: &str) -> Self {
         Self(format!("t{}-{of}", std::process::id()).parse().unwrap())
     }
 }
@@ -35,7 +36,7 @@ async fn nodes_reach_each_other_and_the_world_and_then_are_gone() {
     }
     let lab = Lab::named("fab");
     let (_, world) = fabric::make_fabric(&lab.0, false).await.unwrap();
-    let mut nodes = plan::nodes(2, false).unwrap();
+    let mut nodes = plan::nodes(2, Ipam::Kubernetes, false).unwrap();
     for node in &mut nodes {
         fabric::make_node(&lab.0, &world, node).await.unwrap();
     }

@@ -1,5 +1,6 @@
 //! Parts of a lab in the real kernel: links, responders, probes, removal.
 
+mod cloud;
 mod fabric;
 mod responder;
 

@@ -207,7 +207,7 @@ fn settings_that_the_lab_cannot_take_are_refused() {
     let Some(lab) = Lab::named("refused") else { return };
     for (setting, why) in [
         ("socket=/x", "the lab itself sets socket"),
-        ("ipam=crd", "--ipam"),
+        ("ipam=crd", "--mode"),
         ("cluster-name=Blue", "cluster-name"),
     ] {
         let output = lab.run("up", &["--config", setting]);

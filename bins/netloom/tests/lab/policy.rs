@@ -292,7 +292,7 @@ fn surprises(lab: &Lab, open: &[&str], closed: &[&str]) -> Vec<String> {
 #[test]
 fn policies_at_packet_level() {
     // Cases name the nodes' ranges.
-    let arguments = ["--nodes", "2", "--ipam", "kubernetes"];
+    let arguments = ["--nodes", "2", "--mode", "kubernetes"];
     let Some(lab) = Lab::up_with("policy", &arguments, PODS) else { return };
     let mut failures = Vec::new();
     for case in CASES {
