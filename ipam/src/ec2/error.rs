@@ -164,12 +164,6 @@ impl Error {
     pub fn without_credentials(action: Action, error: &(dyn std::error::Error + 'static)) -> Self {
         Self { action, kind: ErrorKind::Denied, code: "NoCredentials".to_owned(), message: chain(error) }
     }
-
-    /// It was not sent.
-    #[must_use]
-    pub fn unsent(action: Action, why: impl Into<String>) -> Self {
-        Self { action, kind: ErrorKind::Unsent, code: "NotSent".to_owned(), message: why.into() }
-    }
 }
 
 /// An error with its causes, each said once: some errors say their cause's message as their own.
