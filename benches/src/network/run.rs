@@ -121,6 +121,8 @@ impl Run<'_> {
                 }
             }
         }
+        // What came in the way meanwhile, as a full table of connections, makes the figures worthless.
+        self.setups.iter().try_for_each(|setup| setup.inspect(peers))?;
         if self.options.cross_checks && self.cross_checks.is_empty() {
             self.cross_check(peers)?;
         }
