@@ -15,20 +15,24 @@ const SESSION: &str = "ASIAFROMELSEWHERE";
 const REGION: (&str, &str) = ("AWS_REGION", "eu-west-1");
 const NO_METADATA: (&str, &str) = ("AWS_EC2_METADATA_DISABLED", "true");
 
-fn vpcs() -> Request {
+pub(crate) fn vpcs() -> Request {
     Request::DescribeVpcs { ids: Vec::new() }
 }
 
 /// What all of these tests do in their own processes: EC2 is where the environment says, and answers.
-async fn ec2_answers() {
+pub(crate) async fn ec2_answers() {
     let client = Client::connect(None).await.expect("a client");
     for _ in 0..2 {
         assert_eq!(client.call(vpcs()).await, Ok(Reply::Vpcs(Vec::new())));
     }
 }
 
+pub(crate) fn no_vpcs(_: &str) -> (&'static str, String) {
+    ("200 OK", "<DescribeVpcsResponse><vpcSet/></DescribeVpcsResponse>".to_owned())
+}
+
 async fn ec2() -> Recorder {
-    Recorder::start(|_| ("200 OK", "<DescribeVpcsResponse><vpcSet/></DescribeVpcsResponse>".to_owned())).await
+    Recorder::start(no_vpcs).await
 }
 
 /// EC2 was asked twice, both times by the session, in the region.

@@ -7,3 +7,4 @@ mod contract;
 mod credentials;
 mod environment;
 mod recorder;
+mod tls;

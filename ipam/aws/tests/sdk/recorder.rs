@@ -2,9 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+/// Answers a request, given as its head and its body, with a status and a body.
+type Answer = fn(&str) -> (&'static str, String);
 
 /// Serves until it is dropped.
 pub(crate) struct Recorder {
@@ -14,22 +18,33 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Answers each request, given as its head and its body, with a status and a body.
-    pub(crate) async fn start(answer: fn(&str) -> (&'static str, String)) -> Self {
+    /// Serves plain HTTP.
+    pub(crate) async fn start(answer: Answer) -> Self {
+        Self::serve(None, answer).await
+    }
+
+    /// Serves over TLS.
+    pub(crate) async fn start_tls(acceptor: TlsAcceptor, answer: Answer) -> Self {
+        Self::serve(Some(acceptor), answer).await
+    }
+
+    async fn serve(acceptor: Option<TlsAcceptor>, answer: Answer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
         let address = listener.local_addr().expect("its address").to_string();
         let requests = Arc::<Mutex<Vec<String>>>::default();
         let record = Arc::clone(&requests);
         let task = tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let record = Arc::clone(&record);
+            while let Ok((stream, _)) = listener.accept().await {
+                let (record, acceptor) = (Arc::clone(&record), acceptor.clone());
                 tokio::spawn(async move {
-                    let request = read(&mut stream).await;
-                    let (status, body) = answer(&request);
-                    record.lock().unwrap_or_else(PoisonError::into_inner).push(request);
-                    let head =
-                        format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close", body.len());
-                    let _gone = stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await;
+                    match acceptor {
+                        None => exchange(stream, answer, &record).await,
+                        Some(acceptor) => {
+                            // Who does not believe the certificate asks nothing.
+                            let Ok(stream) = acceptor.accept(stream).await else { return };
+                            exchange(stream, answer, &record).await;
+                        }
+                    }
                 });
             }
         });
@@ -38,6 +53,11 @@ impl Recorder {
 
     pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// What it was asked, from the first on.
@@ -52,8 +72,20 @@ impl Drop for Recorder {
     }
 }
 
+async fn exchange<S>(mut stream: S, answer: Answer, record: &Mutex<Vec<String>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let request = read(&mut stream).await;
+    let (status, body) = answer(&request);
+    record.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close", body.len());
+    let _gone = stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await;
+    let _closed = stream.shutdown().await;
+}
+
 /// A request whole, by the length that it says.
-async fn read(stream: &mut TcpStream) -> String {
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let (mut text, mut buffer) = (String::new(), [0; 65_536]);
     loop {
         let Ok(length @ 1..) = stream.read(&mut buffer).await else { return text };
