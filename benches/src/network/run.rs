@@ -50,11 +50,12 @@ pub fn run(options: &Options) -> Result<Report, Error> {
         rules: Vec::new(),
         proofs: Vec::new(),
         cross_checks: Vec::new(),
+        troubles: Vec::new(),
     };
     for &peers in &options.sizes {
         run.at(peers)?;
     }
-    let Run { samples, rules, proofs, cross_checks, .. } = run;
+    let Run { samples, rules, proofs, cross_checks, troubles, .. } = run;
     let mut report = Report {
         machine,
         rules,
@@ -65,6 +66,7 @@ pub fn run(options: &Options) -> Result<Report, Error> {
         results: samples.summaries(),
     };
     report.notes = findings::notes(&report);
+    report.notes.extend(troubles);
     Ok(report)
 }
 
@@ -102,6 +104,8 @@ struct Run<'a> {
     rules: Vec<RuleSet>,
     proofs: Vec<Proof>,
     cross_checks: Vec<CrossCheck>,
+    /// What other generators could not do.
+    troubles: Vec<String>,
 }
 
 impl Run<'_> {
@@ -186,7 +190,14 @@ impl Run<'_> {
                 for _ in 0..rounds {
                     let measured = traffic::send(path, work, window)?;
                     ours.extend(measured.iter().filter(|(what, _)| *what == metric).map(|(_, value)| *value));
-                    theirs.push(tool.measure(path, window)?);
+                    match tool.measure(path, window) {
+                        Ok(figure) => theirs.push(figure),
+                        // Its trouble, and not that of what is measured: but it is said.
+                        Err(error) => self.troubles.push(format!("Over {}: {error}.", setup.name())),
+                    }
+                }
+                if theirs.is_empty() {
+                    continue;
                 }
                 let (ours, theirs) = (median(&ours), median(&theirs));
                 let ratio = ours / theirs;

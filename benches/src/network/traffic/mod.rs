@@ -35,6 +35,8 @@ pub(crate) mod ports {
     pub(crate) const EXCHANGE: u16 = STREAM + 1;
     pub(crate) const CONNECT: u16 = STREAM + 2;
     pub(crate) const DATAGRAMS: u16 = STREAM + 3;
+    /// Of sockperf's server, over TCP: it does not start where connections of a server before it still linger.
+    pub(crate) const SOCKPERF: u16 = STREAM + 3;
     /// Of other programs' servers.
     pub(crate) const TOOLS: u16 = *PORTS.end();
 }
