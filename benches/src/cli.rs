@@ -53,6 +53,9 @@ enum Command {
         /// Ten nodes only
         #[arg(long)]
         quick: bool,
+        /// Write a page with tables and plots, too
+        #[arg(long, value_name = "FILE.html")]
+        report: Option<PathBuf>,
         /// How to print the result
         #[arg(long, short, value_enum, default_value_t)]
         output: Output,
@@ -127,7 +130,13 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
             let options = if quick { datapath::Options::quick() } else { datapath::Options::full() };
             print(&datapath::run(&options)?, output)
         }
-        Command::Ipam { quick, output } => print(&ipam::run(&ipam::Options { quick })?, output),
+        Command::Ipam { quick, ref report, output } => {
+            let found = ipam::run(&ipam::Options { quick })?;
+            if let Some(file) = report {
+                found.page()?.write(file)?;
+            }
+            print(&found, output)
+        }
         Command::Policy { quick, output } => {
             let options = if quick { policy::Options::quick() } else { policy::Options::full() };
             print(&policy::run(&options), output)

@@ -1,6 +1,7 @@
 //! What can go wrong with a benchmark.
 
 use std::io;
+use std::path::PathBuf;
 
 use aya::EbpfError;
 use aya::maps::MapError;
@@ -144,6 +145,24 @@ pub enum Error {
     Stopped {
         /// Why.
         message: String,
+    },
+    /// A plot could not be drawn.
+    #[error("drawing the plot {plot:?}: {source}")]
+    Plot {
+        /// Its title.
+        plot: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The report could not be written.
+    #[error("writing the report {}: {source}", file.display())]
+    Report {
+        /// Its file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
     },
     /// The result could not be written.
     #[error("printing the result: {source}")]

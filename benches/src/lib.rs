@@ -3,7 +3,7 @@
 //! [`datapath`] measures what a packet costs in the programs of a node, beside the same programs with another
 //! layout of policies. [`policy`] measures what it costs to resolve and compile policies.
 //! [`control_plane`] measures an agent in a large cluster. [`mod@ipam`] counts what it takes to give pods addresses on EC2.
-//! [`cli`] is their command line.
+//! [`cli`] is their command line, and [`mod@report`] a page of what they found.
 //!
 //! ```no_run
 //! use netloom_benches::datapath::{Options, run};
@@ -21,5 +21,6 @@ pub mod datapath;
 mod error;
 pub mod ipam;
 pub mod policy;
+pub mod report;
 
 pub use error::Error;

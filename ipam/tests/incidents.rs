@@ -12,7 +12,7 @@ use ipam::{
     eni::handshake::{
         Drain, Drained,
         agent::{self, Told, members},
-        operator::{self, Known, may_list},
+        operator::{self, Known, MayUse, Sight, may_use},
     },
 };
 use ipnetwork::Ipv4Network;
@@ -135,8 +135,11 @@ fn what_was_released_can_come_back() {
     let operator::Step::Write(drain) = operator::next(known, Timestamp(0)) else { panic!() };
     assert_eq!(drain.epoch, Epoch(2));
     // It is assigned again; from a look that is late enough it is listed, and the agent takes it as new.
-    let of = |at| may_list(prefix("10.0.0.0/28"), &drain, Some(&drained), Timestamp(at));
-    assert!(!of(119_999) && of(120_000));
+    let of = |at| {
+        let sight = Sight { listed: false, seen: Timestamp(at), now: Timestamp(at) };
+        may_use(prefix("10.0.0.0/28"), &drain, Some(&drained), sight)
+    };
+    assert_eq!((of(119_999), of(120_000)), (MayUse::Later(Timestamp(120_000)), MayUse::Yes));
     let told = Told { drain: &drain, drained: Some(&drained), listed: &prefixes };
     let agent::Step::Journal(over) = agent::next(&pool, told, Timestamp(120_000)) else { panic!() };
     pool.apply(&over).unwrap();

@@ -113,6 +113,7 @@ impl Case {
             config: &world.config,
             attached: &world.attached,
             unattached: &world.unattached,
+            avoided: &BTreeSet::new(),
             subnets: &world.subnets,
             history: &History::default(),
             wanted: self.wanted,
@@ -255,13 +256,14 @@ fn siblings_before_single_addresses() {
     let case = small();
     let world = case.world();
     let mut history = History::default();
-    history.refused("subnet-0", ipam::eni::Kind::Prefix, 1, Timestamp(0), &mut lots);
+    history.refused("subnet-0", (ipam::eni::Kind::Prefix, 1), Timestamp(0), Timestamp(0), &mut lots);
     let mut situation = Situation {
         limits: case.limits,
         settings: &world.settings,
         config: &world.config,
         attached: &world.attached,
         unattached: &[],
+        avoided: &BTreeSet::new(),
         subnets: &world.subnets,
         history: &history,
         wanted: 20,
@@ -271,7 +273,7 @@ fn siblings_before_single_addresses() {
     assert_eq!(subnet_id, "subnet-1");
     // Where no subnet has one, single addresses are taken, and later prefixes are tried again.
     let mut both = history.clone();
-    both.refused("subnet-1", ipam::eni::Kind::Prefix, 1, Timestamp(0), &mut lots);
+    both.refused("subnet-1", (ipam::eni::Kind::Prefix, 1), Timestamp(0), Timestamp(0), &mut lots);
     situation.history = &both;
     let first = plan(&situation);
     let of = |step: &Step| match step {
@@ -290,10 +292,10 @@ fn half_as_many_are_asked_for_after_a_refusal() {
     let mut history = History::default();
     let kind = ipam::eni::Kind::Prefix;
     for (asked, then) in [(9, 4), (4, 2), (2, 1)] {
-        history.refused("s", kind, asked, Timestamp(0), &mut lots);
+        history.refused("s", (kind, asked), Timestamp(0), Timestamp(0), &mut lots);
         assert_eq!(history.most("s", kind, Timestamp(0)), then);
     }
-    history.refused("s", kind, 1, Timestamp(0), &mut lots);
+    history.refused("s", (kind, 1), Timestamp(0), Timestamp(0), &mut lots);
     assert_eq!(history.most("s", kind, Timestamp(0)), 0);
     assert_eq!(history.most("s", kind, Timestamp(60_000)), 1);
     history.gave("s", kind, 1);

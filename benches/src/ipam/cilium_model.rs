@@ -9,12 +9,14 @@
 //! | 50 nodes at once | `parallel-alloc-workers` |
 //! | needed = pre-allocate + used - available, and what pods wait for beyond it | `nodemanager/node.go` |
 //! | one interface more: create with prefixes, attach, modify | `pkg/aws/ipam/node.go` |
+//! | of the subnets that are allowed the one with most addresses; an interface there while its subnet has any | likewise: `findSuitableSubnet` |
+//! | without a free /28: single addresses of the same subnet, and no prefixes for the node any more | likewise: `AllocateIPs`, cilium #46644 |
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use ipam::Timestamp;
-use ipam::ec2::{Addresses, CreateInterface, DescribeInterfaces, Reply, Request};
+use ipam::ec2::{Addresses, CreateInterface, DescribeInterfaces, ErrorKind, Reply, Request};
 use ipam::eni::PREFIX_ADDRESSES;
 
 use super::clock::Clock;
@@ -95,8 +97,11 @@ pub(super) fn run(world: &mut World) -> Option<f64> {
         let offset = TOLD.mul_f64(node as f64 / nodes as f64);
         model.clock.after(offset, Event::Told(node));
     }
-    while model.world.unplaced() > 0 {
+    while model.world.goes_on(model.clock.now()) {
         let event = model.clock.next()?;
+        if !model.world.goes_on(model.clock.now()) {
+            break;
+        }
         if model.clock.now() > Timestamp(0).after(PATIENCE) {
             return None;
         }
@@ -211,32 +216,56 @@ impl Model<'_> {
         if needed == 0 {
             return None;
         }
-        let prefixes = (needed + surge).div_ceil(PREFIX_ADDRESSES);
         let slots = self.world.limits().slots;
         let room = self.world.interfaces(node).into_iter().find_map(|interface| {
             let free = (slots + 1).saturating_sub(interface.slots());
-            (free > 0).then(|| (interface.id.clone(), free))
+            let available = self.world.available(&interface.subnet_id);
+            (free > 0 && available > 0).then(|| (interface.id.clone(), free, available))
         });
-        if let Some((interface_id, free)) = room {
-            let addresses = Addresses::PrefixCount(prefixes.min(free));
-            let (took, _) = self.ask(Request::Assign { interface_id, addresses });
-            return Some((took, Step::Refresh));
+        if let Some((interface_id, free, available)) = room {
+            let addresses = self.addresses(node, needed + surge, free, available);
+            let (took, result) = self.ask(Request::Assign { interface_id, addresses });
+            return Some((took, self.after(node, &result)));
+        }
+        if self.world.interfaces(node).len() as u32 + self.world.scenario.first_interface_index
+            >= self.world.instance_type.interfaces
+        {
+            return None;
         }
         let apart = self.world.scenario.first_interface_index > 0;
-        let subnet_id =
-            if apart { &self.world.pod_subnets[node % 2] } else { &self.world.nodes[node].subnet_id };
+        let richest = self.world.pod_subnets.iter().rev().max_by_key(|subnet| self.world.available(subnet));
+        let subnet_id = richest.filter(|_| apart).unwrap_or(&self.world.nodes[node].subnet_id).clone();
+        // One is the interface's own.
+        let available = self.world.available(&subnet_id).saturating_sub(1);
+        let addresses = self.addresses(node, needed + surge, slots, available);
         let request = Request::CreateInterface(CreateInterface {
-            subnet_id: subnet_id.clone(),
+            subnet_id,
             security_groups: Vec::new(),
             description: "model".to_owned(),
-            addresses: Some(Addresses::PrefixCount(prefixes.min(slots))),
+            addresses: Some(addresses),
             tags: Default::default(),
             client_token: format!("{node}-{}", self.clock.now().0),
         });
         match self.ask(request) {
             (took, Ok(Reply::Created(interface))) => Some((took, Step::Attach(interface.id))),
-            // Tried again when the node is looked at next.
-            _ => None,
+            // Otherwise it is tried again when the node is looked at next.
+            (took, result) => matches!(self.after(node, &result), Step::Look).then_some((took, Step::Look)),
         }
+    }
+
+    /// What is asked for: so many addresses, in so many slots, of so many that the subnet has.
+    fn addresses(&self, node: usize, wanted: u32, slots: u32, available: u32) -> Addresses {
+        if self.world.nodes[node].single_addresses {
+            Addresses::Count(wanted.min(slots).min(available))
+        } else {
+            Addresses::PrefixCount(wanted.div_ceil(PREFIX_ADDRESSES).min(slots))
+        }
+    }
+
+    /// Without a free prefix the same is asked for as single addresses, at once and from then on.
+    fn after(&mut self, node: usize, result: &Result<Reply, ipam::ec2::Error>) -> Step {
+        let is_full = result.as_ref().is_err_and(|error| error.kind == ErrorKind::NoFreePrefix);
+        let of = &mut self.world.nodes[node].single_addresses;
+        if is_full && !std::mem::replace(of, true) { Step::Look } else { Step::Refresh }
     }
 }

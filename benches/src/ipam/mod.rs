@@ -7,7 +7,10 @@
 
 mod cilium_model;
 mod clock;
+mod fragmentation;
+mod idle;
 mod netloom;
+mod page;
 mod report;
 mod scenario;
 mod text;
@@ -18,7 +21,7 @@ use std::time::Duration;
 
 use crate::Error;
 
-pub use report::{Outcome, Planner, Report};
+pub use report::{Fragmentation, Idle, Outcome, Planner, Report};
 pub use scenario::{SCENARIOS, Scenario};
 
 /// From a request to its answer: of EC2, and of the API server.
@@ -42,14 +45,9 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<Report, Error> {
     let mut scenarios = Vec::new();
     for scenario in SCENARIOS.iter().filter(|scenario| !options.quick || scenario.nodes <= 10) {
-        for planner in [Planner::Netloom, Planner::CiliumModel, Planner::VpcCniModel] {
+        for planner in Planner::ALL {
             let mut world = world::World::new(scenario)?;
-            let placed = match planner {
-                Planner::Netloom => netloom::run(&mut world),
-                Planner::CiliumModel => cilium_model::run(&mut world),
-                Planner::VpcCniModel => vpc_cni_model::run(&mut world),
-            };
-            let seconds = placed.ok_or_else(|| Error::NeverPlaced {
+            let seconds = planner.run(&mut world).ok_or_else(|| Error::NeverPlaced {
                 scenario: scenario.name,
                 planner: planner.name(),
                 left: world.unplaced(),
@@ -57,5 +55,25 @@ pub fn run(options: &Options) -> Result<Report, Error> {
             scenarios.push(world.outcome(scenario, planner, seconds)?);
         }
     }
-    Ok(Report { scenarios })
+    let (mut fragmentation, mut idle) = (Vec::new(), Vec::new());
+    for planner in Planner::ALL {
+        fragmentation.extend(fragmentation::run(planner)?);
+    }
+    for nodes in [10, 1000].into_iter().filter(|nodes| !options.quick || *nodes <= 10) {
+        for planner in Planner::ALL {
+            idle.push(idle::run(planner, nodes)?);
+        }
+    }
+    Ok(Report { scenarios, fragmentation, idle })
+}
+
+impl Planner {
+    /// Lets the loop run until the world's goal; after how many seconds that was, or nothing if that never was.
+    fn run(self, world: &mut world::World) -> Option<f64> {
+        match self {
+            Self::Netloom => netloom::run(world),
+            Self::CiliumModel => cilium_model::run(world),
+            Self::VpcCniModel => vpc_cni_model::run(world),
+        }
+    }
 }

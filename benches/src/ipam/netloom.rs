@@ -6,8 +6,7 @@ use ipam::Timestamp;
 use ipam::ec2::{Error as Ec2Error, Reply, Request};
 use ipam::eni::handshake::Drained;
 use ipam::eni::{
-    Config, Fleet, NodeRecord, NodeSettings, NodeStatus, Outgoing, PREFIX_ADDRESSES, RequestId, Watermarks,
-    WriteError,
+    Config, Fleet, NodeRecord, NodeSettings, NodeStatus, Outgoing, RequestId, Watermarks, WriteError,
 };
 
 use super::clock::Clock;
@@ -19,9 +18,9 @@ enum Event {
     /// An answer of EC2's.
     Answered(RequestId, Box<Result<Reply, Ec2Error>>),
     /// A write arrives at the API server, and its answer comes back.
-    Wrote(usize, Written),
+    Wrote(usize, RequestId, Written),
     /// The API server is asked for an object.
-    Read(usize),
+    Read(usize, RequestId),
     /// A node has something new, an object or an interface, and its agent looks at it.
     Noticed(usize),
     /// A watch tells what an object is.
@@ -53,9 +52,12 @@ pub(super) fn run(world: &mut World) -> Option<f64> {
     clock.at(clock.now(), Event::Wake);
     // The one wake-up that is awaited.
     let mut awaited: Option<Timestamp> = None;
-    while world.unplaced() > 0 {
+    while world.goes_on(clock.now()) {
         let event = clock.next()?;
         let now = clock.now();
+        if !world.goes_on(now) {
+            break;
+        }
         if now > Timestamp(0).after(PATIENCE) {
             return None;
         }
@@ -64,15 +66,11 @@ pub(super) fn run(world: &mut World) -> Option<f64> {
             Event::Wake => awaited = awaited.filter(|at| *at > now),
             Event::Answered(id, result) => fleet.complete(id, *result, now),
             Event::Told(record) => fleet.observe(*record),
-            Event::Read(node) => {
-                let name = &world.nodes[node].name;
-                fleet.read(name, Ok(Some(objects[node].clone())), now);
-            }
-            Event::Wrote(node, written) => {
+            Event::Read(node, id) => fleet.read(id, Ok(Some(objects[node].clone())), now),
+            Event::Wrote(node, id, written) => {
                 let result = write(&mut objects[node], written);
-                let name = world.nodes[node].name.clone();
                 let changed = result.is_ok();
-                fleet.written(&name, result, now);
+                fleet.written(id, result, now);
                 if changed {
                     clock.at(now, Event::Noticed(node));
                 }
@@ -99,7 +97,7 @@ pub(super) fn run(world: &mut World) -> Option<f64> {
 fn send(world: &mut World, clock: &mut Clock<Event>, outgoing: Outgoing) {
     let node = |name: &str| world.nodes.iter().position(|node| node.name == name);
     match outgoing {
-        Outgoing::Request { id, request } => {
+        Outgoing::Request { id, request, .. } => {
             let attached = match &request {
                 Request::Attach { instance_id, .. } => {
                     world.nodes.iter().position(|node| node.instance_id == *instance_id)
@@ -112,19 +110,19 @@ fn send(world: &mut World, clock: &mut Clock<Event>, outgoing: Outgoing) {
             }
             clock.after(LATENCY, Event::Answered(id, Box::new(result)));
         }
-        Outgoing::WriteStatus { node: name, resource_version, status, .. } => {
+        Outgoing::WriteStatus { id, node: name, resource_version, status, .. } => {
             if let Some(node) = node(&name) {
-                clock.after(LATENCY, Event::Wrote(node, Written::Status { resource_version, status }));
+                clock.after(LATENCY, Event::Wrote(node, id, Written::Status { resource_version, status }));
             }
         }
-        Outgoing::WriteDrain { node: name, resource_version, value, .. } => {
+        Outgoing::WriteDrain { id, node: name, resource_version, value, .. } => {
             if let Some(node) = node(&name) {
-                clock.after(LATENCY, Event::Wrote(node, Written::Drain { resource_version, value }));
+                clock.after(LATENCY, Event::Wrote(node, id, Written::Drain { resource_version, value }));
             }
         }
-        Outgoing::Read { node: name } => {
+        Outgoing::Read { id, node: name } => {
             if let Some(node) = node(&name) {
-                clock.after(LATENCY, Event::Read(node));
+                clock.after(LATENCY, Event::Read(node, id));
             }
         }
     }
@@ -179,9 +177,16 @@ fn use_addresses(world: &mut World, node: usize, object: &mut NodeRecord) {
     let there = world.addresses(node);
     world.nodes[node].place(listed.min(there));
     let used = world.nodes[node].placed;
-    let prefixes = used.div_ceil(PREFIX_ADDRESSES);
+    let mut covered = 0;
     object.requested = Some(used + world.scenario.pre_allocate);
-    object.allocated = usable.into_iter().take(prefixes as usize).collect::<BTreeSet<_>>();
+    object.allocated = usable
+        .into_iter()
+        .take_while(|prefix| {
+            let is_used = covered < used;
+            covered += prefix.size();
+            is_used
+        })
+        .collect::<BTreeSet<_>>();
     object.pending_pods = world.nodes[node].pending;
     next_version(object);
 }

@@ -7,6 +7,48 @@ use serde::Serialize;
 pub struct Report {
     /// One for each scenario and planner.
     pub scenarios: Vec<Outcome>,
+    /// One for each planner and each part of the subnets that others have.
+    pub fragmentation: Vec<Fragmentation>,
+    /// One for each planner and number of nodes.
+    pub idle: Vec<Idle>,
+}
+
+/// What becomes of pods where others have addresses here and there in their subnets.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Fragmentation {
+    /// Whose loop it is.
+    pub planner: Planner,
+    /// Of how many of the two subnets for pods others have some.
+    pub occupied_subnets: u32,
+    /// What they have of each of those, in percent of the addresses.
+    pub occupied_percent: u32,
+    /// Pods that were scheduled.
+    pub pods: u32,
+    /// Those that had an address at the end.
+    pub pods_placed: u32,
+    /// Their part of all.
+    pub placed_share: f64,
+    /// Prefixes that all nodes would need.
+    pub prefixes_wanted: u64,
+    /// Those that they had at the end.
+    pub prefixes_obtained: u64,
+    /// Their part, at most 1.
+    pub prefixes_share: f64,
+}
+
+/// What is asked of EC2 in an hour in which nothing happens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Idle {
+    /// Whose loop it is.
+    pub planner: Planner,
+    /// Nodes.
+    pub nodes: u32,
+    /// Interfaces that carry pods.
+    pub interfaces: u64,
+    /// Requests that only read.
+    pub reads_per_hour: u64,
+    /// Requests that change something.
+    pub mutations_per_hour: u64,
 }
 
 /// Whose loop it is.
@@ -22,6 +64,9 @@ pub enum Planner {
 }
 
 impl Planner {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Netloom, Self::CiliumModel, Self::VpcCniModel];
+
     /// Its name, as in the report.
     #[must_use]
     pub fn name(self) -> &'static str {

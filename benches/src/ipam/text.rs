@@ -47,6 +47,41 @@ impl fmt::Display for Report {
                 one.virtual_seconds
             )?;
         }
+        writeln!(
+            f,
+            "\n{:<14} {:>7} {:>9} {:>6} {:>7} {:>7} {:>9} {:>7}",
+            "fragmentation", "subnets", "occupied", "pods", "placed", "share", "prefixes", "share"
+        )?;
+        for one in &self.fragmentation {
+            writeln!(
+                f,
+                "{:<14} {:>2} of 2 {:>7} % {:>6} {:>7} {:>5.0} % {:>9} {:>5.0} %",
+                one.planner.name(),
+                one.occupied_subnets,
+                one.occupied_percent,
+                one.pods,
+                one.pods_placed,
+                one.placed_share * 100.0,
+                one.prefixes_obtained,
+                one.prefixes_share * 100.0
+            )?;
+        }
+        writeln!(
+            f,
+            "\n{:<14} {:>6} {:>6} {:>8} {:>10}",
+            "idle, an hour", "nodes", "ENIs", "reads", "changes"
+        )?;
+        for one in &self.idle {
+            writeln!(
+                f,
+                "{:<14} {:>6} {:>6} {:>8} {:>10}",
+                one.planner.name(),
+                one.nodes,
+                one.interfaces,
+                one.reads_per_hour,
+                one.mutations_per_hour
+            )?;
+        }
         let worst = self
             .scenarios
             .iter()

@@ -6,13 +6,15 @@
 //! | a prefix at a time, until one prefix more is there than is used | `increaseDatastorePool`, `WARM_PREFIX_TARGET` |
 //! | an interface more: subnets, create, instance, attach, modify | `pkg/awsutils/awsutils.go`: `AllocENI` |
 //! | the new interface is waited for at the metadata service | likewise: `waitForENIAttached` |
+//! | without a free /28: nothing for 120 s, and no single addresses | `pkg/ipamd/ipamd.go`: `insufficientCidrErrorCooldown` |
+//! | each hour, begun within 5 minutes: interfaces that were left behind are looked for | `pkg/awsutils/awsutils.go`: `cleanUpLeakedENIs` |
 //!
 //! Nodes know nothing of each other: what EC2 refuses, they try again in the next pass.
 
 use std::time::Duration;
 
 use ipam::Timestamp;
-use ipam::ec2::{Addresses, CreateInterface, DescribeInterfaces, Reply, Request};
+use ipam::ec2::{Addresses, CreateInterface, DescribeInterfaces, ErrorKind, Reply, Request};
 use ipam::eni::PREFIX_ADDRESSES;
 
 use super::clock::Clock;
@@ -21,6 +23,9 @@ use super::{ATTACHING, LATENCY, PATIENCE};
 
 const PASS: Duration = Duration::from_secs(5);
 const WARM_PREFIXES: u32 = 1;
+const NO_PREFIX: Duration = Duration::from_secs(120);
+const SWEEP: Duration = Duration::from_secs(3600);
+const SWEEP_BEGINS: Duration = Duration::from_secs(300);
 
 /// Runs until all pods have an address; after how many seconds that was.
 pub(super) fn run(world: &mut World) -> Option<f64> {
@@ -29,15 +34,25 @@ pub(super) fn run(world: &mut World) -> Option<f64> {
         // Nodes' passes are not in step.
         clock.after(PASS.mul_f64(node as f64 / world.nodes.len() as f64), node);
     }
-    while world.unplaced() > 0 {
+    let mut sweeps: Vec<Timestamp> = (0..world.nodes.len())
+        .map(|node| Timestamp(0).after(SWEEP_BEGINS.mul_f64(node as f64 / world.nodes.len() as f64)))
+        .collect();
+    while world.goes_on(clock.now()) {
         let node = clock.next()?;
         let now = clock.now();
+        if !world.goes_on(now) {
+            break;
+        }
         if now > Timestamp(0).after(PATIENCE) {
             return None;
         }
         world.advance(now);
         let addresses = world.addresses(node);
         world.nodes[node].place(addresses);
+        if now >= sweeps[node] {
+            sweeps[node] = now.after(SWEEP);
+            sweep(world, now);
+        }
         let took = pass(world, node, now);
         clock.after(PASS + took, node);
     }
@@ -54,10 +69,28 @@ fn pass(world: &mut World, node: usize, now: Timestamp) -> Duration {
     let slots = world.limits().slots;
     let room = world.interfaces(node).into_iter().find(|interface| interface.slots() <= slots);
     if let Some(interface_id) = room.map(|interface| interface.id.clone()) {
-        let _ = world.ask(now, Request::Assign { interface_id, addresses: Addresses::PrefixCount(1) });
-        return LATENCY;
+        let assigned = world.ask(now, Request::Assign { interface_id, addresses: Addresses::PrefixCount(1) });
+        return if assigned.is_err_and(|error| is_full(&error)) { NO_PREFIX } else { LATENCY };
     }
     new_interface(world, node, now)
+}
+
+fn is_full(error: &ipam::ec2::Error) -> bool {
+    matches!(error.kind, ErrorKind::NoFreePrefix | ErrorKind::NoFreeAddress)
+}
+
+/// Looks for interfaces that nobody has.
+fn sweep(world: &mut World, now: Timestamp) {
+    let vpc_id = world.vpc_id.clone();
+    let left = Request::DescribeInterfaces(DescribeInterfaces {
+        filters: vec![
+            ("vpc-id".to_owned(), vec![vpc_id]),
+            ("status".to_owned(), vec!["available".to_owned()]),
+        ],
+        page: Some(1000),
+        ..DescribeInterfaces::default()
+    });
+    let _ = world.ask(now, left);
 }
 
 fn new_interface(world: &mut World, node: usize, now: Timestamp) -> Duration {
@@ -85,7 +118,11 @@ fn new_interface(world: &mut World, node: usize, now: Timestamp) -> Duration {
         tags: Default::default(),
         client_token: format!("{node}-{}", now.0),
     });
-    let Ok(Reply::Created(interface)) = world.ask(now, create) else { return 2 * LATENCY };
+    let interface = match world.ask(now, create) {
+        Ok(Reply::Created(interface)) => interface,
+        Err(error) if is_full(&error) => return NO_PREFIX,
+        _ => return 2 * LATENCY,
+    };
     let _ = world.ask(now, of_instance);
     let interface_id = interface.id.clone();
     // What EC2 refuses for want of tokens is asked for again, a second later.

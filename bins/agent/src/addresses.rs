@@ -7,9 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use api::{Attachment, PodRef};
+use ipam::eni::handshake::Drained;
+use ipam::eni::handshake::agent::{introduce_anew, members};
 use ipam::file::FileJournal;
 use ipam::{Family, Pool, PoolError, Record, Timestamp};
 use ipnetwork::{IpNetwork, Ipv4Network};
+
+use crate::eni::foreign::{Claims, Foreign, is_foreign};
 
 /// How long an address rests before another pod gets it.
 const COOLDOWN: Duration = Duration::from_secs(30);
@@ -36,12 +40,17 @@ pub(crate) enum NoAddress {
 impl AddressBook {
     /// Reads the journal; what it knows is kept, whatever the ranges are now.
     pub(crate) fn open(journal: &Path, cidrs: &[IpNetwork], now: SystemTime) -> Result<Self> {
-        let (journal, replay) = FileJournal::open(journal)?;
+        let (mut journal, replay) = FileJournal::open(journal)?;
         if replay.torn {
             tracing::warn!("the journal of addresses ended in the middle of a record, which was cut off");
         }
+        let vacant: Vec<(IpAddr, Timestamp)> = replay.state.vacant().collect();
         let pool = Pool::restore(cidrs.iter().copied(), COOLDOWN, replay.state, now.into())
             .context("reading the node's ranges of addresses")?;
+        if pool.state().vacant().ne(vacant) {
+            // The clock was set back since: the rests that begin now for it go on with the next agent.
+            journal.compact(pool.state())?;
+        }
         for (address, owner) in pool.quarantined() {
             tracing::warn!(%address, owner, "in use outside of the node's ranges");
         }
@@ -90,14 +99,33 @@ impl AddressBook {
 
     /// Takes over prefixes of network interfaces; what is in use outside of them is kept.
     pub(crate) fn set_prefixes(&mut self, prefixes: &BTreeSet<Ipv4Network>) -> Result<()> {
-        self.pool
-            .set_prefixes(ipam::eni::handshake::agent::members(prefixes))
-            .context("taking over prefixes")?;
+        self.pool.set_prefixes(members(prefixes)).context("taking over prefixes")?;
         self.families = vec![Family::V4];
         for (address, owner) in self.pool.quarantined() {
             tracing::warn!(%address, owner, "in use outside of the node's prefixes: kept, and given to nobody else");
         }
         Ok(())
+    }
+
+    /// Keeps what other networks' pods of this node have from everybody, and takes back what they do not have any more.
+    pub(crate) fn keep_foreign(
+        &mut self,
+        foreign: &mut Foreign,
+        mut claims: Claims,
+        now: SystemTime,
+    ) -> Result<()> {
+        foreign.see(&mut claims);
+        while let Some(record) = foreign.next(&claims, self.pool.state(), now.into()) {
+            tracing::info!(?record, "a pod of another network");
+            self.commit(&record)?;
+        }
+        foreign.compare(&claims, self.pool.state());
+        Ok(())
+    }
+
+    /// What an object of this node says from its first moment, where the agent makes it.
+    pub(crate) fn introduction(&self) -> Option<Drained> {
+        introduce_anew(&self.pool)
     }
 
     /// Whether an attachment would get its addresses now.
@@ -133,7 +161,8 @@ impl AddressBook {
 
     /// The attachments that have addresses.
     pub(crate) fn owners(&self) -> impl Iterator<Item = Attachment> + '_ {
-        self.pool.state().allocations().filter_map(|(owner, _)| {
+        let all = self.pool.state().allocations();
+        all.filter(|(owner, _)| !is_foreign(owner)).filter_map(|(owner, _)| {
             let (container_id, ifname) = owner.rsplit_once('/')?;
             Some(Attachment { container_id: container_id.to_owned(), ifname: ifname.to_owned() })
         })
@@ -178,5 +207,27 @@ mod tests {
         book.release(&attachment("a"), now).unwrap();
         book.release(&attachment("a"), now).unwrap();
         assert_eq!(book.owners().collect::<Vec<_>>(), [attachment("b")]);
+    }
+
+    /// A clock that was set back since must not have an address rest for longer than once, however often the agent is
+    /// started again.
+    #[test]
+    fn a_rest_ends_though_the_clock_was_set_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let cidrs = ["10.0.1.0/30".parse().unwrap()];
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let attachment = |id: &str| Attachment { container_id: id.into(), ifname: "eth0".into() };
+        let mut book = AddressBook::open(&path, &cidrs, at(9_000)).unwrap();
+        for id in ["a", "b"] {
+            book.allocate(&attachment(id), None, at(9_000)).unwrap();
+        }
+        book.release(&attachment("a"), at(9_000)).unwrap();
+        drop(book);
+        for seconds in (100..130).step_by(10) {
+            let mut book = AddressBook::open(&path, &cidrs, at(seconds)).unwrap();
+            assert!(!book.can_give(&attachment("c"), at(seconds)), "{seconds}");
+        }
+        assert!(AddressBook::open(&path, &cidrs, at(130)).unwrap().can_give(&attachment("c"), at(130)));
     }
 }

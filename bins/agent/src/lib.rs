@@ -12,6 +12,7 @@
 
 mod addresses;
 pub mod args;
+mod clock;
 pub mod cluster;
 pub mod cni;
 pub mod endpoint;

@@ -1,6 +1,7 @@
 //! What Netloom's long-running programs share: configuration, health, metrics and logs.
 //!
 //! - [`config`]: a mounted ConfigMap, the environment and flags become one command line for clap.
+//! - [`clock`]: what time it is, whatever is done to the wall clock.
 //! - [`health`]: what is well and what is not, for probes.
 //! - [`metrics`]: a registry with the process's own metrics, served to Prometheus.
 //! - [`listen`]: addresses to serve on, as Cilium's keys write them, and the HTTP server.
@@ -30,6 +31,7 @@
 //! What it does not do: it has no key of its own but those of logs, and defines no program's metrics.
 
 pub mod book;
+pub mod clock;
 pub mod config;
 pub mod health;
 pub mod listen;

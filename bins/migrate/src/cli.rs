@@ -80,6 +80,8 @@ pub fn run(command: &MigrateCommand) -> Result<()> {
         if args.apply {
             apply(&client, options, patience, |step| println!("{step}")).await?;
             println!("done");
+            // What operators said meanwhile of the nodes that they got.
+            notes(&plan(&Survey::read(&client).await?, options));
             return Ok(());
         }
         let survey = Survey::read(&client).await?;
@@ -106,6 +108,12 @@ fn settings(kubeconfig: Option<PathBuf>) -> Settings {
     Settings { kubeconfig, ..Settings::new("netloom-migrate") }
 }
 
+fn notes(plan: &Plan) {
+    for note in &plan.notes {
+        println!("note: {note}");
+    }
+}
+
 fn print(plan: &Plan) {
     for refusal in &plan.refusals {
         println!("refused: {refusal}");
@@ -113,6 +121,7 @@ fn print(plan: &Plan) {
     for (number, step) in plan.steps.iter().enumerate() {
         println!("{:>3}. {step}", number + 1);
     }
+    notes(plan);
     if plan.steps.is_empty() {
         println!("nothing is left to be done");
     } else if plan.refusals.is_empty() {

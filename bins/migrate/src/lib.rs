@@ -22,6 +22,6 @@ mod survey;
 
 pub use apply::{Patience, apply};
 pub use drain::{Eviction, Kept};
-pub use plan::{Options, Plan, Refusal, plan};
+pub use plan::{Note, Options, Plan, Refusal, plan};
 pub use step::Step;
 pub use survey::{Agent, AwsNode, NodeFacts, PodFacts, Survey};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ipam::ec2::iam::CLUSTER_TAG;
 use serde::Serialize;
 
 use crate::drain::{Eviction, Kept};
@@ -43,6 +44,34 @@ pub struct Plan {
     pub refusals: Vec<Refusal>,
     /// The steps, in their order. None if all is done.
     pub steps: Vec<Step>,
+    /// What its user should look after.
+    pub notes: Vec<Note>,
+}
+
+/// What a migration leaves to its user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "note", rename_all = "kebab-case")]
+pub enum Note {
+    /// A node's interfaces that the operator may not change.
+    Untagged {
+        /// The node.
+        node: String,
+        /// Ids of the interfaces.
+        interfaces: Vec<String>,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Untagged { node, interfaces } => write!(
+                f,
+                "node {node}: {} lack the tag {CLUSTER_TAG}, without which the policy of `netloom iam-policy` lets no \
+                 operator change them: tag them with the cluster's name (aws ec2 create-tags), or replace the node",
+                interfaces.join(", ")
+            ),
+        }
+    }
 }
 
 /// Why a migration must not begin, or go on.
@@ -116,18 +145,25 @@ impl fmt::Display for Refusal {
 /// ```
 #[must_use]
 pub fn plan(survey: &Survey, options: Options) -> Plan {
+    Plan { refusals: refusals(survey, options), steps: steps(survey, options), notes: notes(survey) }
+}
+
+fn notes(survey: &Survey) -> Vec<Note> {
+    let untagged = survey.nodes.iter().filter(|(_, node)| !node.untagged.is_empty());
+    untagged
+        .map(|(name, node)| Note::Untagged { node: name.clone(), interfaces: node.untagged.clone() })
+        .collect()
+}
+
+fn steps(survey: &Survey, options: Options) -> Vec<Step> {
     let Some(aws_node) = &survey.aws_node else {
-        return Plan {
-            refusals: Vec::new(),
-            steps: nodes(survey).flat_map(|(name, node)| finish(name, node)).collect(),
-        };
+        return nodes(survey).flat_map(|(name, node)| finish(name, node)).collect();
     };
-    let refusals = refusals(survey, options);
     let mut steps = Vec::new();
     let last = if options.park { Step::Confine } else { Step::Remove };
     if !aws_node.confined && survey.nodes.values().all(|node| node.pods.is_empty()) {
         // Nobody has an address of it.
-        return Plan { refusals, steps: vec![last] };
+        return vec![last];
     }
     if !aws_node.confined {
         let unlabelled = survey.nodes.iter().filter(|(_, node)| !node.labelled && !node.ready);
@@ -135,7 +171,7 @@ pub fn plan(survey: &Survey, options: Options) -> Plan {
         steps.push(Step::Confine);
     }
     if options.prepare {
-        return Plan { refusals, steps };
+        return steps;
     }
     if survey.agent.is_none() {
         steps.push(Step::Install);
@@ -151,7 +187,7 @@ pub fn plan(survey: &Survey, options: Options) -> Plan {
     if !options.park {
         steps.push(Step::Remove);
     }
-    Plan { refusals, steps }
+    steps
 }
 
 /// The nodes: first those that something was begun on.

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
-use crds::types::node::CNI_READY_ANNOTATION;
+use crds::types::node::{CNI_READY_ANNOTATION, Eni};
 use crds::{CiliumEndpoint, CiliumNode};
+use ipam::ec2::iam::CLUSTER_TAG;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::ListParams;
@@ -58,6 +59,8 @@ pub struct NodeFacts {
     pub pods: Vec<PodFacts>,
     /// Whether a pod of `aws-node` is on it.
     pub aws_node: bool,
+    /// Network interfaces for pods that lack the tag by which operators know theirs.
+    pub untagged: Vec<String>,
 }
 
 /// A pod.
@@ -86,7 +89,8 @@ impl Survey {
         let all = ListParams::default();
         let nodes = Api::<Node>::all(client.clone()).list(&all).await.context("listing nodes")?;
         let pods = Api::<Pod>::all(client.clone()).list(&all).await.context("listing pods")?;
-        let ready = ready_nodes(client).await?;
+        let agents = installed::<CiliumNode>(client, "CiliumNodes").await?;
+        let agents = agents.iter().map(|said| (said.name_any(), said)).collect();
         let connected = connected_pods(client).await?;
         let mut survey = Self {
             aws_node: aws_node.as_ref().map(AwsNode::of),
@@ -95,7 +99,7 @@ impl Survey {
                 .items
                 .iter()
                 .filter(|node| !is_elsewhere(node))
-                .map(|node| (node.name_any(), node_facts(node, &ready)))
+                .map(|node| (node.name_any(), node_facts(node, &agents)))
                 .collect(),
         };
         for pod in &pods.items {
@@ -199,14 +203,16 @@ fn is_elsewhere(node: &Node) -> bool {
     is("eks.amazonaws.com/compute-type", "fargate") || is("kubernetes.io/os", "windows")
 }
 
-fn node_facts(node: &Node, ready: &BTreeSet<String>) -> NodeFacts {
+fn node_facts(node: &Node, agents: &BTreeMap<String, &CiliumNode>) -> NodeFacts {
+    let agent = agents.get(&node.name_any());
     NodeFacts {
         labelled: node.labels().get(LABEL).is_some_and(|value| value == "true"),
         cordoned: node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or_default(),
         cordoned_here: node.annotations().contains_key(CORDONED),
-        ready: ready.contains(&node.name_any()),
+        ready: agent.is_some_and(|said| is_ready(said)),
         pods: Vec::new(),
         aws_node: false,
+        untagged: agent.map(|said| untagged(said)).unwrap_or_default(),
     }
 }
 
@@ -231,10 +237,21 @@ pub(crate) fn is_ready(node: &CiliumNode) -> bool {
     node.annotations().get(CNI_READY_ANNOTATION).is_some_and(|value| value == "true")
 }
 
-/// The nodes whose agents can connect pods.
-async fn ready_nodes(client: &Client) -> Result<BTreeSet<String>> {
-    let nodes = installed::<CiliumNode>(client, "CiliumNodes").await?;
-    Ok(nodes.iter().filter(|node| is_ready(node)).map(kube::ResourceExt::name_any).collect())
+/// The interfaces for pods of a node, as far as its operator knows them, that were made without the cluster's tag. EC2
+/// makes the first one without it, and no policy asks it of that.
+fn untagged(said: &CiliumNode) -> Vec<String> {
+    let Some(status) = &said.status else { return Vec::new() };
+    let (first, excluded) = (said.spec.eni.first_interface_index, &said.spec.eni.exclude_interface_tags);
+    let is_excluded = |tags: &BTreeMap<String, String>| {
+        !excluded.is_empty() && excluded.iter().all(|(key, value)| tags.get(key) == Some(value))
+    };
+    let lacks = |eni: &Eni| {
+        let number = u64::try_from(eni.number).unwrap_or_default();
+        number >= first.unwrap_or_default().max(1)
+            && !is_excluded(&eni.tags)
+            && !eni.tags.contains_key(CLUSTER_TAG)
+    };
+    status.eni.enis.iter().filter(|(_, eni)| lacks(eni)).map(|(id, _)| id.clone()).collect()
 }
 
 /// The pods that Netloom has connected, each of which has an endpoint of its name.

@@ -252,6 +252,18 @@ async fn node_by_node_under_way_and_after_a_failure() -> Result<()> {
         }
         let survey = Survey::read(&client).await?;
         assert_eq!(survey.aws_node, None);
+        assert!(survey.nodes.values().all(|node| node.untagged.is_empty()));
+        // The operator tells of the interfaces that it found: of those that aws-node made it is told on.
+        let tagged = json!({"io.cilium/cluster-name": "shop"});
+        let status = json!({"status": {"eni": {"enis": {
+            "eni-0": {"number": 0}, "eni-1": {"number": 1, "tags": {"node.k8s.amazonaws.com/instance_id": "i-1"}},
+            "eni-2": {"number": 2, "tags": tagged}, "eni-3": {"number": 3, "tags": {"use": "storage"}},
+        }}}});
+        let nodes: Api<CiliumNode> = Api::all(client.clone());
+        let spec = json!({"spec": {"eni": {"exclude-interface-tags": {"use": "storage"}}}});
+        nodes.patch("b", &PatchParams::default(), &Patch::Merge(&spec)).await?;
+        nodes.patch_status("b", &PatchParams::default(), &Patch::Merge(&status)).await?;
+        assert_eq!(Survey::read(&client).await?.nodes["b"].untagged, ["eni-1"]);
         assert!(survey.nodes.values().flat_map(|node| &node.pods).all(|pod| !pod.foreign));
         assert_eq!(plan(&survey, Options::default()).steps, []);
     }

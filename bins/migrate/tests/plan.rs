@@ -1,6 +1,8 @@
 //! Plans, from surveys.
 
-use migrate::{Agent, AwsNode, Eviction, Kept, NodeFacts, Options, Plan, PodFacts, Refusal, Survey, plan};
+use migrate::{
+    Agent, AwsNode, Eviction, Kept, NodeFacts, Note, Options, Plan, PodFacts, Refusal, Survey, plan,
+};
 
 fn pod(name: &str, eviction: Eviction) -> PodFacts {
     PodFacts { name: name.to_owned(), eviction, own_interface: false, foreign: true }
@@ -139,6 +141,18 @@ fn a_cluster_without_pods_loses_the_daemonset_and_no_more() {
     assert_eq!(steps(&plan(&survey, Options::default())), ["delete DaemonSet kube-system/aws-node"]);
     let parked = plan(&survey, Options { park: true, ..Options::default() });
     assert!(steps(&parked)[0].starts_with("confine"));
+}
+
+/// The policy lets an operator change interfaces by their tag: those of another network have none.
+#[test]
+fn interfaces_that_nobody_may_change_are_named() {
+    let mut survey = survey();
+    survey.nodes.get_mut("b").unwrap().untagged = vec!["eni-1".to_owned(), "eni-2".to_owned()];
+    let plan = plan(&survey, Options::default());
+    let [note @ Note::Untagged { node, .. }] = plan.notes.as_slice() else { panic!("{:?}", plan.notes) };
+    assert_eq!(node, "b");
+    assert!(note.to_string().contains("eni-1, eni-2 lack the tag io.cilium/cluster-name"), "{note}");
+    assert_eq!(plan.refusals, []);
 }
 
 #[test]

@@ -27,9 +27,6 @@ pub(crate) struct IamPolicyArgs {
     /// which has no tag of the cluster
     #[arg(long, value_name = "N", default_value_t = 0)]
     first_interface_index: u32,
-    /// Interfaces are given up while their instance runs
-    #[arg(long)]
-    release_interfaces: bool,
 }
 
 /// Prints the least policy for the operator's role.
@@ -41,7 +38,6 @@ pub(crate) fn iam_policy(args: IamPolicyArgs) -> Result<()> {
         account: args.account,
         vpc: args.vpc,
         primary_interfaces: args.first_interface_index == 0,
-        release_interfaces: args.release_interfaces,
     });
     println!("{}", serde_json::to_string_pretty(&policy).context("the policy as JSON")?);
     Ok(())

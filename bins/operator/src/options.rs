@@ -390,7 +390,12 @@ mod tests {
             wrong("--cluster-pool-ipv4-cidr fd00::/8 --cluster-pool-ipv4-mask-size 64"),
             "cluster-pool-ipv4-cidr: IPv6 ranges"
         );
-        assert!(wrong("--ipam eni").starts_with("ipam eni needs ec2-api-endpoint: "));
+        // Amazon's own endpoints want signatures.
+        let refused = keys("--ipam eni").options().map_err(|error| error.to_string()).err();
+        match cfg!(feature = "aws") {
+            true => assert_eq!(refused, None),
+            false => assert!(refused.is_some_and(|why| why.contains("needs a build with the feature aws"))),
+        }
         let eni = "--ipam eni --ec2-api-endpoint http://127.0.0.1:1";
         assert!(keys(eni).options().unwrap().eni.is_some());
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What hinders a node's pod CIDRs, and the condition of its Node that says so.
+//! What keeps a node's pods from addresses, and the conditions of its Node that say so.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::NodeCondition;
@@ -6,10 +6,30 @@ use k8s_openapi::api::core::v1::NodeCondition;
 use crate::conditions::Wanted;
 use crate::view::NodeView;
 
-/// The condition's type. As with the kubelet's pressures, `True` is trouble.
-pub(crate) const CONDITION: &str = "netloom.io/PodCIDRUnavailable";
-/// The condition's reason when nothing is the matter any more.
-const SOLVED: &str = "PodCIDRAvailable";
+/// What a condition is about. As with the kubelet's pressures, `True` is trouble.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct About {
+    /// The condition's type.
+    pub(crate) type_: &'static str,
+    /// Its reason when nothing is the matter any more.
+    solved: &'static str,
+    /// What it says then.
+    well: &'static str,
+}
+
+/// The CIDRs of a node's pods.
+pub(crate) const POD_CIDRS: About = About {
+    type_: "netloom.io/PodCIDRUnavailable",
+    solved: "PodCIDRAvailable",
+    well: "Nothing hinders the pod CIDRs of this node",
+};
+
+/// Addresses that a node's pods wait for, where its network interfaces have them.
+pub(crate) const POD_ADDRESSES: About = About {
+    type_: "netloom.io/PodAddressUnavailable",
+    solved: "PodAddressAvailable",
+    well: "No pod of this node waits for an address that cannot be had",
+};
 
 /// How long a Node may be without pod CIDRs before somebody is told: whoever gives them takes a moment.
 pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
@@ -25,6 +45,8 @@ pub(crate) enum Reason {
     Missing,
     /// There is none left.
     Exhausted,
+    /// Pods wait for addresses that EC2 or the settings do not give.
+    Starved,
 }
 
 impl Reason {
@@ -34,6 +56,7 @@ impl Reason {
             Self::Conflict => "PodCIDRConflict",
             Self::Missing => "NoPodCIDR",
             Self::Exhausted => "PodCIDRExhausted",
+            Self::Starved => "NoPodAddress",
         }
     }
 }
@@ -64,20 +87,16 @@ impl Problem {
 
 /// What a Node's conditions should be; none where they are so. A Node that was never in trouble has no such condition.
 pub(crate) fn conditions(
+    about: About,
     current: &[NodeCondition],
     problem: Option<&Problem>,
     now: Timestamp,
 ) -> Option<Vec<NodeCondition>> {
     let wanted = match problem {
         Some(Problem { reason, message }) => {
-            Wanted { type_: CONDITION, status: true, reason: reason.name(), message }
+            Wanted { type_: about.type_, status: true, reason: reason.name(), message }
         }
-        None => Wanted {
-            type_: CONDITION,
-            status: false,
-            reason: SOLVED,
-            message: "Nothing hinders the pod CIDRs of this node",
-        },
+        None => Wanted { type_: about.type_, status: false, reason: about.solved, message: about.well },
     };
     let said = wanted.current(current);
     let same = said.map_or(problem.is_none(), |said| {
@@ -96,23 +115,26 @@ mod tests {
     }
 
     fn line(conditions: &[NodeCondition]) -> String {
-        let one = conditions.iter().find(|one| one.type_ == CONDITION).unwrap();
+        let one = conditions.iter().find(|one| one.type_ == POD_CIDRS.type_).unwrap();
         format!("{} {}: {}", one.status, one.reason.as_deref().unwrap(), one.message.as_deref().unwrap())
     }
 
     #[test]
     fn said_once_and_taken_back() {
         let now = Timestamp::UNIX_EPOCH;
-        assert_eq!(conditions(&[], None, now), None, "nothing of what never was");
+        assert_eq!(conditions(POD_CIDRS, &[], None, now), None, "nothing of what never was");
         let full = problem(Reason::Exhausted, "no IPv4 pod CIDR is free");
-        let said = conditions(&[], Some(&full), now).unwrap();
+        let said = conditions(POD_CIDRS, &[], Some(&full), now).unwrap();
         assert_eq!(line(&said), "True PodCIDRExhausted: no IPv4 pod CIDR is free");
-        assert_eq!(conditions(&said, Some(&full), now), None);
+        assert_eq!(conditions(POD_CIDRS, &said, Some(&full), now), None);
         let other = problem(Reason::Conflict, "given twice");
-        assert_eq!(line(&conditions(&said, Some(&other), now).unwrap()), "True PodCIDRConflict: given twice");
-        let well = conditions(&said, None, now).unwrap();
+        assert_eq!(
+            line(&conditions(POD_CIDRS, &said, Some(&other), now).unwrap()),
+            "True PodCIDRConflict: given twice"
+        );
+        let well = conditions(POD_CIDRS, &said, None, now).unwrap();
         assert_eq!(line(&well), "False PodCIDRAvailable: Nothing hinders the pod CIDRs of this node");
-        assert_eq!(conditions(&well, None, now), None);
+        assert_eq!(conditions(POD_CIDRS, &well, None, now), None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use kubernetes::lease::{Election, Leadership, Settings as LeaseSettings};
 use tokio::sync::watch;
 
 use crate::controllers;
+use crate::eni;
 use crate::metrics::Metrics;
 use crate::options::{Keys, Options};
 
@@ -52,6 +53,13 @@ pub async fn run(
     })
     .await?;
     tokio::pin!(shutdown);
+    let ec2 = match &options.eni {
+        None => None,
+        Some(eni) => tokio::select! {
+            () = &mut shutdown => return Ok(()),
+            connected = eni::connect(eni) => Some(connected?),
+        },
+    };
     health.expect(KUBERNETES);
     health.expect_vital(DUTIES);
     if !keys.skip_crd_creation {
@@ -80,7 +88,9 @@ pub async fn run(
         metrics.seconds_leading.set(Timestamp::now().as_duration().as_secs_f64());
         let ended = tokio::select! {
             () = &mut shutdown => Some(Ok(())),
-            ended = lead(&connector, leadership, &options, metrics, health, &mut terms) => ended.err().map(Err),
+            ended = lead(&connector, leadership, &options, ec2.clone(), metrics, health, &mut terms) => {
+                ended.err().map(Err)
+            }
         };
         metrics.leader.set(0);
         if let Some(ended) = ended {
@@ -119,13 +129,14 @@ async fn lead(
     connector: &Connector,
     leadership: Leadership,
     options: &Arc<Options>,
+    ec2: Option<eni::Client>,
     metrics: &Metrics,
     health: &Health,
     terms: &mut watch::Receiver<Option<Leadership>>,
 ) -> Result<()> {
     let client = connector.fenced(leadership.clone())?;
     let watchdog = Watchdog::new(DUTIES, STEP);
-    let mut tasks = controllers::start(client, leadership, options, metrics, &watchdog);
+    let mut tasks = controllers::start(client, leadership, options, ec2, metrics, &watchdog);
     let outcome = tokio::select! {
         never = watchdog.watch(health) => match never {},
         changed = terms.changed() => changed.context("the election has ended"),

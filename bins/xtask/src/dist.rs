@@ -19,8 +19,19 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("netloom-cni", "cni"),
 ];
 
+/// What to build besides.
+#[derive(Clone, Copy, Default, clap::Args)]
+pub(crate) struct Options {
+    /// The operator with Amazon's SDK, as releases have it
+    #[arg(long)]
+    aws: bool,
+}
+
+/// The feature of the operator that brings the SDK in, and the profile that it is built with.
+const AWS: (&str, &str) = ("netloom-operator/aws", "release");
+
 /// Builds the programs and returns the directory that they are in.
-pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
+pub(crate) fn build(workspace: &Workspace, options: &Options) -> Result<PathBuf> {
     let directory = workspace.target().join("dist");
     fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
     for profile in ["release", "cni"] {
@@ -29,6 +40,9 @@ pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
         build.args(["build", "--locked", "--bins", "--profile", profile]);
         for (program, _) in programs() {
             build.args(["--package", program]);
+        }
+        if options.aws && profile == AWS.1 {
+            build.args(["--features", AWS.0]);
         }
         build.run()?;
         for (program, _) in programs() {
@@ -50,7 +64,7 @@ pub(crate) fn demo(workspace: &Workspace, args: &[String]) -> Result<()> {
         bail!("the demo makes network namespaces and loads eBPF programs: run it as root");
     }
     packages::ensure(&[packages::RUNTIME])?;
-    let directory = build(workspace)?;
+    let directory = build(workspace, &Options::default())?;
     let mut demo = Command::new(directory.join("netloom"));
     demo.args(["lab", "demo"]).args(args);
     eprintln!("+ {}", demo.line());

@@ -1,4 +1,4 @@
-//! The project's own tooling, run as `cargo xtask …`: demo, tests, prebuilt eBPF objects, kernels.
+//! The project's own tooling, run as `cargo xtask …`: demo, tests, prebuilt eBPF objects, kernels, Amazon's SDK.
 //!
 //! It needs nothing but a stable Rust toolchain to start. What a subcommand wants beyond that
 //! (Debian packages, the pinned nightly, QEMU) it gets itself, and says so on stderr.
@@ -9,6 +9,8 @@ mod dist;
 mod instance_types;
 mod kernels;
 mod packages;
+mod sdk;
+mod stamp;
 mod testing;
 mod workspace;
 
@@ -35,7 +37,7 @@ enum Task {
         args: Vec<String>,
     },
     /// Build the programs in release, put them into one directory and print it
-    Dist,
+    Dist(dist::Options),
     /// Install what the tests need, build the programs, run every test, count the skipped ones
     Test(testing::Options),
     /// The prebuilt eBPF objects (needs the pinned nightly and bpf-linker; installs them)
@@ -45,6 +47,8 @@ enum Task {
     InstanceTypes,
     /// Boot other kernels in QEMU and run `ebpf/kerneltest` there
     Kernels(kernels::Options),
+    /// Lint and test what goes through Amazon's SDK (minutes, and 8 GB of memory, where it is not compiled yet)
+    Sdk(sdk::Options),
 }
 
 fn main() -> ExitCode {
@@ -61,13 +65,14 @@ fn run(task: Task) -> Result<()> {
     let workspace = Workspace::find()?;
     match task {
         Task::Demo { args } => dist::demo(&workspace, &args),
-        Task::Dist => {
-            println!("{}", dist::build(&workspace)?.display());
+        Task::Dist(options) => {
+            println!("{}", dist::build(&workspace, &options)?.display());
             Ok(())
         }
         Task::Test(options) => testing::run(&workspace, &options),
         Task::Bpf(task) => bpf::run(&workspace, &task),
         Task::InstanceTypes => instance_types::run(&workspace),
         Task::Kernels(options) => kernels::run(&workspace, &options),
+        Task::Sdk(options) => sdk::run(&workspace, &options),
     }
 }

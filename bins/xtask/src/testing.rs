@@ -42,7 +42,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     } else {
         eprintln!("not root: packages are not installed, and tests that need root are skipped");
     }
-    let programs = dist::build(workspace)?;
+    let programs = dist::build(workspace, &dist::Options::default())?;
 
     let mut test = workspace.cargo();
     test.args(["test", "--locked", "--workspace", "--no-fail-fast"])

@@ -42,7 +42,7 @@ impl Client {
     }
 
     async fn exchange(&self, action: Action, form: String) -> Result<http::Response<Bytes>, Error> {
-        let unanswered = |error: &HttpError| Error::unanswered(action, chain(error));
+        let unanswered = |error: &HttpError| Error::unanswered_because(action, error);
         let request = HttpRequest::builder()
             .method(Method::POST)
             .uri(self.transport.at("/"))
@@ -69,15 +69,4 @@ impl Ec2 for Client {
         }
         decode::reply(action, &document).map_err(|error| unreadable(error.to_string()))
     }
-}
-
-/// An error with its causes.
-fn chain(error: &HttpError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -88,35 +88,21 @@ fn interface(element: Element<'_>) -> Result<Interface, DecodeError> {
         prefixes: element.each("ipv4PrefixSet", |item| item.need_parsed("ipv4Prefix"))?,
         security_groups: element.each("groupSet", |item| Ok(item.need("groupId")?.to_owned()))?,
         tags: tags(element)?,
-        status: status(element.need("status")?)?,
+        status: status(element, InterfaceStatus::named)?,
         attachment: element.child("attachment").map(attachment).transpose()?.flatten(),
         requester_managed: element.parsed("requesterManaged")?.unwrap_or(false),
         kind: element.text("interfaceType").unwrap_or("interface").to_owned(),
     })
 }
 
-fn status(value: &str) -> Result<InterfaceStatus, DecodeError> {
-    Ok(match value {
-        // What CreateNetworkInterface answers, for a moment, before it is available.
-        "available" | "pending" => InterfaceStatus::Available,
-        // It belongs to something that is not an attachment to an instance, or not only.
-        "in-use" | "associated" => InterfaceStatus::InUse,
-        "attaching" => InterfaceStatus::Attaching,
-        "detaching" => InterfaceStatus::Detaching,
-        other => return Err(DecodeError::Value { name: "status", value: other.to_owned() }),
-    })
+fn status<T>(element: Element<'_>, named: impl Fn(&str) -> Option<T>) -> Result<T, DecodeError> {
+    let value = element.need("status")?;
+    named(value).ok_or_else(|| DecodeError::Value { name: "status", value: value.to_owned() })
 }
 
 /// An attachment to an instance; those to something else of Amazon's are none of a pod network's.
 fn attachment(element: Element<'_>) -> Result<Option<Attachment>, DecodeError> {
     let Some(instance_id) = element.text("instanceId") else { return Ok(None) };
-    let status = match element.need("status")? {
-        "attaching" => AttachmentStatus::Attaching,
-        "attached" => AttachmentStatus::Attached,
-        "detaching" => AttachmentStatus::Detaching,
-        "detached" => AttachmentStatus::Detached,
-        other => return Err(DecodeError::Value { name: "status", value: other.to_owned() }),
-    };
     let attached_at: Option<jiff::Timestamp> = element.parsed("attachTime")?;
     let milliseconds = attached_at.and_then(|at| u64::try_from(at.as_millisecond()).ok());
     Ok(Some(Attachment {
@@ -125,7 +111,7 @@ fn attachment(element: Element<'_>) -> Result<Option<Attachment>, DecodeError> {
         device_index: element.need_parsed("deviceIndex")?,
         network_card: element.parsed("networkCardIndex")?.unwrap_or(0),
         delete_on_termination: element.parsed("deleteOnTermination")?.unwrap_or(false),
-        status,
+        status: status(element, AttachmentStatus::named)?,
         attached_at: milliseconds.map(Timestamp),
     }))
 }

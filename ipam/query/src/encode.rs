@@ -85,7 +85,7 @@ impl Form {
                 self.some("NextToken", next_token.as_ref());
             }
             Request::DescribeVpcs { ids } => self.list("VpcId", ids),
-            Request::DescribeInstanceTypes { names } => self.list("InstanceType", names),
+            Request::DescribeInstanceTypes { names } => self.filter(1, "instance-type", names),
         }
     }
 

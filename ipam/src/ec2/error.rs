@@ -44,6 +44,8 @@ pub enum ErrorKind {
     Server,
     /// No answer came: whether the request was carried out is unknown.
     Unanswered,
+    /// It was not sent: nothing happened.
+    Unsent,
     /// Something else; repeating the request as it is will not help.
     Other,
 }
@@ -144,11 +146,57 @@ impl Error {
     pub fn unanswered(action: Action, why: impl Into<String>) -> Self {
         Self { action, kind: ErrorKind::Unanswered, code: "NoAnswer".to_owned(), message: why.into() }
     }
+
+    /// No answer came, because of an error, whose causes are told too.
+    #[must_use]
+    pub fn unanswered_because(action: Action, error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::unanswered(action, chain(error))
+    }
+
+    /// It was not sent.
+    #[must_use]
+    pub fn unsent(action: Action, why: impl Into<String>) -> Self {
+        Self { action, kind: ErrorKind::Unsent, code: "NotSent".to_owned(), message: why.into() }
+    }
+
+    /// There was nothing to sign the request with, so that it was not sent.
+    #[must_use]
+    pub fn without_credentials(action: Action, error: &(dyn std::error::Error + 'static)) -> Self {
+        Self { action, kind: ErrorKind::Denied, code: "NoCredentials".to_owned(), message: chain(error) }
+    }
+}
+
+/// An error with its causes, each said once: some errors say their cause's message as their own.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |error| error.source()) {
+        let cause = cause.to_string();
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Told(&'static str, #[source] Option<Box<Told>>);
+
+    #[test]
+    fn causes_are_told_once() {
+        let cause = |text, source| Some(Box::new(Told(text, source)));
+        let error = Told("asking", cause("connecting", cause("connecting", cause("refused", None))));
+        assert_eq!(
+            Error::unanswered_because(Action::CreateTags, &error).message,
+            "asking: connecting: refused"
+        );
+        let error = Error::without_credentials(Action::CreateTags, &error);
+        assert!(error.kind == ErrorKind::Denied && !error.kind.is_ambiguous(), "{error}");
+    }
 
     #[test]
     fn exhaustion_is_known_in_its_three_spellings() {

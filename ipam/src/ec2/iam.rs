@@ -25,8 +25,6 @@ pub struct Scope {
     /// Whether pods get addresses of primary interfaces (`first-interface-index` 0). EC2 makes those, without
     /// the cluster's tag, so that a tag cannot be asked of them.
     pub primary_interfaces: bool,
-    /// Whether interfaces are given up while their instance runs.
-    pub release_interfaces: bool,
 }
 
 /// An identity-based policy. Its JSON is what IAM takes.
@@ -87,7 +85,6 @@ impl Statement {
 ///     account: "123456789012".into(),
 ///     vpc: None,
 ///     primary_interfaces: false,
-///     release_interfaces: false,
 /// });
 /// assert!(!serde_json::to_string(&policy)?.contains("Detach"));
 /// # Ok::<(), serde_json::Error>(())
@@ -107,10 +104,8 @@ pub fn policy(scope: &Scope) -> Policy {
     let reads: Vec<Action> = Action::ALL.iter().copied().filter(|action| action.reads()).collect();
     let create = [Action::CreateNetworkInterface];
     let addresses = [Action::AssignPrivateIpAddresses, Action::UnassignPrivateIpAddresses];
-    let mut attach = vec![Action::AttachNetworkInterface, Action::ModifyNetworkInterfaceAttribute];
-    if scope.release_interfaces {
-        attach.push(Action::DetachNetworkInterface);
-    }
+    // No interface is detached from an instance that lives, so nobody needs the right to.
+    let attach = [Action::AttachNetworkInterface, Action::ModifyNetworkInterfaceAttribute];
 
     let give = Statement::allow("Addresses", &addresses, interfaces());
     let keep = Statement::allow(
@@ -159,7 +154,6 @@ mod tests {
             account: "123456789012".into(),
             vpc: Some("vpc-1".into()),
             primary_interfaces: false,
-            release_interfaces: false,
         }
     }
 
@@ -184,7 +178,7 @@ mod tests {
 
     #[test]
     fn every_action_is_allowed_on_what_is_ours() {
-        let all = policy(&Scope { release_interfaces: true, ..scope() });
+        let all = policy(&scope());
         for action in Action::ALL {
             let facts = match action {
                 Action::CreateNetworkInterface => &[("aws:RequestTag/io.cilium/cluster-name", "shop")],
@@ -192,7 +186,8 @@ mod tests {
                 _ => OURS,
             };
             let allowed = allows(&all, *action, "network-interface/eni-1", facts);
-            assert_eq!(allowed, *action != Action::DeleteTags, "{action}");
+            let is_never_asked = matches!(action, Action::DeleteTags | Action::DetachNetworkInterface);
+            assert_eq!(allowed, !is_never_asked, "{action}");
         }
         assert!(allows(&all, Action::CreateNetworkInterface, "subnet/subnet-1", VPC));
         assert!(allows(&all, Action::AttachNetworkInterface, "instance/i-1", &[]));
@@ -212,16 +207,6 @@ mod tests {
         let with = policy(&Scope { primary_interfaces: true, ..scope() });
         assert!(allows(&with, Action::AssignPrivateIpAddresses, "network-interface/eni-1", VPC));
         assert!(!allows(&with, Action::DeleteNetworkInterface, "network-interface/eni-1", VPC));
-    }
-
-    #[test]
-    fn detaching_is_for_those_who_release_interfaces() {
-        for release_interfaces in [false, true] {
-            let policy = policy(&Scope { release_interfaces, ..scope() });
-            let interface = allows(&policy, Action::DetachNetworkInterface, "network-interface/eni-1", OURS);
-            let instance = allows(&policy, Action::DetachNetworkInterface, "instance/i-1", &[]);
-            assert_eq!((interface, instance), (release_interfaces, release_interfaces));
-        }
     }
 
     #[test]

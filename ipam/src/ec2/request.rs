@@ -155,7 +155,8 @@ pub enum Request {
         /// Where the page before ended.
         next_token: Option<String>,
     },
-    /// Tells limits of instance types, at most 100.
+    /// Tells limits of instance types, at most 100. They are asked for with the filter `instance-type` and not by
+    /// name: one that EC2 does not know is absent from the answer, where a name would have all of it refused.
     DescribeInstanceTypes {
         /// Their names.
         names: Vec<String>,

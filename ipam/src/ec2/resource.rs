@@ -65,6 +65,22 @@ pub enum InterfaceStatus {
     Detaching,
 }
 
+impl InterfaceStatus {
+    /// What EC2 calls it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            // What CreateNetworkInterface answers, for a moment, before it is available.
+            "available" | "pending" => Self::Available,
+            // It belongs to something that is not an attachment to an instance, or not only.
+            "in-use" | "associated" => Self::InUse,
+            "attaching" => Self::Attaching,
+            "detaching" => Self::Detaching,
+            _ => return None,
+        })
+    }
+}
+
 /// How far an attachment is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AttachmentStatus {
@@ -76,6 +92,20 @@ pub enum AttachmentStatus {
     Detaching,
     /// It is gone.
     Detached,
+}
+
+impl AttachmentStatus {
+    /// What EC2 calls it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "attaching" => Self::Attaching,
+            "attached" => Self::Attached,
+            "detaching" => Self::Detaching,
+            "detached" => Self::Detached,
+            _ => return None,
+        })
+    }
 }
 
 /// An interface's attachment to an instance.

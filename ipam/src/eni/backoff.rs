@@ -34,6 +34,12 @@ impl Backoff {
         (self.until > now).then_some(self.until)
     }
 
+    /// When waiting ends, or ended.
+    #[must_use]
+    pub fn over(&self) -> Timestamp {
+        self.until
+    }
+
     /// How often it failed in a row.
     #[must_use]
     pub fn failures(&self) -> u32 {

@@ -1,6 +1,9 @@
 //! The cheapest way to more addresses.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use super::{
     Config, Limits, NodeSettings, Reason,
@@ -26,6 +29,8 @@ pub struct Situation<'a> {
     pub attached: &'a [Interface],
     /// Interfaces of ours that were made for the instance and are attached to nothing.
     pub unattached: &'a [Interface],
+    /// Attached interfaces that are not to be changed.
+    pub avoided: &'a BTreeSet<String>,
     /// The VPC's subnets by id.
     pub subnets: &'a BTreeMap<String, Subnet>,
     /// What recently failed.
@@ -174,7 +179,7 @@ impl<'a> Work<'a> {
             .collect();
         let rooms = attached
             .iter()
-            .filter(|interface| is_usable(interface, settings))
+            .filter(|interface| is_usable(interface, settings) && !situation.avoided.contains(&interface.id))
             .map(|interface| Room {
                 interface_id: Some(interface.id.clone()),
                 subnet_id: interface.subnet_id.clone(),

@@ -54,6 +54,14 @@ pub enum Reason {
     /// An annotation of the handshake cannot be read.
     #[error("{0}")]
     Annotation(String),
+    /// EC2 does not list what has to be known.
+    #[error("{action} fails: {code}")]
+    NotListed {
+        /// The action's name.
+        action: &'static str,
+        /// EC2's code.
+        code: String,
+    },
     /// EC2 refused.
     #[error("EC2 refused {action} for {subject}: {code}")]
     Refused {

@@ -36,6 +36,8 @@ struct Past {
     backoff: Backoff,
     /// Not more than so many at a time: EC2 gives all that is asked for or nothing.
     most: Option<u32>,
+    /// When it last had not even one.
+    empty: Timestamp,
 }
 
 /// What recently failed, by subnet.
@@ -45,14 +47,28 @@ pub struct History {
 }
 
 impl History {
-    /// The subnet had no room for `count` of a kind. Half as many are worth a try at once; where one was too many, the
-    /// subnet is left alone for a while.
-    pub fn refused(&mut self, subnet: &str, kind: Kind, count: u32, now: Timestamp, lots: &mut Rng) {
+    /// The subnet had no room for so many of a kind, as the answer to a request that was sent then. Half as many are
+    /// worth a try at once; where one was too many, the subnet is left alone for a while. Requests that were under way
+    /// together say that once.
+    pub fn refused(
+        &mut self,
+        subnet: &str,
+        (kind, count): (Kind, u32),
+        sent: Timestamp,
+        now: Timestamp,
+        lots: &mut Rng,
+    ) {
         let past = self.past.entry((subnet.to_owned(), kind)).or_default();
+        let half = (count / 2).max(1);
         if count > 1 {
-            past.most = Some(count / 2);
-        } else {
-            past.most = Some(1);
+            // One that was under way when less was refused says nothing new.
+            past.most =
+                Some(if sent < past.empty { past.most.map_or(half, |most| most.min(half)) } else { half });
+            return;
+        }
+        past.most = Some(1);
+        if sent >= past.empty {
+            past.empty = now;
             past.backoff.failed(REST.0, REST.1, now, lots);
         }
     }
@@ -128,4 +144,27 @@ pub fn candidates<'a>(
     let own = |subnet: &Subnet| !chosen && settings.node_subnet_id.as_deref() == Some(subnet.id.as_str());
     found.sort_by_key(|subnet| (!own(subnet), Reverse(subnet.available_addresses), subnet.id.clone()));
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hundred nodes ask at once, and the subnet is left alone for a minute, not for ten.
+    #[test]
+    fn what_is_refused_at_once_counts_once() {
+        let (mut history, mut lots) = (History::default(), Rng::with_seed(1));
+        let at = |second: u64| Timestamp(1_000_000 + second * 1000);
+        for answer in 1..10 {
+            history.refused("s", (Kind::Prefix, 1), at(0), at(answer), &mut lots);
+        }
+        assert!(history.next_try(at(9)).unwrap() <= at(1 + 60));
+        // What is sent after it, and refused, counts.
+        history.refused("s", (Kind::Prefix, 1), at(61), at(62), &mut lots);
+        history.refused("s", (Kind::Prefix, 1), at(62), at(62), &mut lots);
+        assert!(history.next_try(at(62)).unwrap() > at(62 + 60));
+        // More than one was too many, and was under way when one was: one is what is tried.
+        history.refused("s", (Kind::Prefix, 9), at(60), at(63), &mut lots);
+        assert_eq!(history.most("s", Kind::Prefix, at(10_000)), 1);
+    }
 }

@@ -3,94 +3,73 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     net::IpAddr,
-    time::Duration,
 };
 
 use fastrand::Rng;
 use ipam::{
-    Family, Pool, Record, State, Timestamp,
-    ec2::{Error, Reply, Request},
-    eni::{
-        Config, Fleet, NodeRecord, NodeSettings, NodeStatus, Outgoing, RequestId, WriteError,
-        handshake::{
-            Drain, Drained,
-            agent::{self, Told, members},
-        },
-    },
+    Timestamp,
+    eni::{Config, Fleet, NodeRecord, NodeSettings, NodeStatus, handshake::Drained},
 };
 use ipnetwork::IpNetwork;
 
-use crate::cloud::{Cloud, VPC, ZONE};
+use crate::{
+    cloud::{Cloud, ZONE},
+    faults::Faults,
+    node::Node,
+    wire::Due,
+};
 
 pub const TICK: u64 = 500;
-const COOLDOWN: Duration = Duration::from_secs(30);
 /// How long a leader leads without renewing.
 const LEASE: u64 = 15_000;
-
-/// What goes wrong, each once in so many times; 0 for never.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Faults {
-    /// A request is carried out, but no answer comes.
-    pub lost_reply: u32,
-    /// A request is never carried out, and no answer comes.
-    pub lost_request: u32,
-    /// A request to unassign is carried out a second time, up to 50 s later.
-    pub repeated: u32,
-    /// EC2 has too much to do.
-    pub throttled: u32,
-    /// EC2 shows what was up to 4 s ago.
-    pub stale: u32,
-    /// The agent crashes, in a tick.
-    pub agent_crash: u32,
-    /// The leader goes away and another leads when its time is over, in a tick.
-    pub operator_crash: u32,
-    /// A watch event comes late, by up to 3 s.
-    pub late_watch: u32,
-}
-
-pub struct Agent {
-    journal: State,
-    uses: BTreeSet<ipnetwork::Ipv4Network>,
-    pool: Pool,
-    down_until: u64,
-}
-
-pub struct Node {
-    pub object: NodeRecord,
-    pub agent: Agent,
-    /// Pods that wait for an address, and those that have one.
-    pub waiting: VecDeque<String>,
-    pub pods: BTreeMap<String, IpAddr>,
-}
-
-enum Due {
-    Execute { leader: usize, id: Option<RequestId>, request: Request, reply: bool },
-    Reply { leader: usize, id: RequestId, result: Result<Reply, Error> },
-    Observe { leader: usize, record: Box<NodeRecord> },
+/// Versions of an object that an API server may still show.
+const PAST: usize = 100;
+/// A process that believes to lead, for a while.
+pub struct Leader {
+    pub fleet: Fleet,
+    /// How far its clock is ahead.
+    ahead: u64,
+    /// When it leads at the earliest, and until when it does.
+    begins: u64,
+    pub until: u64,
+    /// When the last event of its watch comes: they keep their order.
+    watched: u64,
+    pub alive: bool,
+    /// It was told something.
+    pub stirred: bool,
 }
 
 pub struct Cluster {
     pub now: Timestamp,
     pub cloud: Cloud,
     pub nodes: BTreeMap<String, Node>,
-    pub fleets: Vec<Fleet>,
-    /// Until when each leads, and whether it is alive.
-    leads: Vec<(u64, bool)>,
+    pub leaders: Vec<Leader>,
     config: Config,
-    due: BTreeMap<(u64, u64), Due>,
+    pub due: BTreeMap<(u64, u64), Due>,
     sequence: u64,
     pub faults: Faults,
-    lots: Rng,
+    pub lots: Rng,
     freed: BTreeMap<IpAddr, Timestamp>,
-    /// Operators that something was told.
-    stirred: BTreeSet<usize>,
+    /// What the objects were lately.
+    past: BTreeMap<String, VecDeque<NodeRecord>>,
     pub writes: u32,
+}
+
+impl Leader {
+    fn new(fleet: Fleet) -> Self {
+        Self { fleet, ahead: 0, begins: 0, until: 0, watched: 0, alive: true, stirred: true }
+    }
+
+    /// Its time.
+    pub fn at(&self, now: Timestamp) -> Timestamp {
+        Timestamp(now.0 + self.ahead)
+    }
 }
 
 impl Cluster {
     pub fn new(cloud: Cloud, release: bool, seed: u64) -> Self {
         let config = Config {
-            vpc_id: VPC.to_owned(),
+            vpc_id: cloud.vpc_id.clone(),
             cluster_name: "test".to_owned(),
             release_excess: release,
             excess_release_delay: 30,
@@ -100,26 +79,24 @@ impl Cluster {
             now: Timestamp(1_000_000),
             cloud,
             nodes: BTreeMap::new(),
-            fleets: vec![Fleet::new(config.clone(), seed)],
-            leads: vec![(0, true)],
+            leaders: vec![Leader::new(Fleet::new(config.clone(), seed))],
             config,
             due: BTreeMap::new(),
             sequence: 0,
             faults: Faults::default(),
             lots: Rng::with_seed(seed),
             freed: BTreeMap::new(),
-            stirred: BTreeSet::new(),
+            past: BTreeMap::new(),
             writes: 0,
         }
     }
 
     pub fn add(&mut self, name: &str, change: impl FnOnce(&mut NodeSettings)) {
-        let instance_id = format!("i-{name}");
-        self.cloud.start(&instance_id);
+        let instance_id = self.cloud.start();
         let mut settings = NodeSettings {
             instance_type: self.cloud.of.name.clone(),
             availability_zone: ZONE.to_owned(),
-            node_subnet_id: Some("subnet-0".to_owned()),
+            node_subnet_id: Some(self.cloud.subnet().to_owned()),
             ..NodeSettings::default()
         };
         change(&mut settings);
@@ -133,14 +110,7 @@ impl Cluster {
             drained: Some(Drained::default().to_string()),
             ..NodeRecord::default()
         };
-        let agent = Agent {
-            journal: State::default(),
-            uses: BTreeSet::new(),
-            pool: Pool::new([], COOLDOWN).unwrap(),
-            down_until: 0,
-        };
-        let node = Node { object, agent, waiting: VecDeque::new(), pods: BTreeMap::new() };
-        self.nodes.insert(name.to_owned(), node);
+        self.nodes.insert(name.to_owned(), Node::new(object));
         self.changed(name);
     }
 
@@ -159,46 +129,76 @@ impl Cluster {
 
     /// Ends pods of a node, all but the first few.
     pub fn end(&mut self, node: &str, keep: usize) {
-        let ended: Vec<String> = self.nodes[node].pods.keys().skip(keep).cloned().collect();
+        let node = self.nodes.get_mut(node).unwrap();
+        let ended: Vec<String> = node.pods.keys().skip(keep).cloned().collect();
         for pod in ended {
-            let now = self.now;
-            let node = self.nodes.get_mut(node).unwrap();
-            node.agent.apply(&Record::Released { owner: pod.clone(), at: now });
-            self.freed.insert(node.pods.remove(&pod).unwrap(), now);
+            self.freed.insert(node.end(&pod, self.now), self.now);
         }
     }
 
     /// EC2 lists so many at once.
     pub fn pages_of(&mut self, page: u32) {
         self.config.page = page;
-        self.fleets = vec![Fleet::new(self.config.clone(), 7)];
+        self.leaders = vec![Leader::new(Fleet::new(self.config.clone(), 7))];
     }
 
     /// An operator that knows nothing.
-    pub fn another(&mut self) -> Fleet {
-        self.leads[0].0 = 0;
+    pub fn another(&self) -> Fleet {
         Fleet::new(self.config.clone(), 99)
     }
 
-    fn one_in(&mut self, often: u32) -> bool {
+    /// Another operator leads from now on; the one before is gone.
+    pub fn succeed(&mut self, fleet: Fleet) {
+        self.leaders = vec![Leader::new(fleet)];
+    }
+
+    /// An operator that knows nothing but the objects leads from now on.
+    pub fn succeed_knowing_objects(&mut self) {
+        let mut fleet = self.another();
+        self.nodes.values().for_each(|node| fleet.observe(node.object.clone()));
+        self.succeed(fleet);
+    }
+
+    /// Somebody writes a node's object.
+    pub fn edit(&mut self, node: &str, change: impl FnOnce(&mut NodeRecord)) {
+        change(&mut self.nodes.get_mut(node).unwrap().object);
+        self.changed(node);
+    }
+
+    pub fn one_in(&mut self, often: u32) -> bool {
         often > 0 && self.lots.u32(..often) == 0
     }
 
-    fn after(&mut self, delay: u64, due: Due) {
+    pub fn after(&mut self, delay: u64, due: Due) {
         self.sequence += 1;
         self.due.insert((self.now.0 + delay, self.sequence), due);
     }
 
     /// An object has changed: it gets a new version, and the watches show it, in order or late.
-    fn changed(&mut self, name: &str) {
+    pub fn changed(&mut self, name: &str) {
         let Some(node) = self.nodes.get_mut(name) else { return };
         let version: u64 = node.object.resource_version.parse().unwrap();
         node.object.resource_version = (version + 1).to_string();
         let record = node.object.clone();
+        let past = self.past.entry(name.to_owned()).or_default();
+        past.push_front(record.clone());
+        past.truncate(PAST);
         let delay = if self.one_in(self.faults.late_watch) { self.lots.u64(..3000) } else { 0 };
-        for leader in 0..self.fleets.len() {
-            self.after(delay, Due::Observe { leader, record: Box::new(record.clone()) });
+        for leader in self.alive() {
+            self.show(leader, delay, Due::Observe { leader, record: Box::new(record.clone()) });
         }
+    }
+
+    /// A watch shows something, after all that it shows before.
+    fn show(&mut self, leader: usize, delay: u64, event: Due) {
+        let watched = &mut self.leaders[leader].watched;
+        *watched = (*watched).max(self.now.0 + delay);
+        let delay = *watched - self.now.0;
+        self.after(delay, event);
+    }
+
+    fn alive(&self) -> Vec<usize> {
+        (0..self.leaders.len()).filter(|leader| self.leaders[*leader].alive).collect()
     }
 
     pub fn run(&mut self, seconds: u64) {
@@ -209,181 +209,108 @@ impl Cluster {
 
     pub fn tick(&mut self) {
         self.now = Timestamp(self.now.0 + TICK);
-        let last = self.fleets.len() - 1;
-        if self.leads[last].0 > self.now.0 && self.one_in(self.faults.operator_crash) {
-            // Another is made, which leads when this one's time is over. This one is gone at once, or only fails to
-            // renew; what it sent is still on its way.
-            self.leads[last].1 = self.lots.bool();
-            let mut fleet = Fleet::new(self.config.clone(), self.lots.u64(..));
-            self.nodes.values().for_each(|node| fleet.observe(node.object.clone()));
-            self.fleets.push(fleet);
-            self.leads.push((0, true));
+        self.succession();
+        for name in self.names() {
+            self.misfortune(&name);
         }
-        while let Some(entry) = self.due.first_entry()
-            && entry.key().0 <= self.now.0
-        {
-            let due = entry.remove();
-            self.happen(due);
-        }
-        let names: Vec<String> = self.nodes.keys().cloned().collect();
-        for name in names {
-            self.agent(&name);
-        }
-        let last = self.fleets.len() - 1;
-        if self.leads[..last].iter().all(|(until, _)| *until <= self.now.0) {
-            self.leads[last].0 = self.now.0 + LEASE;
-            self.fleets[last].leads_until(Some(Timestamp(self.leads[last].0)), self.now);
-        }
-        for leader in 0..self.fleets.len() {
-            // Nobody asks without need.
-            let asked = self.fleets[leader].wake().is_none_or(|wake| wake <= self.now);
-            let told = self.stirred.remove(&leader);
-            if self.leads[leader].1 && (asked || told) {
-                for outgoing in self.fleets[leader].poll(self.now) {
-                    self.send(leader, outgoing);
-                }
+        self.settle();
+        for name in self.names() {
+            let node = self.nodes.get_mut(&name).unwrap();
+            let before = node.object.clone();
+            node.turn(&self.freed, self.now);
+            if node.object != before {
+                self.changed(&name);
             }
         }
+        self.lead();
         self.check();
     }
 
-    fn send(&mut self, leader: usize, outgoing: Outgoing) {
-        if !matches!(outgoing, Outgoing::Request { .. }) {
-            self.stirred.insert(leader);
-        }
-        match outgoing {
-            Outgoing::Request { id, request } => {
-                let delay = self.lots.u64(50..400);
-                if self.one_in(self.faults.lost_request) {
-                    let result = Err(Error::unanswered(request.action(), "lost"));
-                    return self.after(10_000, Due::Reply { leader, id, result });
-                }
-                if self.one_in(self.faults.repeated) && matches!(request, Request::Unassign { .. }) {
-                    let request = request.clone();
-                    let again = self.lots.u64(1000..50_000);
-                    self.after(again, Due::Execute { leader, id: None, request, reply: false });
-                }
-                let reply = !self.one_in(self.faults.lost_reply);
-                self.after(delay, Due::Execute { leader, id: Some(id), request, reply });
-            }
-            Outgoing::WriteStatus { node, uid, resource_version, status } => {
-                self.writes += 1;
-                self.write(leader, &node, &uid, &resource_version, |object| object.status = status);
-            }
-            Outgoing::WriteDrain { node, uid, resource_version, value } => {
-                self.writes += 1;
-                self.write(leader, &node, &uid, &resource_version, |object| object.drain = Some(value));
-            }
-            Outgoing::Read { node } => {
-                let object = self.nodes.get(&node).map(|node| node.object.clone());
-                self.fleets[leader].read(&node, Ok(object), self.now);
-            }
-        }
+    fn names(&self) -> Vec<String> {
+        self.nodes.keys().cloned().collect()
     }
 
-    fn write(
-        &mut self,
-        leader: usize,
-        name: &str,
-        uid: &str,
-        version: &str,
-        change: impl FnOnce(&mut NodeRecord),
-    ) {
-        let Some(node) = self.nodes.get_mut(name) else { return };
-        if node.object.resource_version != version || node.object.uid != uid {
-            return self.fleets[leader].written(name, Err(WriteError::Conflict), self.now);
+    /// Another operator is made, which leads soon. The one that led is gone at once, or only fails to renew; what it
+    /// sent is still on its way.
+    fn succession(&mut self) {
+        let now = self.now.0;
+        for leader in &mut self.leaders {
+            // Nothing of who lost the lease so long ago is on its way.
+            leader.alive &= leader.until == 0 || leader.until + 120_000 > now;
         }
-        change(&mut node.object);
-        self.changed(name);
-        let version = self.nodes[name].object.resource_version.clone();
-        self.fleets[leader].written(name, Ok(version), self.now);
-    }
-
-    fn happen(&mut self, due: Due) {
-        match due {
-            Due::Execute { leader, id, request, reply } => {
-                let action = request.action();
-                let lag = if self.one_in(self.faults.stale) { self.lots.u64(..4000) } else { 0 };
-                let result = if self.one_in(self.faults.throttled) {
-                    Err(Error::answered(action, "RequestLimitExceeded", "too many"))
-                } else {
-                    self.cloud.call(&request, self.now, lag)
-                };
-                if let Some(id) = id {
-                    let lost = || Err(Error::unanswered(action, "lost"));
-                    let result = if reply { result } else { lost() };
-                    self.after(if reply { 0 } else { 10_000 }, Due::Reply { leader, id, result });
-                }
-            }
-            Due::Reply { leader, id, result } => {
-                if self.leads[leader].1 {
-                    self.stirred.insert(leader);
-                    self.fleets[leader].complete(id, result, self.now);
-                }
-            }
-            Due::Observe { leader, record } => {
-                if self.nodes.contains_key(&record.name) {
-                    self.stirred.insert(leader);
-                    self.fleets[leader].observe(*record);
-                }
-            }
-        }
-    }
-
-    /// A node's agent: reads, gives addresses, reports.
-    fn agent(&mut self, name: &str) {
-        let now = self.now;
-        let crashed = self.one_in(self.faults.agent_crash);
-        let node = self.nodes.get_mut(name).unwrap();
-        if crashed {
-            node.agent.pool = Pool::restore([], COOLDOWN, node.agent.journal.clone(), now).unwrap();
-            node.agent.uses.clear();
-            node.agent.down_until = now.0 + 2000;
-        }
-        if node.agent.down_until > now.0 {
+        let last = self.leaders.len() - 1;
+        if self.leaders[last].until <= now || !self.one_in(self.faults.operator_crash) {
             return;
         }
-        let before = node.object.clone();
-        let listed = node.object.status.usable();
-        for turn in 0.. {
-            assert!(turn < 10);
-            let drain =
-                node.object.drain.as_deref().map_or_else(Drain::default, |of| Drain::parse(of).unwrap());
-            let drained = node.object.drained.as_deref().map(|of| Drained::parse(of).unwrap());
-            let told = Told { drain: &drain, drained: drained.as_ref(), listed: &listed };
-            match agent::next(&node.agent.pool, told, now) {
-                agent::Step::Journal(record) => node.agent.apply(&record),
-                agent::Step::Use(prefixes) => {
-                    node.agent.pool.set_prefixes(members(&prefixes)).unwrap();
-                    node.agent.uses = prefixes;
-                }
-                agent::Step::Answer(answer) => node.object.drained = Some(answer.to_string()),
-                agent::Step::Broken(prefixes) => panic!("{name} cannot keep its promise of {prefixes:?}"),
-                agent::Step::Stale | agent::Step::Nothing => break,
+        self.leaders[last].alive = self.lots.bool();
+        let mut leader = Leader::new(Fleet::new(self.config.clone(), self.lots.u64(..)));
+        leader.ahead = self.lots.u64(..=self.faults.skew * 1000);
+        let wait = if self.one_in(self.faults.overlap) { self.lots.u64(..LEASE) } else { LEASE };
+        leader.begins = now + wait;
+        self.leaders.push(leader);
+        let leader = self.leaders.len() - 1;
+        for name in self.names() {
+            // Its first list may be old; the watch then shows what is.
+            let (old, lag) = (self.one_in(self.faults.old_news), self.lots.u64(..60_000));
+            let past = self.past[&name].clone();
+            if old {
+                self.leaders[leader].fleet.observe(past[self.lots.usize(..past.len())].clone());
             }
+            let record = Box::new(past[0].clone());
+            self.show(leader, if old { lag } else { 0 }, Due::Observe { leader, record });
         }
-        while let Some(pod) = node.waiting.front() {
-            let Ok(Some(record)) = node.agent.pool.decide(pod, pod, &[Family::V4], now) else { break };
-            node.agent.apply(&record);
-            let Record::Allocated { addresses, owner, .. } = record else { unreachable!() };
-            if let Some(freed) = self.freed.get(&addresses[0]) {
-                assert!(now.since(*freed) >= COOLDOWN, "P10: {} of {owner} is given too early", addresses[0]);
+    }
+
+    /// What befalls a node.
+    fn misfortune(&mut self, name: &str) {
+        let now = self.now;
+        let (crashes, anew, replaced) =
+            (self.faults.agent_crash, self.faults.made_anew, self.faults.replaced);
+        if self.one_in(crashes) {
+            self.nodes.get_mut(name).unwrap().agent.crash(now);
+        }
+        let replaced = self.one_in(replaced);
+        if replaced {
+            let node = self.nodes.get_mut(name).unwrap();
+            // Nobody knows what rested on it.
+            let lost = self.cloud.assigned(&node.object.instance_id);
+            self.freed.retain(|address, _| !lost.iter().any(|of| IpNetwork::from(*of).contains(*address)));
+            self.cloud.terminate(&node.object.instance_id);
+            node.replaced(self.cloud.start());
+        }
+        // The object of an instance that is gone is mostly gone with it.
+        if self.one_in(anew) || replaced && self.lots.bool() {
+            self.sequence += 1;
+            let uid = format!("uid-{name}-{}", self.sequence);
+            let by_agent = self.lots.bool();
+            let node = self.nodes.get_mut(name).unwrap();
+            node.made_anew(uid, by_agent && node.agent.down_until <= now.0);
+            for leader in self.alive() {
+                self.show(leader, 0, Due::Forget { leader, node: name.to_owned() });
             }
-            node.pods.insert(owner, addresses[0]);
-            node.waiting.pop_front();
-        }
-        let used = node.pods.len() as u32;
-        node.object.requested = Some(used + node.object.settings.watermarks.pre_allocate);
-        node.object.pending_pods = node.waiting.len() as u32;
-        let report = node.agent.pool.report(now).filter(|part| part.used + part.cooling > 0);
-        node.object.allocated = report
-            .filter_map(|part| match part.cidr {
-                IpNetwork::V4(cidr) => Some(cidr),
-                IpNetwork::V6(_) => None,
-            })
-            .collect();
-        if node.object != before {
             self.changed(name);
+        } else if replaced {
+            self.changed(name);
+        }
+    }
+
+    fn lead(&mut self) {
+        let now = self.now;
+        let last = self.leaders.len() - 1;
+        if self.leaders[last].begins <= now.0 {
+            let leader = &mut self.leaders[last];
+            leader.until = now.0 + LEASE;
+            leader.fleet.leads_until(Some(leader.at(Timestamp(leader.until))), leader.at(now));
+        }
+        for index in self.alive() {
+            // Nobody asks without need.
+            let leader = &mut self.leaders[index];
+            let at = leader.at(now);
+            if leader.fleet.wake().is_none_or(|wake| wake <= at) || std::mem::take(&mut leader.stirred) {
+                for outgoing in leader.fleet.poll(at) {
+                    self.send(index, outgoing);
+                }
+            }
         }
     }
 
@@ -397,9 +324,7 @@ impl Cluster {
                 let backed = assigned.iter().any(|prefix| IpNetwork::from(*prefix).contains(*address));
                 assert!(backed, "P2: {address} of {pod} is not assigned to {name} at {:?}", self.now);
             }
-        }
-        for interface in self.cloud.interfaces.values() {
-            assert!(interface.slots() <= self.cloud.of.ipv4_per_interface, "P11: {interface:?}");
+            node.check(self.now);
         }
     }
 
@@ -413,22 +338,16 @@ impl Cluster {
         self.cloud.interfaces.values().filter(|of| of.attachment.is_none()).count()
     }
 
+    /// A node's first interface.
+    pub fn primary(&self, node: &str) -> &str {
+        let instance = &self.nodes[node].object.instance_id;
+        let first = |of: &&ipam::ec2::Interface| {
+            of.attachment.as_ref().is_some_and(|to| to.instance_id == *instance && to.device_index == 0)
+        };
+        &self.cloud.interfaces.values().find(first).unwrap().id
+    }
+
     pub fn status(&self, node: &str) -> &NodeStatus {
         &self.nodes[node].object.status
-    }
-}
-
-impl Node {
-    /// Whether something is asked back.
-    pub fn asks_back(&self) -> bool {
-        let drain = self.object.drain.as_deref().map(|drain| Drain::parse(drain).unwrap());
-        drain.is_some_and(|drain| !drain.prefixes.is_empty())
-    }
-}
-
-impl Agent {
-    fn apply(&mut self, record: &Record) {
-        self.journal.apply(record).unwrap();
-        self.pool.apply(record).unwrap();
     }
 }

@@ -2,11 +2,18 @@
 
 #![expect(unreachable_pub, reason = "the modules of a test are its own")]
 
+mod chaos;
 mod cloud;
 mod cluster;
+mod faults;
+mod late;
+mod node;
+mod refusals;
+mod wire;
 
-use cloud::Cloud;
-use cluster::{Cluster, Faults};
+use cloud::{Cloud, PODS};
+use cluster::Cluster;
+use faults::Faults;
 use ipam::{ec2::Action, eni::handshake::Drain};
 
 fn pods(node: &str, count: usize) -> impl Iterator<Item = String> {
@@ -68,100 +75,6 @@ fn an_idle_fleet() {
     assert_eq!(cluster.cloud.reading(), 36);
 }
 
-/// Pods come and go on three nodes while everything fails that can.
-fn chaos(seed: u64, faults: Faults) {
-    let mut lots = fastrand::Rng::with_seed(seed);
-    let mut cloud = Cloud::new(&["10.1.0.0/25", "10.1.1.0/26"]);
-    // Others' addresses, so that free ones are not all in free /28.
-    cloud.foreign.extend((0..6).map(|_| std::net::Ipv4Addr::new(10, 1, 0, lots.u8(4..127))));
-    let mut cluster = Cluster::new(cloud, true, seed);
-    cluster.pages_of(5);
-    let names = ["a", "b", "c"];
-    for name in names {
-        let first = lots.u32(..2);
-        cluster.add(name, |settings| {
-            settings.first_interface_index = first;
-            settings.watermarks.pre_allocate = 4;
-        });
-    }
-    cluster.faults = faults;
-    for round in 0..14 {
-        for name in names {
-            let has = cluster.nodes[name].pods.len() + cluster.nodes[name].waiting.len();
-            let wants = lots.usize(..40);
-            if wants > has {
-                cluster.want(name, pods(&format!("{name}/{round}"), wants - has));
-            } else {
-                cluster.nodes.get_mut(name).unwrap().waiting.clear();
-                cluster.end(name, wants);
-            }
-        }
-        cluster.run(lots.u64(5..90));
-    }
-    // Then all is well, and everybody gets what there is, and nothing is left lying about.
-    cluster.faults = Faults::default();
-    for name in names {
-        cluster.nodes.get_mut(name).unwrap().waiting.clear();
-        cluster.end(name, 5);
-        cluster.want(name, pods(&format!("{name}/last"), 10));
-    }
-    cluster.run(1500);
-    assert_eq!(cluster.waiting(), 0, "P7, seed {seed}: {:?}", names.map(|name| cluster.status(name).clone()));
-    assert_eq!(cluster.unattached(), 0, "P8, seed {seed}");
-    // A node that has only single addresses goes on trying for prefixes; whatever it asks back, it gets.
-    let asks = |cluster: &Cluster| cluster.nodes.values().any(cluster::Node::asks_back);
-    for _ in 0..600 {
-        if asks(&cluster) {
-            cluster.run(1);
-        }
-    }
-    assert!(!asks(&cluster), "P7, seed {seed}: a drain does not end");
-    for name in names {
-        // P4: what EC2 has assigned is what the node is told, but for what was released a short time ago.
-        let node = &cluster.nodes[name];
-        let drain = node.object.drain.clone().unwrap_or_default();
-        let told = cluster.status(name).usable();
-        for prefix in
-            cluster.cloud.assigned_from(&node.object.instance_id, node.object.settings.first_interface_index)
-        {
-            let released = drain.contains(&prefix.to_string());
-            assert!(released || told.contains(&prefix), "P4, seed {seed}: {name} is not told of {prefix}");
-        }
-    }
-}
-
-const EVERYTHING: Faults = Faults {
-    lost_reply: 15,
-    lost_request: 30,
-    repeated: 3,
-    throttled: 20,
-    stale: 3,
-    agent_crash: 400,
-    operator_crash: 300,
-    late_watch: 5,
-};
-
-/// So many, or those that `NETLOOM_SEEDS` (`from..to`) says.
-fn seeds(count: u64) -> std::ops::Range<u64> {
-    let Ok(asked) = std::env::var("NETLOOM_SEEDS") else { return 0..count };
-    let (from, to) = asked.split_once("..").expect("from..to");
-    from.parse().expect("a number")..to.parse().expect("a number")
-}
-
-#[test]
-fn whatever_fails() {
-    for seed in seeds(8) {
-        chaos(seed, EVERYTHING);
-    }
-}
-
-#[test]
-fn nothing_fails() {
-    for seed in seeds(3) {
-        chaos(seed, Faults::default());
-    }
-}
-
 /// The instance ends while an interface is made for it: nothing is made any more, and nothing is left.
 #[test]
 fn an_instance_that_is_gone() {
@@ -172,7 +85,8 @@ fn an_instance_that_is_gone() {
     while cluster.unattached() == 0 {
         cluster.tick();
     }
-    cluster.cloud.terminate("i-a");
+    let instance = cluster.nodes["a"].object.instance_id.clone();
+    cluster.cloud.terminate(&instance);
     cluster.run(60);
     let made = cluster.cloud.calls[&Action::CreateNetworkInterface];
     cluster.run(1200);
@@ -202,9 +116,9 @@ fn a_leader_that_goes_away() {
 #[test]
 fn a_fragmented_subnet() {
     // cilium #46644, #48193; vpc-cni #2749, #3105, #3264.
-    let mut cloud = Cloud::new(&["10.1.0.0/25"]);
-    let fragments: Vec<_> = (1..8).map(|block| std::net::Ipv4Addr::new(10, 1, 0, block * 16 + 3)).collect();
-    cloud.foreign.extend(&fragments);
+    let mut cloud = Cloud::new(&["10.1.0.0/24"]);
+    let fragments: Vec<_> = (1..16).map(|block| std::net::Ipv4Addr::new(10, 1, 0, block * 16 + 3)).collect();
+    fragments.into_iter().for_each(|address| cloud.occupy(address));
     let mut cluster = Cluster::new(cloud, false, 5);
     cluster.add("a", |settings| settings.first_interface_index = 1);
     cluster.want("a", pods("a", 4));
@@ -215,7 +129,7 @@ fn a_fragmented_subnet() {
     };
     assert_eq!(prefixes(&cluster), 0);
     // Others go, and more pods come than there are slots.
-    fragments.iter().for_each(|address| _ = cluster.cloud.foreign.remove(address));
+    cluster.cloud.vacate();
     cluster.run(700);
     let before = cluster.cloud.mutating();
     cluster.want("a", pods("more", 30));
@@ -225,40 +139,41 @@ fn a_fragmented_subnet() {
     assert!(cluster.cloud.mutating() - before < 20, "{:?}", cluster.cloud.calls);
 }
 
-/// What EC2 assigned to the node and the status lists does not go because one look misses it.
+/// What EC2 assigned to the node and the status lists does not go because one look misses it, be it the first look of
+/// a new leader. What two looks miss goes.
 #[test]
 fn a_look_that_misses_something() {
     // vpc-cni #3824, #3876, #1967: what the metadata or a look left out was taken for gone.
-    let mut cluster = Cluster::new(Cloud::new(&["10.1.0.0/24"]), true, 5);
-    cluster.add("a", |_| ());
-    cluster.want("a", pods("a", 20));
-    cluster.run(60);
-    let listed = cluster.status("a").usable();
-    cluster.cloud.hidden = true;
-    for _ in 0..700 {
-        cluster.run(1);
-        if cluster.cloud.hid > 0 {
-            cluster.cloud.hidden = false;
+    for (succeeds, hides, keeps) in [(false, 1, true), (true, 1, true), (false, 2, false), (true, 2, false)] {
+        let mut cluster = Cluster::new(Cloud::new(&["10.1.0.0/24"]), true, 5);
+        cluster.add("a", |settings| settings.first_interface_index = 1);
+        cluster.want("a", pods("a", 20));
+        cluster.run(60);
+        let listed = cluster.status("a").interfaces.clone();
+        assert_eq!(cluster.status("a").usable().len(), 2);
+        // The cluster checks that pods keep what they have; here they are none any more.
+        cluster.end("a", 0);
+        cluster.cloud.hide = hides;
+        if succeeds {
+            cluster.succeed_knowing_objects();
         }
+        let mut seen = true;
+        for _ in 0..330 {
+            cluster.run(1);
+            seen &= listed.keys().all(|id| cluster.status("a").interfaces.contains_key(id));
+        }
+        assert_eq!((cluster.cloud.hide, seen), (0, keeps), "{succeeds} {hides}");
     }
-    assert_eq!((cluster.cloud.hid, cluster.status("a").usable()), (1, listed));
 }
 
-/// 5,000 interfaces of somebody else in the account cost nothing; those in the VPC cost pages.
+/// 300 interfaces of somebody else in the account cost nothing; those in the VPC cost pages.
 #[test]
 fn others_interfaces_cost_nothing() {
     // cilium #37983: all of an account's interfaces were listed. vpc-cni #617, #887.
     let mut cluster = Cluster::new(Cloud::new(&["10.1.0.0/24"]), false, 5);
     cluster.add("a", |_| ());
     cluster.run(30);
-    let stranger = cluster.cloud.interfaces.values().next().unwrap().clone();
-    for number in 0..5000 {
-        let (id, vpc_id) = (format!("eni-x{number}"), "vpc-other".to_owned());
-        cluster
-            .cloud
-            .interfaces
-            .insert(id.clone(), ipam::ec2::Interface { id, vpc_id, attachment: None, ..stranger.clone() });
-    }
+    cluster.cloud.crowd(300);
     (cluster.cloud.listed, cluster.cloud.calls) = (0, Default::default());
     cluster.run(600);
     assert_eq!((cluster.cloud.reading(), cluster.cloud.listed), (6, 2));
@@ -275,7 +190,8 @@ fn many_nodes_at_once() {
     cluster.run(60);
     let without = cluster.nodes.values().filter(|node| node.object.status.usable().is_empty()).count();
     assert_eq!(without, 0);
-    assert_eq!(cluster.cloud.mutating(), 150);
+    // One that was sent a moment after another may arrive a moment before, and be one too many.
+    assert!((150..153).contains(&cluster.cloud.mutating()), "{:?}", cluster.cloud.calls);
     assert!(cluster.cloud.reading() <= 6, "{:?}", cluster.cloud.calls);
 }
 
@@ -299,19 +215,21 @@ fn security_groups_by_tags() {
     cluster.run(10);
     cluster.add("a", |settings| {
         settings.first_interface_index = 1;
-        settings.security_group_tags.insert("for".to_owned(), "pods".to_owned());
+        settings.security_group_tags.insert(PODS.0.to_owned(), PODS.1.to_owned());
     });
     cluster.run(60);
     let groups: Vec<_> =
         cluster.status("a").interfaces.values().map(|of| of.security_groups.clone()).collect();
-    assert_eq!(groups, [["sg-pods"]]);
+    assert_eq!(groups, [[cluster.cloud.group.clone()]]);
     assert_eq!(cluster.status("a").error, None);
 }
 
 /// A new leader that is shown a list from long ago, in which a prefix is promised that is in use by now.
 #[test]
 fn a_leader_with_old_news() {
-    let mut cluster = Cluster::new(Cloud::new(&["10.1.0.0/24"]), true, 5);
+    let mut cloud = Cloud::new(&["10.1.0.0/24"]);
+    cloud.reserve("10.1.0.32/27");
+    let mut cluster = Cluster::new(cloud, true, 5);
     cluster.add("a", |settings| settings.watermarks.pre_allocate = 1);
     cluster.want("a", pods("a", 20));
     cluster.run(30);
@@ -331,10 +249,10 @@ fn a_leader_with_old_news() {
     cluster.run(30);
     assert_eq!(cluster.waiting(), 0);
     let asked = Drain::parse(old.drain.as_ref().unwrap()).unwrap().prefixes;
-    assert!(asked.is_subset(&cluster.status("a").usable()), "EC2 gives the lowest first: {asked:?}");
-    let another = cluster.another();
-    cluster.fleets[0] = another;
-    cluster.fleets[0].observe(old);
+    assert!(asked.is_subset(&cluster.status("a").usable()), "there are no others: {asked:?}");
+    let mut another = cluster.another();
+    another.observe(old);
+    cluster.succeed(another);
     cluster.run(120);
     assert_eq!(cluster.cloud.calls[&Action::UnassignPrivateIpAddresses], 1);
     assert_eq!(cluster.status("a").usable().len(), 2);

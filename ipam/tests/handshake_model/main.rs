@@ -8,6 +8,8 @@
 //! - An answer to the old object, written into the new one, was followed by a look at the old one: answers carry a uid.
 //! - The new object had forgotten which prefixes were released, and one was listed while a request to unassign it was
 //!   still on its way: adoption quarantines everything.
+//! - An agent made the object anew with a promise whose epoch it had meanwhile read the end of, and the new object's
+//!   operator took the prefix: an object is made with an introduction only while nothing is promised.
 
 #![expect(unreachable_pub, reason = "the modules of a test are its own")]
 
@@ -69,6 +71,7 @@ fn mistakes_are_found() {
         (Mutation::RequestsOutliveTheirLeader, ONE_PREFIX),
         (Mutation::NoQuarantine, two_ticks),
         (Mutation::AdvancesTooEarly, two_ticks),
+        (Mutation::IntroducesPromises, Bounds { recreated: 1, epochs: 2, ticks: 1, ..ONE_PREFIX }),
     ] {
         let found = search(bounds, mutation, 400_000);
         let (broken, path) = found.broken.unwrap_or_else(|| panic!("{mutation:?} was not found"));

@@ -22,6 +22,8 @@ pub enum Mutation {
     NoQuarantine,
     /// The operator goes on to the next epoch while the status lists the prefix.
     AdvancesTooEarly,
+    /// The agent makes objects that say what it had promised a moment ago.
+    IntroducesPromises,
     /// The operator never ends an epoch that was answered. Nothing is lost by it; nothing goes on, either.
     NeverAdvances,
 }
@@ -72,6 +74,14 @@ impl Mutation {
                 if answered && matches!(step, operator::Step::Write(_)) { operator::Step::Wait } else { step }
             }
             _ => step,
+        }
+    }
+
+    /// What an object says that the agent makes.
+    pub fn introduction(self, pool: &Pool) -> Option<Drained> {
+        match self {
+            Self::IntroducesPromises => Some(agent::introduce(pool)),
+            _ => agent::introduce_anew(pool),
         }
     }
 

@@ -4,7 +4,7 @@ use ipam::{
     Epoch, Family, Record,
     eni::handshake::{
         agent::{self, Told, members},
-        operator::{self, Known, may_list},
+        operator::{self, Known, MayUse, Sight, may_use},
     },
 };
 use ipnetwork::IpNetwork;
@@ -45,6 +45,7 @@ impl<'a> Steps<'a> {
         let mut steps = Self { world, bounds, mutation, next: Vec::new(), names };
         for node in 0..bounds.nodes {
             steps.agent(node);
+            steps.says(node);
             steps.pods(node);
             steps.ec2(node);
             steps.operators(node);
@@ -90,13 +91,34 @@ impl<'a> Steps<'a> {
                     world.agents[node].answer = None;
                 },
             );
+            if let Some(said) = self.world.agents[node].said.clone() {
+                self.then(
+                    || format!("object {node} is made anew by its agent, with {said}"),
+                    |world| {
+                        world.incarnation[node] += 1;
+                        world.objects[node] = Object { drained: Some(said.clone()), ..Object::default() };
+                        world.agents[node].answer = None;
+                    },
+                );
+            }
+        }
+    }
+
+    /// Who makes objects hears what the agent says some time after it journalled, but before it hears the answer.
+    fn says(&mut self, node: usize) {
+        let said = self.mutation.introduction(&self.world.pool(node));
+        if self.world.incarnation[node] <= self.bounds.recreated && said != self.world.agents[node].said {
+            self.then(
+                || format!("agent {node} says {said:?}"),
+                |world| world.agents[node].said = said.clone(),
+            );
         }
     }
 
     fn agent(&mut self, node: usize) {
-        let agent = &self.world.agents[node];
+        let (agent, mutation) = (&self.world.agents[node], self.mutation);
         if agent.seen != 0 {
-            self.then(|| format!("agent {node} crashes"), |world| restart(world, node));
+            self.then(|| format!("agent {node} crashes"), |world| restart(world, node, mutation));
         }
         let (older, incarnation) = &self.world.older[node];
         let current = self.world.incarnation[node];
@@ -109,6 +131,7 @@ impl<'a> Steps<'a> {
                 || format!("agent {node} answers {answer}"),
                 |world| {
                     if let Some(answer) = world.agents[node].answer.take() {
+                        world.agents[node].said = mutation.introduction(&world.pool(node));
                         world.objects[node].drained = Some(answer);
                     }
                 },
@@ -139,7 +162,7 @@ impl<'a> Steps<'a> {
                     }
                     world.agents[node].journal = pool.state().clone();
                     let mut crashed = world.clone();
-                    restart(&mut crashed, node);
+                    restart(&mut crashed, node, self.mutation);
                     self.step(|| format!("{} and crashes", name()), Ok(crashed));
                 }
                 agent::Step::Use(prefixes) => {
@@ -266,11 +289,11 @@ impl<'a> Steps<'a> {
     /// The status is written as the fleet does, from a look at EC2 that began since time passed.
     fn status(&mut self, node: usize, shown: Mask) {
         let object = &self.world.objects[node];
-        let looked = World::time(self.world.now);
+        let now = World::time(self.world.now);
         let may = |index: &usize| {
-            shown & 1 << index != 0
-                && (may_list(prefix(*index), &object.drain, object.drained.as_ref(), looked)
-                    || self.mutation.lists_what_it_may_not())
+            let sight = Sight { listed: object.listed & 1 << index != 0, seen: now, now };
+            let may = may_use(prefix(*index), &object.drain, object.drained.as_ref(), sight);
+            shown & 1 << index != 0 && (may == MayUse::Yes || self.mutation.lists_what_it_may_not())
         };
         let listed: Mask = (0..PREFIXES).filter(may).map(|index| 1 << index).sum();
         if listed != object.listed {
@@ -312,7 +335,8 @@ impl<'a> Steps<'a> {
     }
 }
 
-fn restart(world: &mut World, node: usize) {
+fn restart(world: &mut World, node: usize, mutation: Mutation) {
+    let said = mutation.introduction(&world.pool(node));
     let agent = &mut world.agents[node];
-    (agent.uses, agent.seen, agent.answer) = (0, 0, None);
+    (agent.uses, agent.seen, agent.answer, agent.said) = (0, 0, None, said);
 }

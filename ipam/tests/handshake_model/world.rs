@@ -47,6 +47,8 @@ pub struct Agent {
     pub seen: u8,
     /// What it is about to write into the object.
     pub answer: Option<Drained>,
+    /// What an object that it makes will say.
+    pub said: Option<Drained>,
 }
 
 /// Everything. Time passes in steps of a quarantine.
@@ -78,7 +80,7 @@ impl World {
             shown: [1; NODES],
             objects: Default::default(),
             older: Default::default(),
-            agents: Default::default(),
+            agents: std::array::from_fn(|_| Agent { said: Some(Drained::default()), ..Agent::default() }),
             pods: [None; PODS],
             freed: BTreeMap::new(),
             incarnation: [1; NODES],

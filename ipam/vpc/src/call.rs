@@ -345,7 +345,8 @@ impl From<Request> for Call {
             }
             Request::DescribeVpcs { ids } => Self::Describe(Listing::Vpcs, Query { ids, ..Query::default() }),
             Request::DescribeInstanceTypes { names } => {
-                Self::Describe(Listing::InstanceTypes, Query { ids: names, ..Query::default() })
+                let filters = vec![("instance-type".to_owned(), names)];
+                Self::Describe(Listing::InstanceTypes, Query { filters, ..Query::default() })
             }
         }
     }

@@ -8,7 +8,11 @@ use crate::{InstanceState, Region, state::Instance};
 
 /// The paths beneath `/latest/`.
 const ROOT: &str = "dynamic/\nmeta-data/";
-const META_DATA: &str = "instance-id\ninstance-type\nlocal-ipv4\nmac\nnetwork/\nplacement/\nservices/";
+const META_DATA: &str = "iam/\ninstance-id\ninstance-type\nlocal-ipv4\nmac\nnetwork/\nplacement/\nservices/";
+/// The role of every instance. Nobody asks whether it may.
+const ROLE: &str = "netloom-vpc";
+/// How long its credentials are good, in seconds: as EC2's.
+const GOOD_FOR: i64 = 6 * 3600;
 const SERVICES: &str = "domain\npartition";
 
 impl Region {
@@ -43,6 +47,8 @@ impl Region {
             "placement" => Some("availability-zone\nregion".to_owned()),
             "placement/availability-zone" => Some(instance.availability_zone),
             "placement/region" => Some(self.settings.region.clone()),
+            "iam" => Some("security-credentials/".to_owned()),
+            "iam/security-credentials" => Some(ROLE.to_owned()),
             "services" => Some(SERVICES.to_owned()),
             "services/domain" => Some("amazonaws.com".to_owned()),
             "services/partition" => Some("aws".to_owned()),
@@ -52,6 +58,7 @@ impl Region {
                 let macs = self.shown(&instance);
                 Some(macs.iter().map(|one| format!("{}/", one.mac)).collect::<Vec<_>>().join("\n"))
             }
+            _ if rest.strip_prefix("iam/security-credentials/") == Some(ROLE) => self.credentials(),
             _ => {
                 let (mac, leaf) = match rest.strip_prefix("network/interfaces/macs/")?.split_once('/') {
                     Some((mac, leaf)) => (mac, leaf),
@@ -152,6 +159,17 @@ impl Region {
             }
             _ => None,
         }
+    }
+
+    /// Credentials of the role: requests are believed whoever signed them, but SDKs want to sign.
+    fn credentials(&self) -> Option<String> {
+        let now = jiff::Timestamp::from_millisecond(i64::try_from(self.now.0).ok()?).ok()?;
+        let until = now.checked_add(jiff::SignedDuration::from_secs(GOOD_FOR)).ok()?;
+        Some(format!(
+            "{{\n  \"Code\" : \"Success\",\n  \"LastUpdated\" : \"{now:.0}\",\n  \"Type\" : \"AWS-HMAC\",\n  \
+             \"AccessKeyId\" : \"ASIANETLOOMVPC000000\",\n  \"SecretAccessKey\" : \"none\",\n  \
+             \"Token\" : \"none\",\n  \"Expiration\" : \"{until:.0}\"\n}}"
+        ))
     }
 
     /// The document that SDKs read the region from; unsigned.

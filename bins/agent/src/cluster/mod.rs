@@ -221,6 +221,16 @@ impl Cluster {
         self.nodes.iter().flat_map(|node| node.pod_cidrs.iter().copied())
     }
 
+    /// The pods of this node that have a network of their own and have not finished, with the addresses that the API
+    /// says they have.
+    pub fn own_pods(&self) -> impl Iterator<Item = (PodRef, &[IpAddr])> {
+        let of_node = self.pods.with_object().filter(|(_, entry)| entry.is_of(&self.node));
+        of_node.filter_map(|(_, entry)| {
+            let object = entry.object.as_ref()?;
+            (!object.gone && !object.pod.is_finished()).then(|| (entry.name(), object.pod.ips.as_slice()))
+        })
+    }
+
     /// Who has an address.
     #[must_use]
     pub fn holder(&self, address: IpAddr) -> Option<Holder> {

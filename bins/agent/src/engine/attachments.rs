@@ -1,7 +1,6 @@
 //! The CNI verbs: pods come and go.
 
 use std::collections::BTreeSet;
-use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use api::{Attachment, ErrorCode, ErrorReply, InterfaceReply, PodRef};
@@ -9,7 +8,7 @@ use ipnetwork::IpNetwork;
 use netcore::Netns;
 use netcore::pod::{GATEWAY_V4, GATEWAY_V6, unwire};
 
-use super::{Engine, broken, refuse};
+use super::{Engine, JOURNAL, broken, refuse};
 use crate::addresses::{AddressBook, NoAddress};
 use crate::endpoint::{Endpoint, HOST_PREFIX, host_ifname, pod_mac};
 
@@ -28,8 +27,8 @@ impl Engine {
             return Ok(());
         }
         if self.addresses.is_none() {
-            let journal = self.args.state_dir.join("addresses.journal");
-            self.addresses = Some(AddressBook::open(&journal, &node.pod_cidrs, SystemTime::now())?);
+            let journal = self.args.state_dir.join(JOURNAL);
+            self.addresses = Some(AddressBook::open(&journal, &node.pod_cidrs, self.clock.now())?);
         }
 
         self.settle_links().await
@@ -85,7 +84,7 @@ impl Engine {
             .as_mut()
             .ok_or_else(|| refuse(ErrorCode::NotReady, "no range of addresses yet"))?;
         let addresses =
-            book.allocate(&attachment, pod.as_ref(), SystemTime::now()).map_err(|error| match error {
+            book.allocate(&attachment, pod.as_ref(), self.clock.now()).map_err(|error| match error {
                 NoAddress::Exhausted(why) => refuse(ErrorCode::Exhausted, &self.no_address(&why)),
                 NoAddress::Broken(error) => broken("allocating addresses", &error),
             })?;
@@ -148,6 +147,7 @@ impl Engine {
         let gone = self.endpoints.remove(attachment)?;
         if let Some(endpoint) = &gone {
             self.reports.gone(attachment, endpoint.pod.as_ref());
+            self.ended(endpoint.pod.as_ref(), &endpoint.addresses);
             self.answer_disconnected(attachment);
             self.datapath.endpoints.remove(&endpoint.link())?;
             self.cluster.remove_local(endpoint.pod.as_ref(), &endpoint.addresses);
@@ -157,7 +157,7 @@ impl Engine {
             tracing::info!(%attachment, endpoint = endpoint.id, "disconnected");
         }
         if release && let Some(book) = &mut self.addresses {
-            book.release(attachment, SystemTime::now())?;
+            book.release(attachment, self.clock.now())?;
         }
         match gone {
             // By its number: the same attachment may have another link by then, of the same name.

@@ -38,6 +38,8 @@ impl Engine {
     pub(super) async fn enforce(&mut self) -> Result<()> {
         let first = !self.settled;
         self.due.add(self.cluster.take_changed());
+        // Before an address is given, or its prefix promised back.
+        self.keep_foreign()?;
         if first {
             self.cluster.forget_unused();
             self.settle().await?;

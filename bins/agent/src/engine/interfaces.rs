@@ -2,19 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use api::{Attachment, ErrorCode, Reply, Request};
+use api::{Attachment, ErrorCode, PodRef, Reply, Request};
+use daemon::clock::Clock;
 use ipnetwork::Ipv4Network;
 use netcore::eni::{Number, concerns};
 use netcore::masquerade::Mark;
 use netcore::{Change as Seen, Monitor, Netns, Owned, Pace, State};
 
-use super::{Call, Engine, refuse};
+use super::{Call, Engine, JOURNAL, refuse};
 use crate::addresses::AddressBook;
 use crate::args::Args;
 use crate::eni::follow::follow;
+use crate::eni::foreign::{Claims, Foreign};
 use crate::eni::netconf::NetConf;
 use crate::eni::{Demand, IpMasq, NodeEnis, Publish, Wishes};
 use crate::source::{Answer, OwnInterfaces, Report};
@@ -39,6 +41,7 @@ pub(super) struct EniMode {
     followed: bool,
     /// The addresses, until the first one can be given.
     book: Option<AddressBook>,
+    foreign: Foreign,
     /// Free addresses that the node is to have.
     spare: u64,
     ip_masq: Option<IpMasq>,
@@ -63,7 +66,7 @@ impl EniMode {
     ///
     /// # Errors
     /// When the network configuration or the state cannot be read.
-    pub(super) fn new(args: &Args, netns: &Netns) -> Result<Option<Self>> {
+    pub(super) fn new(args: &Args, netns: &Netns, clock: Clock) -> Result<Option<Self>> {
         let Some(wishes) = configured(args)? else { return Ok(None) };
         let known = state_file::read(&args.state_dir.join(ENIS))?.unwrap_or_default();
         let keys = &args.eni;
@@ -72,7 +75,8 @@ impl EniMode {
             enis: NodeEnis::new(wishes.eni, known),
             told: None,
             followed: false,
-            book: None,
+            book: Some(AddressBook::open(&args.state_dir.join(JOURNAL), &[], clock.now())?),
+            foreign: Foreign::default(),
             spare,
             ip_masq: keys.enable_ip_masq_agent.then(|| IpMasq::new(&keys.ip_masq_agent_config_path)),
             native: keys.ipv4_native_routing_cidr,
@@ -82,6 +86,11 @@ impl EniMode {
             demand: Demand::default(),
             waiting: Vec::new(),
         }))
+    }
+
+    /// What an object of this node is to say from its first moment, as far as the journal says.
+    pub(super) fn introduction(&self) -> Option<Report> {
+        self.book.as_ref().map(introduction)
     }
 
     /// Destinations that pods are not masqueraded to.
@@ -111,8 +120,14 @@ impl EniMode {
     pub(super) fn complaints(&self) -> Vec<String> {
         let operator = self.told.iter().filter_map(|told| told.problem.as_ref());
         let operator = operator.map(|problem| format!("the operator says: {problem}"));
-        self.enis.complaints(Instant::now()).into_iter().chain(operator).collect()
+        let own = self.enis.complaints(Instant::now()).into_iter();
+        own.chain(operator).chain(self.foreign.complaints().cloned()).collect()
     }
+}
+
+/// What an object of this node is to say from its first moment.
+fn introduction(book: &AddressBook) -> Report {
+    Report::Introduction(book.introduction().map(|said| said.to_string()))
 }
 
 /// What is configured about ENIs, in ENI mode.
@@ -168,15 +183,11 @@ impl Engine {
         if mode.followed && !moved {
             return Ok(self.addresses.is_some());
         }
-        let book = match (&mut self.addresses, &mut mode.book) {
-            (Some(book), _) | (None, Some(book)) => book,
-            (None, empty) => {
-                let journal = self.args.state_dir.join("addresses.journal");
-                empty.insert(AddressBook::open(&journal, &[], SystemTime::now())?)
-            }
-        };
-        let answer = follow(book, &told, &mode.enis.usable())?;
+        let Some(book) = self.addresses.as_mut().or(mode.book.as_mut()) else { return Ok(false) };
+        let answer = follow(book, &told, &mode.enis.usable(), self.clock.now())?;
         mode.followed = true;
+        // Before the answer: nobody makes an object that says less than was promised to the one before.
+        self.reports.send(introduction(book));
         // What is masqueraded depends on the prefixes.
         self.due.nodes = true;
         if self.addresses.is_none() {
@@ -186,6 +197,32 @@ impl Engine {
             self.reports.send(Report::Drained(Answer { uid: told.uid, value: answer.to_string() }));
         }
         Ok(self.addresses.is_some())
+    }
+
+    /// Keeps what other networks' pods of this node have from everybody. The API has told all pods of this node.
+    pub(super) fn keep_foreign(&mut self) -> Result<()> {
+        let Some(mode) = &mut self.eni else { return Ok(()) };
+        let Some(book) = self.addresses.as_mut().or(mode.book.as_mut()) else { return Ok(()) };
+        let connected: BTreeSet<_> =
+            self.endpoints.iter().filter_map(|endpoint| endpoint.pod.as_ref()).collect();
+        let claims = self.cluster.own_pods().filter(|(pod, _)| !connected.contains(pod));
+        let v4 = |addresses: &[IpAddr]| {
+            let v4 = addresses.iter().filter_map(|address| match address {
+                IpAddr::V4(address) => Some(*address),
+                IpAddr::V6(_) => None,
+            });
+            v4.collect()
+        };
+        let claims: Claims = claims.map(|(pod, addresses)| (pod, v4(addresses))).collect();
+        book.keep_foreign(&mut mode.foreign, claims, self.clock.now())
+            .context("keeping other networks' addresses")
+    }
+
+    /// A pod was disconnected, which the API does not know yet.
+    pub(super) fn ended(&mut self, pod: Option<&PodRef>, addresses: &[IpAddr]) {
+        if let (Some(mode), Some(pod)) = (&mut self.eni, pod) {
+            mode.foreign.ended(pod, addresses);
+        }
     }
 
     /// The ENIs that pods have addresses of.
@@ -272,7 +309,10 @@ impl Engine {
     /// Looks at links, addresses, routes and rules, and puts back what is not as it should be.
     pub(super) async fn assert_interfaces(&mut self) {
         self.plumbed = None;
-        self.catch_up().await;
+        // Before the source has told all, it is not known what is to be there.
+        if self.observed.is_some() {
+            self.catch_up().await;
+        }
         if let Some(mode) = &mut self.eni
             && mode.pace.due().is_some()
         {
@@ -305,7 +345,7 @@ impl Engine {
         let Some(book) = self.addresses.as_ref().or(mode.book.as_ref()) else { return };
         let case = Publish {
             needed: book.used() + mode.waiting.len() as u64 + mode.spare,
-            uses: book.prefixes_in_use(SystemTime::now().into()),
+            uses: book.prefixes_in_use(self.clock.now().into()),
         };
         if let Some(told) = mode.demand.due(&case, Instant::now()) {
             self.reports.send(Report::Addresses(told));
@@ -326,7 +366,7 @@ impl Engine {
     }
 
     fn can_give(&mut self, attachment: &Attachment) -> bool {
-        self.addresses.as_mut().is_none_or(|book| book.can_give(attachment, SystemTime::now()))
+        self.addresses.as_mut().is_none_or(|book| book.can_give(attachment, self.clock.now()))
     }
 
     /// Connects pods that waited for an address, where there is one; refuses those that waited for long enough.

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use abi::IfIndex;
 use anyhow::{Context, Result};
 use api::{DelQueue, ErrorCode, ErrorReply, Known, Reply, Request};
+use daemon::clock::Clock;
 use daemon::watchdog::Watchdog;
 use datapath::{AttachMode, Capacities, Datapath, Events, Options};
 use netcore::{Net, Netns};
@@ -69,6 +70,8 @@ pub struct Engine {
     events_there: Readable,
     endpoints: Endpoints,
     addresses: Option<AddressBook>,
+    /// What addresses rest by.
+    clock: Clock,
     /// Whether what an earlier agent left has been taken over as a whole.
     settled: bool,
     installed: Vec<Installed>,
@@ -140,7 +143,11 @@ impl Engine {
             },
             attach: args.clsact.then_some(AttachMode::Clsact),
         };
-        let eni = EniMode::new(&args, &netns)?;
+        let clock = crate::clock::of_boot(&args.state_dir)?;
+        let eni = EniMode::new(&args, &netns, clock)?;
+        let reports = Reporter::new(reports);
+        // First of all, so that the node's object has it from the beginning.
+        eni.iter().filter_map(EniMode::introduction).for_each(|said| reports.send(said));
         let mut datapath = Datapath::load(&options).context("loading the datapath")?;
         let config = abi::Config { mtu: uplink.mtu, ..abi::Config::default() };
         datapath.set_config(&config).context("configuring the datapath")?;
@@ -154,6 +161,7 @@ impl Engine {
             datapath,
             endpoints,
             addresses: None,
+            clock,
             settled: false,
             installed: Vec::new(),
             realised: HashMap::new(),
@@ -165,7 +173,7 @@ impl Engine {
             repair: Instant::now() + REPAIR,
             masquerade: None,
             eni,
-            reports: Reporter::new(reports),
+            reports,
             waiting: Vec::new(),
             flows,
             published,
@@ -376,6 +384,11 @@ impl Engine {
     fn not_ready(&self) -> String {
         match (&self.failure, self.observed, &self.addresses) {
             (Some(failure), _, _) => format!("the agent of {} is not ready: {failure}", self.args.node),
+            (None, None, _) if self.eni.is_some() => format!(
+                "the agent of {} is still learning about the cluster: it gives no address before it knows which ones \
+                 pods of its node have",
+                self.args.node
+            ),
             (None, None, _) => format!("the agent of {} is still learning about the cluster", self.args.node),
             (None, Some(_), None) if self.eni.is_some() => {
                 let complaints = self.eni.as_ref().map(EniMode::complaints).unwrap_or_default();
@@ -392,6 +405,9 @@ impl Engine {
         }
     }
 }
+
+/// The file that holds who has which address.
+const JOURNAL: &str = "addresses.journal";
 
 /// The file that holds the numbers of label sets.
 const IDENTITIES: &str = "identities.json";

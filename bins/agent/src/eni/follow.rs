@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use anyhow::Result;
-use ipam::Timestamp;
 use ipam::eni::handshake::agent::{Step, Told, next};
 use ipam::eni::handshake::{Drain, Drained, Unreadable};
 use ipnetwork::Ipv4Network;
@@ -21,6 +20,7 @@ pub(crate) fn follow(
     book: &mut AddressBook,
     told: &OwnInterfaces,
     usable: &BTreeSet<Ipv4Network>,
+    now: SystemTime,
 ) -> Result<Option<Drained>> {
     let parse = || -> Result<(Drain, Option<Drained>), Unreadable> {
         let drain = told.drain.as_deref().map(Drain::parse).transpose()?.unwrap_or_default();
@@ -37,8 +37,7 @@ pub(crate) fn follow(
     };
     let told = Told { drain: &drain, drained: drained.as_ref(), listed: usable };
     for _ in 0..STEPS {
-        let now = Timestamp::from(SystemTime::now());
-        match next(book.pool(), told, now) {
+        match next(book.pool(), told, now.into()) {
             Step::Journal(record) => book.commit(&record)?,
             Step::Use(prefixes) => book.set_prefixes(&prefixes)?,
             Step::Answer(answer) => {
@@ -100,7 +99,7 @@ mod tests {
                 drained: drained.map(ToString::to_string),
                 ..OwnInterfaces::default()
             };
-            follow(&mut self.book, &told, &prefixes(usable)).unwrap()
+            follow(&mut self.book, &told, &prefixes(usable), SystemTime::now()).unwrap()
         }
 
         /// The third part of the address that a new pod gets, by its prefix.

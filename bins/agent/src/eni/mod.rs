@@ -13,11 +13,13 @@
 //! | [`listed`] | what the operator says there is |
 //! | [`node`] | that, what was said before and is in use, and the links |
 //! | `follow` | how prefixes are taken over and given back |
+//! | `foreign` | addresses that pods of this node have of another network |
 //! | [`demand`] | what the node says it needs and uses, and when |
 //! | [`ip_masq`] | destinations that are not masqueraded, in ip-masq-agent's file |
 
 pub mod demand;
 pub(crate) mod follow;
+pub(crate) mod foreign;
 pub mod ip_masq;
 pub mod keys;
 pub mod listed;

@@ -23,6 +23,9 @@ pub enum Report {
     Wishes(Box<Wishes>),
     /// How many addresses it needs, and which prefixes it uses.
     Addresses(Publish),
+    /// The annotation by which an object of this node says from its first moment that nothing is promised back; none
+    /// while something is.
+    Introduction(Option<String>),
     /// Its answer to the operator who asks prefixes back.
     Drained(Answer),
 }

@@ -17,6 +17,7 @@ use vpc::http::{Asking, Server as Metadata};
 use vpc::{Cloud, Settings};
 
 use crate::agent::{Node, furnish, in_namespace};
+use crate::proxy::Proxy;
 use crate::support::{client, eventually, get, patch, resource};
 
 const MAC: &str = "02:00:00:00:00:01";
@@ -30,7 +31,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 /// As the operator writes it: an ENI below the first index, and one of ours with these addresses.
-fn status(addresses: &[&str], prefixes: &[&str]) -> Value {
+pub(crate) fn status(addresses: &[&str], prefixes: &[&str]) -> Value {
     let vpc = json!({"id": "vpc-1", "primary-cidr": "10.0.0.0/16", "cidrs": ["100.64.0.0/16"]});
     json!({"eni": {"enis": {
         "eni-0": {
@@ -45,17 +46,17 @@ fn status(addresses: &[&str], prefixes: &[&str]) -> Value {
     }}})
 }
 
-async fn own(client: &Client) -> Option<Value> {
+pub(crate) async fn own(client: &Client) -> Option<Value> {
     get(client, "CiliumNode", None, "n1").await
 }
 
-async fn say(client: &Client, what: Value) {
+pub(crate) async fn say(client: &Client, what: Value) {
     let object = json!({"apiVersion": "cilium.io/v2", "kind": "CiliumNode", "metadata": {"name": "n1"}});
     let said = Patch::Merge(json!({"status": what}));
     resource(client, &object).patch_status("n1", &PatchParams::default(), &said).await.unwrap();
 }
 
-fn add(node: &Node, name: &str, netns: &Netns) -> Reply {
+pub(crate) fn add(node: &Node, name: &str, netns: &Netns) -> Reply {
     let request = Request::Add {
         attachment: attachment(name),
         pod: Some(PodRef { namespace: "shop".into(), name: name.into() }),
@@ -65,11 +66,11 @@ fn add(node: &Node, name: &str, netns: &Netns) -> Reply {
     node.ask(&request, Some(netns)).unwrap_or_else(|| panic!("no answer: {}", node.log()))
 }
 
-fn attachment(name: &str) -> Attachment {
+pub(crate) fn attachment(name: &str) -> Attachment {
     Attachment { container_id: name.into(), ifname: "eth0".into() }
 }
 
-fn added(reply: Reply, node: &Node) -> InterfaceReply {
+pub(crate) fn added(reply: Reply, node: &Node) -> InterfaceReply {
     match reply {
         Reply::Added(added) => added,
         other => panic!("{other:?}\n{}", node.log()),
@@ -85,7 +86,7 @@ async fn rules() -> Vec<String> {
 }
 
 /// The ENI's link, whose other end is in the VPC.
-async fn plug(vpc: &Netns) {
+pub(crate) async fn plug(vpc: &Netns) {
     let (net, fabric) = (Net::current().unwrap(), Net::in_netns(vpc).unwrap());
     let near = VethEnd::named("ens6").mac(MAC.parse().unwrap());
     let link = net.create_veth(&near, &VethEnd::named("port").netns(vpc).up(), 9001).await.unwrap();
@@ -120,16 +121,19 @@ fn pods_have_addresses_of_the_nodes_interfaces() {
 }
 
 /// A node in ENI mode, an API server, and the VPC beyond the wire.
-struct Scene {
-    node: Node,
-    client: Client,
+pub(crate) struct Scene {
+    pub(crate) node: Node,
+    pub(crate) client: Client,
     instance: String,
-    vpc: Netns,
-    server: apiserver::Server,
+    pub(crate) vpc: Netns,
+    pub(crate) server: apiserver::Server,
+    /// What the agent reaches it through.
+    pub(crate) proxy: Proxy,
     _metadata: Metadata,
 }
 
-async fn scene() -> Scene {
+/// The node is not started yet.
+pub(crate) async fn scene() -> Scene {
     let (cloud, instance) = region();
     let asking = Asking::Instance(instance.clone());
     let metadata = Metadata::metadata(cloud, "127.0.0.1:0".parse().unwrap(), asking).await.unwrap();
@@ -137,7 +141,8 @@ async fn scene() -> Scene {
     let client = client(&server.url()).await;
     furnish(&client).await;
     let endpoint = format!("http://{}", metadata.address());
-    let mut node = Node::new(server.url());
+    let proxy = Proxy::start(&server.url()).await;
+    let mut node = Node::new(proxy.url.clone());
     // As the chart's `cni.configMap` brings it.
     let netconf = json!({"cniVersion": "0.3.1", "name": "cilium", "plugins": [{
         "type": "cilium-cni", "ipam": {"pre-allocate": 2},
@@ -146,13 +151,13 @@ async fn scene() -> Scene {
     fs::write(node.path("netconf"), netconf.to_string()).unwrap();
     let file = node.path("netconf").display().to_string();
     node = node.flags(&["--ipam", "eni", "--ec2-metadata-endpoint", &endpoint, "--read-cni-conf", &file]);
-    node.start();
     let vpc = Netns::anonymous().unwrap();
-    Scene { node, client, instance, vpc, server, _metadata: metadata }
+    Scene { node, client, instance, vpc, server, proxy, _metadata: metadata }
 }
 
 async fn lifetime() {
-    let Scene { mut node, client, instance, vpc, server, _metadata } = scene().await;
+    let Scene { mut node, client, instance, vpc, server, _metadata, .. } = scene().await;
+    node.start();
 
     // It says who it is and what it wants, and that it promised nothing.
     let object = eventually("the node's object", || async {
@@ -272,6 +277,7 @@ fn an_agent_that_is_killed_at_any_moment_loses_nothing() {
 
 async fn crashes() {
     let Scene { mut node, client, vpc, server, _metadata, .. } = scene().await;
+    node.start();
     eventually("the node's object", || own(&client)).await;
     say(&client, status(&[], &["100.64.0.16/28", "100.64.0.32/28"])).await;
     plug(&vpc).await;

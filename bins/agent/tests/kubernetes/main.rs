@@ -7,6 +7,7 @@
 mod agent;
 mod eni;
 mod faults;
+mod foreign;
 mod nodes;
 mod proxy;
 mod publishing;

@@ -3,9 +3,11 @@
 mod endpoints;
 mod identities;
 mod nodes;
+mod pod_addresses;
 mod pod_cidrs;
 mod policies;
 mod slices;
+pub(crate) mod trouble;
 mod unmanaged;
 
 use std::sync::Arc;
@@ -34,6 +36,8 @@ const QUIET: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) options: Arc<Options>,
+    /// With `ipam: eni`.
+    pub(crate) ec2: Option<eni::Client>,
     pub(crate) metrics: Metrics,
     pub(crate) writer: Writer,
     pub(crate) watchdog: Watchdog,
@@ -52,12 +56,14 @@ pub(crate) fn start(
     client: Client,
     leadership: Leadership,
     options: &Arc<Options>,
+    ec2: Option<eni::Client>,
     metrics: &Metrics,
     watchdog: &Watchdog,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let context = Context {
         options: Arc::clone(options),
+        ec2,
         metrics: metrics.clone(),
         writer: Writer::new(client),
         watchdog: watchdog.clone(),
@@ -75,7 +81,10 @@ pub(crate) fn start(
     match options.ipam {
         IpamMode::ClusterPool => tasks.spawn(pod_cidrs::cluster_pool(context.clone())),
         IpamMode::Kubernetes => tasks.spawn(pod_cidrs::kubernetes(context.clone())),
-        IpamMode::Eni => tasks.spawn(eni::keep(context.clone())),
+        IpamMode::Eni => {
+            tasks.spawn(pod_addresses::starved(context.clone()));
+            tasks.spawn(eni::keep(context.clone()))
+        }
     };
     tasks.spawn(nodes::ready(context.clone()));
     if !options.nodes_gc_interval.is_zero() {

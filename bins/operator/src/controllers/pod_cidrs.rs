@@ -11,10 +11,11 @@ use k8s_openapi::api::core::v1::Node;
 use kubernetes::watch::Key;
 use serde_json::json;
 
+use super::trouble::{self, node_views, set_condition};
 use super::{Context, QUIET};
 use crate::metrics::OfFamily;
 use crate::pod_cidrs::{Act, Decision, Facts, PodAddresses, PodCidrs};
-use crate::problem::{self, PATIENCE, Problem};
+use crate::problem::{PATIENCE, POD_CIDRS, Problem};
 use crate::pulse::Pulse;
 use crate::view::{CiliumNodeView, EndpointView, NodeView, Version};
 use crate::writer::{Written, as_of, merge, merge_status, reference};
@@ -56,7 +57,8 @@ pub(super) async fn cluster_pool(context: Context) {
             }
         }
         for (name, node) in node_views(&context) {
-            set_condition(&context, &mut pulse, &name, &node, decision.problems.get(&name)).await;
+            set_condition(&context, &mut pulse, POD_CIDRS, (&name, &node), decision.problems.get(&name))
+                .await;
         }
         note_errors(&context);
         pulse.next().await;
@@ -103,7 +105,7 @@ pub(super) async fn kubernetes(context: Context) {
             if problem.is_none() && node.pod_cidrs.is_empty() {
                 continue;
             }
-            set_condition(&context, &mut pulse, &name, &node, problem.as_ref()).await;
+            set_condition(&context, &mut pulse, POD_CIDRS, (&name, &node), problem.as_ref()).await;
             let Some(cilium_node) = context.cilium_nodes.get(&Key::new("", &name)) else { continue };
             let told = problem.as_ref().map(|problem| &problem.message) == cilium_node.error.as_ref();
             if !told && pulse.may(&name) {
@@ -115,10 +117,6 @@ pub(super) async fn kubernetes(context: Context) {
     }
 }
 
-fn node_views(context: &Context) -> Vec<(String, Arc<NodeView>)> {
-    context.nodes.read().iter().map(|(key, node)| (key.name().to_owned(), Arc::clone(node))).collect()
-}
-
 fn nodes(context: &Context) -> BTreeMap<String, Arc<CiliumNodeView>> {
     context.cilium_nodes.read().iter().map(|(key, node)| (key.name().to_owned(), Arc::clone(node))).collect()
 }
@@ -126,23 +124,6 @@ fn nodes(context: &Context) -> BTreeMap<String, Arc<CiliumNodeView>> {
 fn note_errors(context: &Context) {
     let errors = context.cilium_nodes.read().values().filter(|node| node.error.is_some()).count();
     context.metrics.ipam_errors.set(i64::try_from(errors).unwrap_or(i64::MAX));
-}
-
-/// Says in the condition of the Node what hinders its CIDRs, or that nothing does any more.
-async fn set_condition(
-    context: &Context,
-    pulse: &mut Pulse,
-    name: &str,
-    node: &NodeView,
-    problem: Option<&Problem>,
-) {
-    let Some(conditions) = problem::conditions(&node.conditions, problem, Timestamp::now()) else { return };
-    // The Node is another object than the CiliumNode.
-    let object = format!("Node {name}");
-    if pulse.may(&object) {
-        let patch = as_of(&node.version, json!({ "status": { "conditions": conditions } }));
-        pulse.note(&object, merge_status::<Node>(&context.writer.all(), name, &patch).await);
-    }
 }
 
 /// Says in the status and with events what hinders a node's CIDRs, or that nothing does any more.
@@ -153,12 +134,7 @@ async fn report(context: &Context, node: &str, version: &Version, problem: Optio
     let written = merge_status::<CiliumNode>(&context.writer.all(), node, &patch).await;
     if let (Written::Done, Some(error)) = (written, error) {
         tracing::warn!(node, error, "pod CIDRs");
-        let regarding = reference::<CiliumNode>(None, node, version);
-        context.writer.warn(regarding, "PodCIDRAllocationFailed", error).await;
-        if let Some(object) = context.nodes.get(&Key::new("", node)) {
-            let regarding = reference::<Node>(None, node, &object.version);
-            context.writer.warn(regarding, "PodCIDRAllocationFailed", error).await;
-        }
+        trouble::warn(&context.writer, &context.nodes, node, version, "PodCIDRAllocationFailed", error).await;
     }
     written
 }

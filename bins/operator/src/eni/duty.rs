@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::clock::Clock;
 use ipam::Timestamp;
 use ipam::ec2::Ec2;
 use ipam::eni::{Config, Fleet, NodeRecord};
@@ -12,7 +13,6 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::clock::Clock;
 use super::errand::{Answer, Errands};
 use super::pending::Pending;
 use crate::controllers::Context;
@@ -29,16 +29,19 @@ const SHOWN: Duration = Duration::from_secs(1);
 
 /// Keeps interfaces and addresses of all nodes as they should be.
 pub(crate) async fn keep(context: Context) {
-    let Some(options) = context.options.eni.clone() else { return };
+    let (Some(options), Some(ec2)) = (context.options.eni.clone(), context.ec2.clone()) else { return };
     context.nodes.synced().await;
     context.cilium_nodes.synced().await;
     context.pods.synced().await;
+    let clock = Clock::start();
     let errands = Errands::new(
-        options.ec2,
+        ec2,
         context.leadership.clone(),
         context.writer.clone(),
         Arc::clone(&context.nodes),
+        Arc::clone(&context.cilium_nodes),
         context.metrics.eni.clone(),
+        clock,
     );
     let sight = Sight::of(&context);
     let config = sight.config(options.config).await;
@@ -49,7 +52,7 @@ pub(crate) async fn keep(context: Context) {
              interfaces for its own"
         );
     }
-    sight.work(errands, config).await;
+    sight.work(errands, config, clock).await;
 }
 
 /// What the fleet is told of objects.
@@ -105,16 +108,15 @@ impl Sight {
     }
 
     /// For ever.
-    async fn work<E: Ec2 + Clone + 'static>(mut self, errands: Errands<E>, config: Config) {
-        let clock = Clock::start();
+    async fn work<E: Ec2 + Clone + 'static>(mut self, errands: Errands<E>, config: Config, clock: Clock) {
         let vpc_id = config.vpc_id.clone();
-        let mut fleet = Fleet::new(config, clock.now().0);
+        let mut fleet = Fleet::new(config, Timestamp::from(clock.now()).0);
         // Dropped with the term: what is under way then is given up.
         let mut tasks: JoinSet<Answer> = JoinSet::new();
         let (mut shown, mut names) = (None::<Instant>, BTreeSet::new());
         loop {
             self.observe(&mut fleet, &vpc_id);
-            let now = clock.now();
+            let now = Timestamp::from(clock.now());
             let left = self.context.leadership.left();
             fleet.leads_until((!left.is_zero()).then(|| now.after(left)), now);
             for outgoing in fleet.poll(now) {
@@ -124,7 +126,7 @@ impl Sight {
                 self.context.metrics.eni.show(fleet.figures(now), &mut names);
                 shown = Some(Instant::now());
             }
-            let pause = until(fleet.wake(), clock.now());
+            let pause = until(fleet.wake(), clock.now().into());
             self.context.watchdog.moved(DUTY, LONGEST);
             tokio::select! {
                 Some(answer) = tasks.join_next() => {

@@ -1,11 +1,13 @@
 //! What can be configured about ENIs. Keys are the reference's, but for those with a note.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::{ArgAction, Args};
 use daemon::config::{List, Tags};
-use ec2_query::Client;
 use ipam::eni::Config;
 use policy::ClusterName;
+
+/// Whether requests are signed, as Amazon's own endpoints want it.
+const SIGNS: bool = cfg!(feature = "aws");
 
 /// How many interfaces a page of EC2's may have.
 const PAGES: std::ops::RangeInclusive<u32> = 5..=1000;
@@ -13,7 +15,8 @@ const PAGES: std::ops::RangeInclusive<u32> = 5..=1000;
 /// Keys of `ipam: eni`, and their defaults.
 #[derive(Args, Clone, Debug)]
 pub struct EniKeys {
-    /// With ipam eni: URL of the EC2 API. Requests are not signed: an emulator's, or that of a proxy that signs
+    /// With ipam eni: URL of the EC2 API, instead of Amazon's own for the region. A build without the feature aws needs
+    /// it, and signs no requests: an emulator's, or that of a proxy that signs
     #[arg(long, value_name = "URL")]
     pub ec2_api_endpoint: Option<String>,
     /// With ipam eni: the VPC; where none is named, that of the nodes
@@ -47,17 +50,18 @@ pub struct EniKeys {
 pub(crate) struct EniOptions {
     /// All of the fleet's settings; the VPC may still be unknown, and empty.
     pub(super) config: Config,
-    pub(super) ec2: Client,
+    /// Where EC2 is, if not where Amazon says.
+    pub(super) endpoint: Option<String>,
 }
 
 impl EniKeys {
     pub(crate) fn options(&self, cluster: &ClusterName) -> Result<EniOptions> {
-        let Some(endpoint) = &self.ec2_api_endpoint else {
+        if self.ec2_api_endpoint.is_none() && !SIGNS {
             bail!(
-                "ipam eni needs ec2-api-endpoint: this build signs no requests, so that it cannot talk to Amazon's own \
-                 endpoints"
+                "ipam eni without ec2-api-endpoint needs a build with the feature aws: this one signs no requests, so that \
+                 Amazon's own endpoints refuse it"
             );
-        };
+        }
         let page = match self.aws_max_results_per_call {
             0 => *PAGES.end(),
             page if PAGES.contains(&page) => page,
@@ -75,7 +79,7 @@ impl EniKeys {
                 subnet_tags: self.subnet_tags_filter.0.clone(),
                 page,
             },
-            ec2: Client::new(endpoint).context("ec2-api-endpoint")?,
+            endpoint: self.ec2_api_endpoint.clone(),
         })
     }
 }

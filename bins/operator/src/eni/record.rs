@@ -1,6 +1,5 @@
 //! CiliumNodes as the fleet knows them, and the fleet's words as CiliumNodes have them.
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use crds::CiliumNode;
@@ -114,21 +113,42 @@ fn texts<T: ToString>(values: &[T]) -> Vec<String> {
     values.iter().map(ToString::to_string).collect()
 }
 
-/// The change that makes the status of `node` say this, as a merge of JSON. What else it says stays.
-pub(super) fn status_patch(node: &CiliumNode, wanted: &NodeStatus) -> Value {
-    let now = node.status.as_ref().map(|status| &status.eni.enis).cloned().unwrap_or_default();
-    let entry = |(id, listed): (&String, &ListedInterface)| {
-        (id.clone(), eni(id, listed, now.get(id).cloned().unwrap_or_default()))
+/// The change that makes a status that said `before` say this, as a merge of JSON. What else it says stays.
+pub(super) fn status_patch(before: &NodeStatus, wanted: &NodeStatus) -> Value {
+    let enis = |status: &NodeStatus| -> Value {
+        status.interfaces.iter().map(|(id, listed)| (id.clone(), json!(eni(id, listed)))).collect()
     };
-    let enis: BTreeMap<String, Eni> = wanted.interfaces.iter().map(entry).collect();
-    let enis = difference(&json!(now), json!(enis));
+    let mut enis = difference(&enis(before), enis(wanted));
+    for id in wanted.interfaces.keys() {
+        // What is not said may be there all the same: of `before` it is known only as far as it was understood, and of
+        // addresses that prefixes have Cilium's operator lists each.
+        for field in UNSAID {
+            let (outer, inner) = field.split_at(field.len() - 1);
+            let owner = outer.iter().try_fold(&mut enis[id.as_str()], |value, key| value.get_mut(*key));
+            if let (Some(Value::Object(owner)), [key]) = (owner, inner) {
+                owner.entry(*key).or_insert(Value::Null);
+            }
+        }
+    }
     json!({ "status": {
         "eni": { "enis": enis },
         "ipam": { "operator-status": { "error": wanted.error } },
     } })
 }
 
-fn eni(id: &str, of: &ListedInterface, now: Eni) -> Eni {
+/// The fields of an interface that are left out where they are empty.
+const UNSAID: [&[&str]; 8] = [
+    &["availability-zone"],
+    &["description"],
+    &["addresses"],
+    &["prefixes"],
+    &["security-groups"],
+    &["subnet", "cidr"],
+    &["vpc", "primary-cidr"],
+    &["vpc", "cidrs"],
+];
+
+fn eni(id: &str, of: &ListedInterface) -> Eni {
     let said = |text: &String| (!text.is_empty()).then(|| text.clone());
     Eni {
         id: id.to_owned(),
@@ -150,7 +170,7 @@ fn eni(id: &str, of: &ListedInterface, now: Eni) -> Eni {
         prefixes: texts(&of.prefixes),
         security_groups: of.security_groups.clone(),
         tags: of.tags.clone(),
-        ..now
+        ..Eni::default()
     }
 }
 
@@ -227,7 +247,11 @@ mod tests {
             error: error.map(ToOwned::to_owned),
         };
         let mut object = json!({"metadata": {"name": "n"}, "spec": {}, "status": {
-            "eni": {"enis": {"eni-2": {"id": "eni-2", "public-ip": "192.0.2.1"}}},
+            // As Cilium's operator leaves it: with the addresses of a prefix, and with what nobody understands.
+            "eni": {"enis": {"eni-2": {
+                "id": "eni-2", "public-ip": "192.0.2.1", "prefixes": ["10.0.0.96/28"], "subnet": {"id": "s", "cidr": "?"},
+                "addresses": ["10.0.0.97", "10.0.0.98"],
+            }}},
             "ipam": {"used": {"10.0.0.9": {"owner": "x/y"}}},
         }});
         for status in [
@@ -248,12 +272,15 @@ mod tests {
             said(vec![one("eni-2", interface(&["10.0.0.16/28"], &[]))], None),
             said(vec![], Some("other")),
         ] {
-            let patch = status_patch(&node(object.clone()), &status);
+            let before = EniView::from(&node(object.clone())).record.status;
+            let patch = status_patch(&before, &status);
             merge(&mut object, &patch);
             assert_eq!(EniView::from(&node(object.clone())).record.status, status);
             assert_eq!(object["status"]["ipam"]["used"]["10.0.0.9"]["owner"], "x/y", "others' words stay");
             if status.interfaces.contains_key("eni-2") {
-                assert_eq!(object["status"]["eni"]["enis"]["eni-2"]["public-ip"], "192.0.2.1");
+                let two = &object["status"]["eni"]["enis"]["eni-2"];
+                assert_eq!(two["public-ip"], "192.0.2.1");
+                assert_eq!(two["addresses"], json!(["10.0.0.77"]), "those of the old prefix went with it");
             }
         }
     }

@@ -1,5 +1,6 @@
 //! A cluster to try the operator on: an API server, operators as processes, and objects as JSON.
 
+use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -51,10 +52,21 @@ impl Cluster {
 
     /// An operator with short times, and what a test asks for besides.
     pub(crate) fn start(&mut self, flags: &[&str]) -> Result<Operator> {
+        self.start_in(&[], flags)
+    }
+
+    /// The same, with variables of the environment; of those of AWS, with no others.
+    pub(crate) fn start_in(&mut self, variables: &[(&str, &str)], flags: &[&str]) -> Result<Operator> {
         self.started += 1;
         let log = self.dir.path().join(format!("operator-{}.log", self.started));
         let file = File::create(&log)?;
-        let child = Command::new(env!("CARGO_BIN_EXE_netloom-operator"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_netloom-operator"));
+        for (name, _) in env::vars_os() {
+            if name.to_string_lossy().starts_with("AWS_") {
+                command.env_remove(name);
+            }
+        }
+        let child = command
             .arg("--k8s-kubeconfig-path")
             .arg(&self.kubeconfig)
             .args(["--operator-api-serve-addr=127.0.0.1:0", "--operator-prometheus-serve-addr=127.0.0.1:0"])
@@ -63,6 +75,7 @@ impl Cluster {
             .arg("--cluster-pool-release-delay=2s")
             .args(flags)
             .env_remove("RUST_LOG")
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)

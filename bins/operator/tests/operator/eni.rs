@@ -1,4 +1,7 @@
 //! `ipam: eni` against an EC2 in this process: the agent's part is played here.
+//!
+//! Built with the feature `aws`, operators learn region and credentials from the metadata service of the instance that they
+//! run on, as in a cluster; the small client needs neither.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use vpc::http::Server;
+use vpc::http::{Asking, Server};
 use vpc::{Change, Cloud, Operation, Settings};
 
 use crate::cluster::{Cluster, Operator};
@@ -16,6 +19,8 @@ use crate::cluster::{Cluster, Operator};
 struct World {
     cloud: Cloud,
     server: Server,
+    /// Of the instance that the operators run on.
+    metadata: Server,
     vpc: String,
     subnet: String,
 }
@@ -24,13 +29,16 @@ impl World {
     /// Another for each seed: ids follow from it.
     async fn new(seed: u64) -> Result<Self> {
         let cloud = Cloud::new(Settings { seed, ..Settings::default() });
-        let (vpc, subnet) = cloud.with(|region, _| -> Result<_> {
+        let (vpc, subnet, host) = cloud.with(|region, _| -> Result<_> {
             let vpc = region.add_vpc("10.0.0.0/16".parse()?).context("VPC")?;
             let subnet = region.add_subnet(&vpc, "10.0.1.0/24".parse()?, "a").context("subnet")?;
-            Ok((vpc, subnet))
+            let host = region.add_instance("m5.large", &subnet).context("instance")?;
+            Ok((vpc, subnet, host))
         })?;
         let server = Server::query(cloud.clone(), "127.0.0.1:0".parse()?).await?;
-        Ok(Self { cloud, server, vpc, subnet })
+        let metadata =
+            Server::metadata(cloud.clone(), "127.0.0.1:0".parse()?, Asking::Instance(host)).await?;
+        Ok(Self { cloud, server, metadata, vpc, subnet })
     }
 
     fn start(&self, cluster: &mut Cluster) -> Result<Operator> {
@@ -38,7 +46,9 @@ impl World {
         let flags = ["--ipam=eni", "--aws-enable-prefix-delegation", "--aws-release-excess-ips"];
         let others =
             ["--excess-ip-release-delay=1", "--cluster-name=test", "--eni-tags=team=network", &endpoint];
-        cluster.start(&[flags.as_slice(), others.as_slice()].concat())
+        let metadata = format!("http://{}", self.metadata.address());
+        let variables = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.as_str())];
+        cluster.start_in(&variables, &[flags.as_slice(), others.as_slice()].concat())
     }
 
     /// An instance, its Node, and the CiliumNode that its agent makes. Its first interface is not for pods.
@@ -129,6 +139,7 @@ pub(crate) async fn grows_and_shrinks(cluster: &mut Cluster) -> Result<()> {
     let world = World::new(1).await?;
     let mut operator = world.start(cluster)?;
     operator.said("leading").await?;
+    operator.said(if cfg!(feature = "aws") { "signed=true" } else { "signed=false" }).await?;
     for number in 0..20 {
         waits(cluster, &format!("p{number}"), "e1").await?;
     }
@@ -199,7 +210,7 @@ pub(crate) async fn killed_between_request_and_write(cluster: &mut Cluster) -> R
     let (interfaces, prefixes) = world.has(&instance);
     ensure!((interfaces, prefixes.len()) == (1, 1), "{interfaces} {prefixes:?}\n{}", second.log());
     let all = world.cloud.with(|region, _| region.interfaces().count());
-    ensure!(all == 2, "the first one and ours: {all}");
+    ensure!(all == 3, "the first ones and ours: {all}");
     second.signal(Signal::SIGKILL)?;
     end(cluster, &["e2"]).await?;
     world.is_sound()
@@ -234,7 +245,7 @@ pub(crate) async fn stopped_past_the_deadline(cluster: &mut Cluster) -> Result<(
     own.is_sound()
 }
 
-/// What hinders a node is told in its status and with an event.
+/// What hinders a node is told in its status and with an event, and where pods wait for it, in a condition of the Node.
 pub(crate) async fn tells_what_hinders(cluster: &mut Cluster) -> Result<()> {
     let world = World::new(4).await?;
     let operator = world.start(cluster)?;
@@ -250,8 +261,19 @@ pub(crate) async fn tells_what_hinders(cluster: &mut Cluster) -> Result<()> {
     let error = |node: &Value| node["status"]["ipam"]["operator-status"]["error"].clone();
     let node = cluster.until("CiliumNode", None, "e5", |node| error(node).is_string()).await?;
     ensure!(error(&node).as_str().is_some_and(|error| error.contains("subnet-none")), "{node}");
+    let condition = |node: &Value| {
+        let all = node["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        all.into_iter().find(|one| one["type"] == "netloom.io/PodAddressUnavailable").unwrap_or_default()
+    };
+    ensure!(condition(&cluster.get("Node", None, "e5").await?).is_null(), "no pod waits");
+    waits(cluster, "starved", "e5").await?;
+    let starved = cluster.until("Node", None, "e5", |node| condition(node)["status"] == "True").await?;
+    let said = condition(&starved);
+    ensure!(said["reason"] == "NoPodAddress", "{said}");
+    ensure!(said["message"].as_str().is_some_and(|message| message.contains("subnet-none")), "{said}");
     cluster.patch("CiliumNode", None, "e5", json!({"spec": {"eni": {"subnet-ids": null}}})).await?;
     cluster.until("CiliumNode", None, "e5", |node| error(node).is_null() && listed(node).len() == 1).await?;
+    cluster.until("Node", None, "e5", |node| condition(node)["reason"] == "PodAddressAvailable").await?;
     operator.signal(Signal::SIGKILL)?;
     world.is_sound()
 }

@@ -2,16 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use crate::bpf;
-use crate::command::CommandExt as _;
 use crate::kernels::guest::Run;
 use crate::kernels::image::Series;
+use crate::stamp;
 
 /// The page that has the table, relative to the clone.
 pub(crate) const DOCS: &str = "docs/kernels.md";
@@ -216,44 +215,15 @@ fn table(outcomes: &[Outcome]) -> String {
 pub(crate) fn stamp(root: &Path) -> Result<String> {
     let mut files = bpf::object_files(&root.join(bpf::PREBUILT))?;
     for directory in ["ebpf/datapath/src", "ebpf/abi/src", "ebpf/kerneltest"] {
-        collect(&root.join(directory), &mut files)?;
+        stamp::collect(&root.join(directory), &mut files)?;
     }
     files.sort();
-    let mut lines = Vec::new();
-    for file in &files {
-        let name = file.strip_prefix(root).unwrap_or(file);
-        lines.push(name.as_os_str());
-    }
-    // The hash of all hashes and names.
-    let hash = Command::new("sh")
-        .args(["-c", "sha256sum \"$@\" | sha256sum", "sh"])
-        .args(lines)
-        .current_dir(root)
-        .read()?;
-    hash.split_whitespace().next().map(str::to_owned).context("sha256sum printed nothing")
-}
-
-fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let entries = fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))?;
-    for entry in entries {
-        let path = entry.with_context(|| format!("reading {}", directory.display()))?.path();
-        if path.is_dir() {
-            collect(&path, files)?;
-        } else {
-            files.push(path);
-        }
-    }
-    Ok(())
+    stamp::of(root, &files, "")
 }
 
 /// The stamp of the table in the docs, where there is one.
 pub(crate) fn documented_stamp(root: &Path) -> Result<Option<String>> {
-    let path = root.join(DOCS);
-    if !path.exists() {
-        return Ok(None);
-    }
-    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    Ok(text.lines().find_map(|line| line.strip_prefix(BEGIN)?.strip_suffix(" -->")).map(str::to_owned))
+    stamp::read(&root.join(DOCS), BEGIN)
 }
 
 /// Replaces the table in the docs.

@@ -1,18 +1,24 @@
 //! What EC2 lists: everything now and then, and what single nodes need to know, many at once.
 
-use std::{collections::BTreeSet, mem, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
 
-use super::{CONSISTENCY, Fleet, Flight, Node, Outgoing, RETRY};
+use super::{
+    CONSISTENCY, Fleet, Flight, Node, Outgoing,
+    turn::{Kept, Turns},
+};
 use crate::{
     Timestamp,
     ec2::{DescribeInterfaces, Error, Interface, Reply, Request, SecurityGroup, Subnet},
-    eni::{Backoff, Limits, garbage::made_for},
+    eni::{Limits, Reason, garbage::made_for},
 };
 
-/// How often everything is listed.
-const EVERY: Duration = Duration::from_secs(300);
 /// Instances in one request: a filter takes 200 values.
 const AT_ONCE: usize = 200;
+/// Instance types in one request: a page has no more.
+const TYPES_AT_ONCE: usize = 100;
 
 /// A list whose pages are being read.
 #[derive(Clone, Debug)]
@@ -32,44 +38,35 @@ enum What {
     /// Of the whole VPC.
     Interfaces,
     /// Of these nodes.
-    InterfacesOf(BTreeSet<String>),
+    InterfacesOf(BTreeMap<String, Asked>),
     Types(Vec<String>),
 }
 
-/// When what was listed last.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Lists {
-    due: Timestamp,
-    /// Lists of this round that are not complete.
-    left: Vec<What>,
-    underway: Vec<What>,
-    known: bool,
-    /// Whether security groups were listed.
-    has_groups: bool,
-    asking_types: bool,
-    /// Pages that are to be asked for, and their tokens.
-    pages: Vec<(List, String)>,
-    backoff: Backoff,
+/// A node as it was when it was asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Asked {
+    generation: u64,
+    instance_id: String,
 }
 
-impl Lists {
-    /// Whether everything was listed once.
-    pub(super) fn are_known(&self) -> bool {
-        self.known
-    }
+/// What is listed, and what is not yet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lists {
+    pub(super) turns: Turns,
+    /// Pages that are to be asked for, and their tokens.
+    pages: Vec<(List, String)>,
+}
 
-    /// Lists security groups soon, if they never were; tells whether they will be.
-    pub(super) fn need_groups(&mut self) -> bool {
-        let lists = !self.has_groups && !self.left.contains(&What::Groups);
-        if lists {
-            self.left.push(What::Groups);
+impl What {
+    fn kept(&self) -> Kept {
+        match self {
+            Self::Subnets => Kept::Subnets,
+            Self::Vpc => Kept::Vpc,
+            Self::Groups => Kept::Groups,
+            Self::Interfaces => Kept::Interfaces,
+            Self::InterfacesOf(_) => Kept::OfNodes,
+            Self::Types(_) => Kept::Types,
         }
-        lists
-    }
-
-    /// Lists everything soon.
-    pub(super) fn hurry(&mut self) {
-        self.due = Timestamp::default();
     }
 }
 
@@ -81,66 +78,86 @@ impl Fleet {
                 self.lists.pages.push((list, token));
             }
         }
-        if let Some(until) = self.lists.backoff.until(now) {
-            return self.wake_at(until);
+        for what in [What::Subnets, What::Vpc, What::Interfaces] {
+            self.begin(what, now, out);
         }
-        if self.lists.left.is_empty() && self.lists.due <= now {
-            self.lists.left = vec![What::Subnets, What::Vpc, What::Interfaces];
-            if self.nodes.values().any(|node| !node.record.settings.security_group_tags.is_empty()) {
-                self.lists.left.push(What::Groups);
-            }
-            self.lists.due = now.after(EVERY);
-        }
-        let due = self.lists.due;
-        self.wake_at(due);
-        let waiting: Vec<What> =
-            self.lists.left.iter().filter(|what| !self.lists.underway.contains(what)).cloned().collect();
-        for what in waiting {
-            if self.ask(List::new(what.clone(), now), None, now, out) {
-                self.lists.underway.push(what);
-            }
+        if self.nodes.values().any(Node::chooses_groups) {
+            self.begin(What::Groups, now, out);
         }
         self.ask_types(now, out);
-        if self.lists.known {
+        if self.lists.turns.knows(Kept::Interfaces) {
             self.refresh(now, out);
         }
     }
 
+    fn begin(&mut self, what: What, now: Timestamp, out: &mut Vec<Outgoing>) {
+        let kept = what.kept();
+        let Some(at) = self.lists.turns.next(kept, now) else { return };
+        if at > now {
+            self.wake_at(at);
+        } else if self.ask(List::new(what, now), None, now, out) {
+            self.lists.turns.begins(kept, now);
+        }
+    }
+
+    /// Asks for types that are new at once, and now and then for those that EC2 did not know.
     fn ask_types(&mut self, now: Timestamp, out: &mut Vec<Outgoing>) {
-        let types = self.nodes.values().map(|node| &node.record.settings.instance_type);
-        let unknown: BTreeSet<&String> = types.filter(|name| !self.limits.contains_key(*name)).collect();
-        let names: Vec<String> = unknown.into_iter().take(100).cloned().collect();
-        if !names.is_empty() && !self.lists.asking_types {
-            let list = List::new(What::Types(names), now);
-            self.lists.asking_types = self.ask(list, None, now, out);
+        let types: BTreeSet<&String> = self
+            .nodes
+            .values()
+            .map(|node| &node.record.settings.instance_type)
+            .filter(|name| !name.is_empty())
+            .collect();
+        let new = types.iter().filter(|name| !self.limits.contains_key(**name));
+        let mut names: Vec<String> = new.map(|name| (*name).clone()).collect();
+        let unknown = types.iter().filter(|name| matches!(self.limits.get(**name), Some(None)));
+        let unknown: Vec<String> = unknown.map(|name| (*name).clone()).collect();
+        let Some(due) = self.lists.turns.next(Kept::Types, now) else { return };
+        if due <= now {
+            names.extend(unknown);
+        } else if !unknown.is_empty() {
+            self.wake_at(due);
+        }
+        names.truncate(TYPES_AT_ONCE);
+        if names.is_empty() {
+            return;
+        }
+        if let Some(until) = self.lists.turns.rests_until(Kept::Types, now) {
+            return self.wake_at(until);
+        }
+        if self.ask(List::new(What::Types(names), now), None, now, out) {
+            self.lists.turns.begins(Kept::Types, now);
         }
     }
 
     /// Asks for the interfaces of nodes that need to know theirs.
     fn refresh(&mut self, now: Timestamp, out: &mut Vec<Outgoing>) {
+        if let Some(until) = self.lists.turns.rests_until(Kept::OfNodes, now) {
+            return self.wake_at(until);
+        }
         loop {
-            let mut names = BTreeSet::new();
+            let mut asked = BTreeMap::new();
             let mut later = Vec::new();
             for (name, node) in &self.nodes {
-                let settled = node.mutated.map_or(Timestamp::default(), |at| at.after(CONSISTENCY));
-                let from = settled.max(node.backoff.until(now).unwrap_or_default());
+                let from = node.mutated.map_or(Timestamp::default(), |at| at.after(CONSISTENCY));
                 if node.at_ec2 || !node.must_look() {
                     continue;
                 }
                 if from > now {
                     later.push(from);
-                } else if names.len() < AT_ONCE {
-                    names.insert(name.clone());
+                } else if asked.len() < AT_ONCE {
+                    let instance_id = node.record.instance_id.clone();
+                    asked.insert(name.clone(), Asked { generation: node.generation, instance_id });
                 }
             }
             later.into_iter().for_each(|at| self.wake_at(at));
-            if names.is_empty()
-                || !self.ask(List::new(What::InterfacesOf(names.clone()), now), None, now, out)
+            if asked.is_empty()
+                || !self.ask(List::new(What::InterfacesOf(asked.clone()), now), None, now, out)
             {
                 return;
             }
-            for name in names {
-                if let Some(node) = self.nodes.get_mut(&name) {
+            for name in asked.keys() {
+                if let Some(node) = self.nodes.get_mut(name) {
                     node.at_ec2 = true;
                 }
             }
@@ -171,16 +188,13 @@ impl Fleet {
             What::Vpc => Request::DescribeVpcs { ids: vec![vpc_id] },
             What::Groups => Request::DescribeSecurityGroups { vpc_id, next_token },
             What::Interfaces => interfaces("vpc-id", vec![vpc_id]),
-            What::InterfacesOf(names) => {
-                let ids = names.iter().filter_map(|name| self.nodes.get(name));
-                interfaces(
-                    "attachment.instance-id",
-                    ids.map(|node| node.record.instance_id.clone()).collect(),
-                )
+            What::InterfacesOf(nodes) => {
+                let ids = nodes.values().map(|asked| asked.instance_id.clone());
+                interfaces("attachment.instance-id", ids.collect())
             }
             What::Types(names) => Request::DescribeInstanceTypes { names: names.clone() },
         };
-        self.send(request, Flight::List(list), now, out)
+        self.send(request, Flight::List(list), None, now, out)
     }
 
     /// A page came, or did not.
@@ -208,48 +222,47 @@ impl Fleet {
                 None
             }
             Ok(_) => None,
-            Err(_) => return self.unlisted(list, now),
+            Err(error) => return self.unlisted(&list, &error, now),
         };
         if let Some(token) = next {
             return self.lists.pages.push((list, token));
         }
-        self.lists.backoff.worked();
         self.take(list, now);
     }
 
     /// A list begins anew after a while.
-    fn unlisted(&mut self, list: List, now: Timestamp) {
-        self.lists.underway.retain(|what| *what != list.what);
-        self.lists.backoff.failed(RETRY.0, RETRY.1, now, &mut self.lots);
-        match list.what {
-            What::Types(_) => self.lists.asking_types = false,
-            What::InterfacesOf(names) => self.free(&names),
-            _ => {}
+    fn unlisted(&mut self, list: &List, error: &Error, now: Timestamp) {
+        let kept = list.what.kept();
+        if self.lists.turns.failed(kept, error, list.began, now, &mut self.lots) {
+            self.nodes.values_mut().for_each(|node| node.stirred = true);
+        }
+        if let What::InterfacesOf(nodes) = &list.what {
+            self.asked(nodes, |_| ());
         }
     }
 
-    fn free(&mut self, names: &BTreeSet<String>) {
-        for (_, node) in self.nodes.iter_mut().filter(|(name, _)| names.contains(*name)) {
-            (node.at_ec2, node.stirred) = (false, true);
+    /// Nodes that were asked about, as far as they are the same still.
+    fn asked(&mut self, nodes: &BTreeMap<String, Asked>, mut then: impl FnMut(&mut Node)) {
+        for (name, asked) in nodes {
+            if let Some(node) = self.nodes.get_mut(name).filter(|node| node.generation == asked.generation) {
+                (node.at_ec2, node.stirred) = (false, true);
+                then(node);
+            }
         }
     }
 
     /// A list is complete.
     fn take(&mut self, list: List, now: Timestamp) {
         let List { what, began, subnets, groups, interfaces } = list;
-        self.lists.left.retain(|left| *left != what);
-        self.lists.underway.retain(|underway| *underway != what);
+        let kept = what.kept();
+        let told = self.lists.turns.failure(kept).is_some();
+        self.lists.turns.worked(kept);
         match what {
             What::Subnets => self.subnets = subnets.into_iter().map(|s| (s.id.clone(), s)).collect(),
-            What::Groups => {
-                self.groups = groups;
-                self.lists.has_groups = true;
-            }
+            What::Groups => self.groups = groups,
             What::Vpc => {}
             What::Interfaces => {
                 self.garbage.look(&interfaces, &self.config, now);
-                // Types that EC2 did not know are asked for again.
-                self.limits.retain(|_, limits| limits.is_some());
                 for node in self.nodes.values_mut().filter(|node| !node.at_ec2) {
                     let id = node.record.instance_id.as_str();
                     node.unattached = interfaces
@@ -260,22 +273,43 @@ impl Fleet {
                     look(node, &interfaces, began);
                 }
             }
-            What::InterfacesOf(names) => {
-                self.free(&names);
-                for (_, node) in self.nodes.iter_mut().filter(|(name, _)| names.contains(*name)) {
-                    look(node, &interfaces, began);
+            What::InterfacesOf(nodes) => {
+                self.asked(&nodes, |node| look(node, &interfaces, began));
+                if !told {
+                    return;
                 }
             }
             What::Types(names) => {
-                self.lists.asking_types = false;
                 for name in names {
                     // EC2 knows no such type.
                     self.limits.entry(name).or_insert(None);
                 }
             }
         }
-        self.lists.known |= self.lists.left.is_empty();
         self.nodes.values_mut().for_each(|node| node.stirred = true);
+    }
+
+    /// What has to be listed before something can be done for a node.
+    pub(super) fn missing(&self, node: &Node) -> Vec<Kept> {
+        let turns = &self.lists.turns;
+        let mut missing = vec![Kept::Subnets, Kept::Vpc, Kept::Interfaces];
+        if node.chooses_groups() {
+            missing.push(Kept::Groups);
+        }
+        missing.retain(|kept| !turns.knows(*kept));
+        let name = &node.record.settings.instance_type;
+        if !name.is_empty() && !self.limits.contains_key(name) {
+            missing.push(Kept::Types);
+        }
+        if node.interfaces.is_none() {
+            missing.push(Kept::OfNodes);
+        }
+        missing
+    }
+
+    /// Why lists cannot be read.
+    pub(super) fn failures(&self, missing: &[Kept]) -> Vec<Reason> {
+        missing.iter().filter_map(|kept| self.lists.turns.failure(*kept).cloned()).collect()
     }
 }
 

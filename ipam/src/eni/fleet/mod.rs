@@ -5,6 +5,8 @@ mod node;
 mod outcome;
 mod release;
 mod step;
+mod trouble;
+mod turn;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,20 +15,23 @@ use fastrand::Rng;
 use self::{
     lists::{List, Lists},
     node::Node,
+    turn::Kept,
 };
 use super::{Buckets, Config, History, Limits, NodeRecord, NodeStatus, garbage::Garbage, needed};
 use crate::{
     Timestamp,
-    ec2::{Error, Reply, Request, SecurityGroup, Subnet, Vpc},
+    ec2::{Error, ErrorKind, Reply, Request, SecurityGroup, Subnet, Vpc},
 };
 
+/// How old what was looked at may be when a request is sent that takes something away. Leaders overlap by no more.
+const FENCE: Duration = Duration::from_secs(15);
 /// For how long EC2 may not show what it did.
 const CONSISTENCY: Duration = Duration::from_secs(5);
 /// How long after a failure a node's next request is sent, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
-/// Names a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Names a request. None has the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(u64);
 
 /// How a node fares.
@@ -51,9 +56,14 @@ pub enum Outgoing {
         id: RequestId,
         /// The request. It is sent once.
         request: Request,
+        /// It takes something away, as of what was looked at lately: after this it is not sent any more, and the
+        /// answer is [`Error::unsent`].
+        not_after: Option<Timestamp>,
     },
     /// Write the status, and tell [`Fleet::written`].
     WriteStatus {
+        /// What names it.
+        id: RequestId,
         /// The node.
         node: String,
         /// The object's uid.
@@ -65,6 +75,8 @@ pub enum Outgoing {
     },
     /// Write the annotation [`DRAIN`](super::handshake::DRAIN), and tell [`Fleet::written`].
     WriteDrain {
+        /// What names it.
+        id: RequestId,
         /// The node.
         node: String,
         /// The object's uid.
@@ -76,6 +88,8 @@ pub enum Outgoing {
     },
     /// Read the object from the API server itself, no cache, and hand it to [`Fleet::read`].
     Read {
+        /// What names it.
+        id: RequestId,
         /// The node.
         node: String,
     },
@@ -126,8 +140,12 @@ pub struct Fleet {
 /// A request that is under way.
 #[derive(Clone, Debug)]
 enum Flight {
-    /// Of a node.
-    Node { name: String, uid: String, request: Request, sent: Timestamp },
+    /// Of a node, at EC2.
+    Node { name: String, generation: u64, request: Request, sent: Timestamp },
+    /// A write of its object.
+    Write { name: String, generation: u64 },
+    /// A read of its object.
+    Read { name: String, generation: u64, sent: Timestamp },
     /// A page of a list.
     List(List),
     /// The end of an interface of ours.
@@ -161,10 +179,13 @@ impl Fleet {
     /// is forgotten, since another may have led in between.
     pub fn leads_until(&mut self, deadline: Option<Timestamp>, now: Timestamp) {
         if self.deadline.is_none_or(|until| until <= now) {
-            self.flights.clear();
+            self.flights.retain(|_, flight| !matches!(flight, Flight::List(_) | Flight::Delete { .. }));
             self.lists = Lists::default();
             self.garbage = Garbage::default();
-            self.nodes.values_mut().for_each(Node::forget_ec2);
+            for node in self.nodes.values_mut() {
+                self.last_id += 1;
+                node.forget_ec2(self.last_id);
+            }
         }
         self.deadline = deadline;
     }
@@ -182,7 +203,8 @@ impl Fleet {
         match self.nodes.get_mut(&record.name) {
             Some(node) if node.is(&record) => node.observe(record, current),
             _ => {
-                self.nodes.insert(record.name.clone(), Node::new(record));
+                self.last_id += 1;
+                self.nodes.insert(record.name.clone(), Node::new(record, self.last_id));
             }
         }
     }
@@ -192,43 +214,51 @@ impl Fleet {
         self.nodes.remove(node);
     }
 
+    /// The node that a request is about, if it is the same still.
+    fn same(&mut self, name: &str, generation: u64) -> Option<&mut Node> {
+        self.nodes.get_mut(name).filter(|node| node.generation == generation)
+    }
+
     /// The answer to [`Outgoing::Read`]; nothing if the object is gone, or an error if it could not be read.
-    pub fn read(&mut self, node: &str, read: Result<Option<NodeRecord>, WriteError>, now: Timestamp) {
+    pub fn read(&mut self, id: RequestId, read: Result<Option<NodeRecord>, WriteError>, now: Timestamp) {
+        let Some(Flight::Read { name, generation, sent }) = self.flights.remove(&id) else { return };
+        let Some(node) = self.nodes.get_mut(&name).filter(|node| node.generation == generation) else {
+            return;
+        };
+        node.at_api = false;
+        node.stirred = true;
         match read {
             Ok(Some(record)) => {
-                let name = record.name.clone();
+                node.api.worked();
                 self.take_over(record, true);
-                if let Some(node) = self.nodes.get_mut(&name) {
-                    node.at_api = false;
-                    node.read_at = Some(now);
-                    node.stirred = true;
+                if let Some(node) = self.same(&name, generation) {
+                    // What it was when the read began is the least that is known.
+                    node.read_at = Some(sent);
                 }
             }
-            Ok(None) => self.forget(node),
-            Err(_) => {
-                if let Some(node) = self.nodes.get_mut(node) {
-                    node.at_api = false;
-                    node.stirred = true;
-                    node.backoff.failed(RETRY.0, RETRY.1, now, &mut self.lots);
-                }
-            }
+            Ok(None) => self.forget(&name),
+            Err(_) => node.api.failed(RETRY.0, RETRY.1, now, &mut self.lots),
         }
     }
 
     /// The answer to a write: the new resource version, or why there is none.
-    pub fn written(&mut self, node: &str, written: Result<String, WriteError>, now: Timestamp) {
-        let Some(node) = self.nodes.get_mut(node) else { return };
+    pub fn written(&mut self, id: RequestId, written: Result<String, WriteError>, now: Timestamp) {
+        let Some(Flight::Write { name, generation }) = self.flights.remove(&id) else { return };
+        let Some(node) = self.nodes.get_mut(&name).filter(|node| node.generation == generation) else {
+            return;
+        };
         node.at_api = false;
         node.stirred = true;
         match (written, node.writing.take()) {
             (Ok(resource_version), Some(record)) => {
+                node.api.worked();
                 node.wrote(*record, resource_version);
             }
             (Ok(_), None) => {}
             (Err(error), _) => {
                 node.must_read = true;
                 if error == WriteError::Failed {
-                    node.backoff.failed(RETRY.0, RETRY.1, now, &mut self.lots);
+                    node.api.failed(RETRY.0, RETRY.1, now, &mut self.lots);
                 }
             }
         }
@@ -242,18 +272,16 @@ impl Fleet {
         }
         let mut out = Vec::new();
         self.list(now, &mut out);
-        if self.lists.are_known() {
-            // Who has the least comes first.
-            let due = self.nodes.iter().filter(|(_, node)| node.is_due(now));
-            let mut order: Vec<_> = due.map(|(name, node)| (node.urgency(), name.clone())).collect();
-            order.sort();
-            for (_, name) in order {
-                self.step(&name, now, &mut out);
-            }
-            self.collect(now, &mut out);
-            let due = self.nodes.values().filter_map(|node| node.due).min();
-            due.into_iter().for_each(|at| self.wake_at(at));
+        // Who has the least comes first.
+        let due = self.nodes.iter().filter(|(_, node)| node.is_due(now));
+        let mut order: Vec<_> = due.map(|(name, node)| (node.urgency(), name.clone())).collect();
+        order.sort();
+        for (_, name) in order {
+            self.step(&name, now, &mut out);
         }
+        self.collect(now, &mut out);
+        let due = self.nodes.values().filter_map(|node| node.due).min();
+        due.into_iter().for_each(|at| self.wake_at(at));
         out
     }
 
@@ -267,17 +295,22 @@ impl Fleet {
     pub fn complete(&mut self, id: RequestId, result: Result<Reply, Error>, now: Timestamp) {
         let Some(flight) = self.flights.remove(&id) else { return };
         if let Err(error) = &result
-            && error.kind == crate::ec2::ErrorKind::Throttled
+            && error.kind == ErrorKind::Throttled
         {
             self.buckets.throttled(error.action, now);
         }
         match flight {
-            Flight::Node { name, uid, request, sent } => {
-                // Another node of the name knows nothing of it; what was made for the old one is garbage.
-                if self.nodes.get(&name).is_some_and(|node| node.record.uid == uid) {
+            Flight::Node { name, generation, request, sent } => {
+                let unsent = result.as_ref().is_err_and(|error| error.kind == ErrorKind::Unsent);
+                if self.same(&name, generation).is_some() {
                     self.outcome(&name, &request, result, sent, now);
+                } else if let Some(node) = self.nodes.get_mut(&name).filter(|_| !unsent) {
+                    // It was given up, or another node had the name; what was made for that one is garbage.
+                    node.reconcile(now);
                 }
             }
+            // Answers of the API server come by another way.
+            Flight::Write { .. } | Flight::Read { .. } => {}
             Flight::List(list) => self.listed(list, result, now),
             Flight::Delete { interface_id } => {
                 // Whatever came of it, the next look at all interfaces tells.
@@ -308,14 +341,27 @@ impl Fleet {
         self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
     }
 
+    /// The name of something that is under way from now on.
+    fn takes_off(&mut self, flight: Flight) -> RequestId {
+        self.last_id += 1;
+        let id = RequestId(self.last_id);
+        self.flights.insert(id, flight);
+        id
+    }
+
     /// Sends a request if its action has a token left.
-    fn send(&mut self, request: Request, flight: Flight, now: Timestamp, out: &mut Vec<Outgoing>) -> bool {
+    fn send(
+        &mut self,
+        request: Request,
+        flight: Flight,
+        not_after: Option<Timestamp>,
+        now: Timestamp,
+        out: &mut Vec<Outgoing>,
+    ) -> bool {
         match self.buckets.take(request.action(), now) {
             Ok(()) => {
-                self.last_id += 1;
-                let id = RequestId(self.last_id);
-                self.flights.insert(id, flight);
-                out.push(Outgoing::Request { id, request });
+                let id = self.takes_off(flight);
+                out.push(Outgoing::Request { id, request, not_after });
                 true
             }
             Err(wait) => {
@@ -327,11 +373,14 @@ impl Fleet {
 
     /// Deletes interfaces of ours that nobody needs.
     fn collect(&mut self, now: Timestamp, out: &mut Vec<Outgoing>) {
+        if !self.lists.turns.knows(Kept::Interfaces) {
+            return;
+        }
         let condemned: Vec<String> = self.garbage.condemned().map(ToOwned::to_owned).collect();
         for interface_id in condemned {
             let request = Request::DeleteInterface { interface_id: interface_id.clone() };
             let flight = Flight::Delete { interface_id: interface_id.clone() };
-            if !self.send(request, flight, now, out) {
+            if !self.send(request, flight, Some(now.after(FENCE)), now, out) {
                 return;
             }
             self.garbage.forget(&interface_id);

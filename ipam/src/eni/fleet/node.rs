@@ -7,7 +7,7 @@ use std::{
 
 use ipnetwork::Ipv4Network;
 
-use super::CONSISTENCY;
+use super::{CONSISTENCY, trouble::Troubles};
 use crate::{
     Timestamp,
     ec2::{AttachmentStatus, CreateInterface, Interface},
@@ -15,7 +15,7 @@ use crate::{
         Backoff, Config, Count, NodeRecord, Reason, excess,
         handshake::{
             Drain, Drained,
-            operator::{QUARANTINE, may_list},
+            operator::{MayUse, Sight, may_use},
         },
         is_usable, used, wanted,
     },
@@ -24,6 +24,8 @@ use crate::{
 /// A node.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Node {
+    /// Names what is known of it: an answer to what was asked before is none about this.
+    pub(super) generation: u64,
     pub(super) record: NodeRecord,
     pub(super) drain: Drain,
     pub(super) drained: Option<Drained>,
@@ -45,7 +47,7 @@ pub(super) struct Node {
     pub(super) writing: Option<Box<NodeRecord>>,
     /// The object has to be read again.
     pub(super) must_read: bool,
-    /// When it was read from the API server itself, and has not changed since.
+    /// When a read of it from the API server itself began; it has not changed since.
     pub(super) read_at: Option<Timestamp>,
     /// The interfaces that are attached, if that is known.
     pub(super) interfaces: Option<Vec<Interface>>,
@@ -61,23 +63,31 @@ pub(super) struct Node {
     pub(super) creating: Option<CreateInterface>,
     /// Interfaces that were made in vain: the next one is another.
     pub(super) attempt: u32,
-    pub(super) backoff: Backoff,
+    /// What EC2 refused.
+    pub(super) troubles: Troubles,
+    /// What the API server refused.
+    pub(super) api: Backoff,
     /// When EC2 last showed that something is assigned, and what it lately did not show any more.
     pub(super) seen: BTreeMap<Ipv4Network, Timestamp>,
-    missed: BTreeMap<Ipv4Network, Timestamp>,
+    missed: BTreeMap<Listed, Timestamp>,
     /// Since when a prefix is in excess.
     pub(super) idle_since: BTreeMap<Ipv4Network, Timestamp>,
-    /// What EC2 refused lately.
-    pub(super) refused: Option<Reason>,
     /// All slots are taken, and more is wanted.
     pub(super) full: bool,
     /// Why the node does not get what it wants.
     pub(super) reasons: Vec<Reason>,
 }
 
+/// What the status of a node lists.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Listed {
+    Interface(String),
+    Addresses(Ipv4Network),
+}
+
 impl Node {
-    pub(super) fn new(record: NodeRecord) -> Self {
-        let mut node = Self::default();
+    pub(super) fn new(record: NodeRecord, generation: u64) -> Self {
+        let mut node = Self { generation, ..Self::default() };
         node.observe(record, true);
         node
     }
@@ -126,11 +136,22 @@ impl Node {
     }
 
     /// All that was known of EC2 may be old.
-    pub(super) fn forget_ec2(&mut self) {
+    pub(super) fn forget_ec2(&mut self, generation: u64) {
         let (record, attempt) = (std::mem::take(&mut self.record), self.attempt);
         let idle_since = std::mem::take(&mut self.idle_since);
-        *self = Self::new(record);
+        *self = Self::new(record, generation);
         (self.attempt, self.idle_since) = (attempt, idle_since);
+    }
+
+    /// A request that was given up was answered: it may have changed something.
+    pub(super) fn reconcile(&mut self, now: Timestamp) {
+        (self.must_ask, self.mutated, self.stirred) = (true, Some(now), true);
+    }
+
+    /// Whether its new interfaces have security groups that are found by their tags.
+    pub(super) fn chooses_groups(&self) -> bool {
+        let settings = &self.record.settings;
+        settings.security_groups.is_empty() && !settings.security_group_tags.is_empty()
     }
 
     /// Whether EC2 has to be asked for the interfaces.
@@ -140,7 +161,7 @@ impl Node {
 
     /// EC2 showed the interfaces, in a look that began then.
     pub(super) fn look(&mut self, interfaces: Vec<Interface>, began: Timestamp) {
-        if self.mutated.is_some_and(|at| began < at.after(CONSISTENCY)) {
+        if self.mutated.is_some_and(|at| began < at.after(CONSISTENCY)) || began < self.looked {
             // It may show what was.
             return;
         }
@@ -148,30 +169,37 @@ impl Node {
         let shown: BTreeSet<Ipv4Network> = interfaces.iter().flat_map(assigned).collect();
         self.seen.retain(|prefix, _| shown.contains(prefix));
         self.seen.extend(shown.iter().map(|prefix| (*prefix, began)));
-        // What the node may use and EC2 does not show is looked for twice, for EC2 may be late. (vpc-cni #3876.)
-        let gone = |prefix: &&Ipv4Network| {
-            !shown.contains(*prefix) && !self.promised.contains(*prefix) && !self.is_primary(prefix)
-        };
-        let first = |prefix: &Ipv4Network| self.missed.get(prefix).copied().unwrap_or(began);
-        let missed: BTreeMap<_, _> =
-            self.listed.iter().filter(gone).map(|prefix| (*prefix, first(prefix))).collect();
-        let sure = missed.values().all(|first| began.since(*first) >= CONSISTENCY);
-        self.missed = missed;
-        if !sure {
+        // What the status lists and EC2 does not show is looked for twice, for EC2 may be late. (vpc-cni #3876.)
+        let missed = self.not_shown(&interfaces, &shown).map(|listed| {
+            let first = self.missed.get(&listed).copied().unwrap_or(began);
+            (listed, first)
+        });
+        self.missed = missed.collect();
+        if self.missed.values().any(|first| began.since(*first) < CONSISTENCY) {
             self.must_ask = true;
             self.mutated = Some(began);
-            if self.interfaces.is_some() {
-                return;
-            }
+            return;
         }
         self.interfaces = Some(interfaces);
         self.looked = began;
         self.stirred = true;
     }
 
-    /// Whether it is the primary address of an interface that the object lists.
-    fn is_primary(&self, prefix: &Ipv4Network) -> bool {
-        prefix.prefix() == 32 && self.record.status.interfaces.values().any(|of| of.ip == prefix.ip())
+    /// What the status lists and a look does not show, but for what is promised back: that goes anyway.
+    fn not_shown(
+        &self,
+        interfaces: &[Interface],
+        shown: &BTreeSet<Ipv4Network>,
+    ) -> impl Iterator<Item = Listed> {
+        let primary = |prefix: &Ipv4Network| {
+            interfaces.iter().any(|of| Ipv4Network::from(of.primary_address) == *prefix)
+        };
+        let addresses = self.listed.iter().filter(move |prefix| {
+            !shown.contains(prefix) && !primary(prefix) && !self.promised.contains(prefix)
+        });
+        let ids = self.record.status.interfaces.keys();
+        let gone = ids.filter(|id| interfaces.iter().all(|interface| interface.id != **id));
+        gone.cloned().map(Listed::Interface).chain(addresses.copied().map(Listed::Addresses))
     }
 
     /// Interfaces whose addresses pods may have.
@@ -200,18 +228,9 @@ impl Node {
 
     /// Whether the node may use a prefix that is assigned.
     pub(super) fn may_use(&self, prefix: Ipv4Network, now: Timestamp) -> MayUse {
-        if self.promised.contains(&prefix) {
-            return MayUse::No;
-        }
-        if self.listed.contains(&prefix) {
-            return MayUse::Yes;
-        }
+        let listed = self.listed.contains(&prefix);
         let seen = self.seen.get(&prefix).copied().unwrap_or_default();
-        if !may_list(prefix, &self.drain, self.drained.as_ref(), seen) {
-            let released = self.drain.released.get(&prefix).max(self.drain.adopted.as_ref());
-            return released.map_or(MayUse::No, |at| MayUse::Later(at.after(QUARANTINE)));
-        }
-        if now.since(seen) < QUARANTINE { MayUse::Yes } else { MayUse::Later(now) }
+        may_use(prefix, &self.drain, self.drained.as_ref(), Sight { listed, seen, now })
     }
 
     /// The node's addresses, counted.
@@ -262,7 +281,9 @@ impl Node {
         let asked = self.drain.prefixes.iter().copied().find(|prefix| self.is_idle(prefix));
         let singles =
             self.usable().filter(|interface| has_prefixes(&interface.subnet_id)).flat_map(|interface| {
-                interface.secondary_addresses.iter().map(|address| Ipv4Network::from(*address))
+                let ours = !self.troubles.avoids(&interface.id);
+                let singles = interface.secondary_addresses.iter().filter(move |_| ours);
+                singles.map(|address| Ipv4Network::from(*address))
             });
         asked.into_iter().chain(singles.filter(|single| self.is_idle(single))).take(1).collect()
     }
@@ -278,7 +299,10 @@ impl Node {
         let listed = self.record.status.usable();
         let unused =
             |prefix: &Ipv4Network| !self.record.allocated.contains(prefix) && listed.contains(prefix);
-        let mut idle: Vec<Ipv4Network> = self.attached().into_keys().filter(unused).collect();
+        // What is on an interface that is not ours to change stays there.
+        let ours = |(_, interface): &(Ipv4Network, String)| !self.troubles.avoids(interface);
+        let attached = self.attached().into_iter().filter(ours).map(|(prefix, _)| prefix);
+        let mut idle: Vec<Ipv4Network> = attached.filter(unused).collect();
         // What is asked back already stays asked.
         idle.sort_by_key(|prefix| (!self.drain.prefixes.contains(prefix), prefix.size(), *prefix));
         idle.retain(|prefix| {
@@ -297,15 +321,6 @@ impl Node {
             })
             .collect()
     }
-}
-
-/// Whether the node may use something that is assigned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MayUse {
-    Yes,
-    No,
-    /// EC2 has to be looked at again then.
-    Later(Timestamp),
 }
 
 /// Prefixes and, as /32, single addresses of an interface.

@@ -1,6 +1,6 @@
 //! What a node's request led to.
 
-use super::{Fleet, Node, RETRY};
+use super::{Fleet, Node, turn::Kept};
 use crate::{
     Timestamp,
     ec2::{
@@ -10,8 +10,8 @@ use crate::{
     eni::{Kind, Reason},
 };
 
-/// How often an interface that EC2 does not find is looked for, in a row.
-const PATIENCE: u32 = 5;
+/// The code of a right that is missing: it may be missing for one interface alone, where a policy asks for our tags.
+const NO_RIGHT: &str = "UnauthorizedOperation";
 
 impl Fleet {
     /// Takes the answer to a node's request.
@@ -28,12 +28,13 @@ impl Fleet {
         node.stirred = true;
         match result {
             Ok(reply) => {
-                node.backoff.worked();
-                node.refused = None;
+                node.troubles.worked(request.action());
                 node.mutated = Some(now);
                 self.done(&mut node, request, reply, sent);
             }
-            Err(error) => self.failed(&mut node, request, &error, now),
+            // Nothing happened; what was looked at is too old.
+            Err(error) if error.kind == ErrorKind::Unsent => node.read_at = None,
+            Err(error) => self.failed(&mut node, request, &error, sent, now),
         }
         self.nodes.insert(name.to_owned(), node);
     }
@@ -41,6 +42,7 @@ impl Fleet {
     fn done(&mut self, node: &mut Node, request: &Request, reply: Reply, sent: Timestamp) {
         match (request, reply) {
             (Request::Assign { interface_id, addresses }, Reply::Assigned(assigned)) => {
+                node.troubles.changed(interface_id);
                 let subnet = node.interface(interface_id).map(|of| of.subnet_id.clone());
                 self.gave(subnet.as_deref(), addresses);
                 node.assigned(interface_id, assigned, sent);
@@ -57,6 +59,7 @@ impl Fleet {
                 Request::Attach { interface_id, instance_id, device_index },
                 Reply::Attached { attachment_id },
             ) => {
+                node.troubles.settled(interface_id);
                 node.attached_as(interface_id, instance_id, *device_index, attachment_id, sent);
             }
             (Request::SetDeleteOnTermination { interface_id, delete, .. }, _) => {
@@ -64,7 +67,11 @@ impl Fleet {
                     attachment.delete_on_termination = *delete;
                 }
             }
-            // Unassigned, or an answer that says too little.
+            (Request::Unassign { interface_id, .. }, _) => {
+                node.troubles.changed(interface_id);
+                node.must_ask = true;
+            }
+            // An answer that says too little.
             _ => node.must_ask = true,
         }
     }
@@ -78,68 +85,72 @@ impl Fleet {
         }
     }
 
-    fn failed(&mut self, node: &mut Node, request: &Request, error: &Error, now: Timestamp) {
+    fn failed(&mut self, node: &mut Node, request: &Request, error: &Error, sent: Timestamp, now: Timestamp) {
+        let action = error.action;
         if error.kind.is_ambiguous() {
             // It may have been carried out. What is being made is asked for again, with the token; the rest is looked
             // at, when EC2 had time to show it.
             node.mutated = Some(now);
             node.must_ask = !matches!(request, Request::CreateInterface(_));
-            node.backoff.failed(RETRY.0, RETRY.1, now, &mut self.lots);
-            return;
+            return node.troubles.failed(action, None, now, &mut self.lots);
         }
-        node.creating = None;
-        node.refused = Some(Reason::Refused {
-            action: error.action.name(),
-            subject: subject(request).to_owned(),
-            code: error.code.clone(),
-        });
-        match error.kind {
-            ErrorKind::NoFreePrefix | ErrorKind::NoFreeAddress => {
-                let (subnet, addresses) = match request {
-                    Request::Assign { interface_id, addresses } => {
-                        (node.interface(interface_id).map(|of| of.subnet_id.clone()), Some(addresses))
-                    }
-                    Request::CreateInterface(create) => {
-                        (Some(create.subnet_id.clone()), create.addresses.as_ref())
-                    }
-                    _ => (None, None),
-                };
-                if let (Some(subnet), Some(addresses)) = (subnet, addresses) {
-                    self.history.refused(&subnet, kind_of(addresses), addresses.slots(), now, &mut self.lots);
+        if matches!(request, Request::CreateInterface(_)) {
+            node.creating = None;
+        }
+        let (name, code) = (action.name(), error.code.clone());
+        let reason = Reason::Refused { action: name, subject: subject(request).to_owned(), code };
+        match (error.kind, request) {
+            (
+                ErrorKind::NoFreePrefix | ErrorKind::NoFreeAddress,
+                Request::Assign { addresses, .. }
+                | Request::CreateInterface(CreateInterface { addresses: Some(addresses), .. }),
+            ) => {
+                if let Some(subnet) = node.subnet_of(request) {
                     // The plan says so, and goes another way at once.
-                    node.refused = None;
-                    return;
+                    let (kind, count) = (kind_of(addresses), addresses.slots());
+                    self.history.refused(&subnet, (kind, count), sent, now, &mut self.lots);
+                    return node.troubles.worked(action);
                 }
             }
-            ErrorKind::PrefixesUnsupported => {
+            // Others may be ours to change.
+            (
+                ErrorKind::Denied,
+                Request::Assign { interface_id, .. } | Request::Unassign { interface_id, .. },
+            ) if error.code == NO_RIGHT => {
+                return node.troubles.avoid(interface_id, reason, now, &mut self.lots);
+            }
+            (ErrorKind::PrefixesUnsupported, _) => {
                 let of = self.limits.get_mut(&node.record.settings.instance_type);
                 of.into_iter().flatten().for_each(|limits| limits.prefixes = false);
             }
-            ErrorKind::TokenMismatch => {
+            (ErrorKind::TokenMismatch, _) => {
                 node.attempt = node.attempt.wrapping_add(1);
-                self.lists.hurry();
+                self.lists.turns.hurry(Kept::Interfaces);
             }
-            ErrorKind::Throttled => node.refused = None,
+            (_, Request::Attach { interface_id, .. }) => self.not_attached(node, interface_id, error.kind),
             _ => {}
         }
-        if let Request::Attach { interface_id, .. } = request {
-            self.not_attached(node, interface_id, error.kind);
-        }
         node.must_ask |= !matches!(error.kind, ErrorKind::Throttled | ErrorKind::Denied);
-        node.backoff.failed(RETRY.0, RETRY.1, now, &mut self.lots);
+        let told = (error.kind != ErrorKind::Throttled).then_some(reason);
+        node.troubles.failed(action, told, now, &mut self.lots);
     }
 
     fn not_attached(&mut self, node: &mut Node, interface_id: &str, kind: ErrorKind) {
         match kind {
+            // That says nothing about the interface.
+            ErrorKind::Throttled | ErrorKind::Denied => return,
             // It can never be attached here.
             ErrorKind::InterfaceFull | ErrorKind::InstanceGone | ErrorKind::InstanceFull => {
                 self.garbage.condemn(interface_id.to_owned());
             }
             ErrorKind::InterfaceInUse | ErrorKind::NotPermitted => {}
+            _ if !node.troubles.not_attached(interface_id) => return,
             // A new one may not be visible yet; one that never is, is gone.
-            ErrorKind::InterfaceNotFound if node.backoff.failures() >= PATIENCE => {}
-            _ => return,
+            ErrorKind::InterfaceNotFound => {}
+            // Whatever it is, another may do.
+            _ => self.garbage.condemn(interface_id.to_owned()),
         }
+        node.troubles.settled(interface_id);
         node.unattached.retain(|interface| interface.id != interface_id);
         node.attempt = node.attempt.wrapping_add(1);
     }
@@ -148,6 +159,17 @@ impl Fleet {
 impl Node {
     fn interface(&mut self, id: &str) -> Option<&mut Interface> {
         self.interfaces.iter_mut().flatten().find(|interface| interface.id == id)
+    }
+
+    /// The subnet that a request takes addresses of.
+    fn subnet_of(&mut self, request: &Request) -> Option<String> {
+        match request {
+            Request::Assign { interface_id, .. } => {
+                self.interface(interface_id).map(|of| of.subnet_id.clone())
+            }
+            Request::CreateInterface(create) => Some(create.subnet_id.clone()),
+            _ => None,
+        }
     }
 
     /// An interface was given something, by a request that was sent then.

@@ -1,11 +1,16 @@
 //! Prefixes that a node could do without: the operator's half of the handshake, performed.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use super::{Fleet, Node, Outgoing};
+use ipnetwork::Ipv4Network;
+
+use super::{FENCE, Fleet, Flight, Node, Outgoing};
 use crate::{
     Timestamp,
-    ec2::Request,
+    ec2::{Action, Request},
     eni::{
         Kind, NodeRecord,
         handshake::{
@@ -16,14 +21,18 @@ use crate::{
     },
 };
 
-/// How old what was read may be when a request is sent that takes something away. Leaders overlap by no more.
-const FENCE: Duration = Duration::from_secs(15);
-
 impl Fleet {
-    /// Does the next step of the handshake.
-    pub(super) fn release(&mut self, node: &mut Node, now: Timestamp, out: &mut Vec<Outgoing>) {
-        if node.at_api || node.unreadable.is_some() {
-            return;
+    /// Does the next step of the handshake; tells whether what is promised is on its way, or cannot be taken now.
+    pub(super) fn release(&mut self, node: &mut Node, now: Timestamp, out: &mut Vec<Outgoing>) -> bool {
+        if let Some(until) = node.api.until(now) {
+            self.wake_at(until);
+            return false;
+        }
+        if node.unreadable.is_some() {
+            return false;
+        }
+        if node.at_api {
+            return true;
         }
         let mut excess = node.excess(&self.config, now);
         if node.full {
@@ -43,21 +52,41 @@ impl Fleet {
             excess: &excess,
         };
         match operator::next(known, now) {
-            operator::Step::Write(drain) => write(node, &drain, now, out),
-            operator::Step::Release(prefixes) => {
-                // One interface a request; the others follow.
-                let Some((interface_id, prefixes)) = prefixes.into_iter().next() else { return };
-                if self.is_fenced(node, now, out) {
-                    let (singles, prefixes): (Vec<_>, Vec<_>) =
-                        prefixes.into_iter().partition(|prefix| prefix.prefix() == 32);
-                    let addresses = singles.into_iter().map(ipnetwork::Ipv4Network::ip).collect();
-                    let request = Request::Unassign { interface_id, addresses, prefixes };
-                    self.ask_for(node, request, now, out);
-                }
-            }
+            operator::Step::Write(drain) => self.write(node, &drain, now, out),
+            operator::Step::Release(prefixes) => return self.unassign(node, prefixes, now, out),
             // The status follows from what is promised.
             operator::Step::Unlist(_) | operator::Step::Wait | operator::Step::Nothing => {}
         }
+        true
+    }
+
+    /// Takes what was promised from an interface that is ours to change; the others follow, one a request.
+    fn unassign(
+        &mut self,
+        node: &mut Node,
+        prefixes: BTreeMap<String, BTreeSet<Ipv4Network>>,
+        now: Timestamp,
+        out: &mut Vec<Outgoing>,
+    ) -> bool {
+        let mut until = node.troubles.until(Action::UnassignPrivateIpAddresses, now);
+        if until.is_none() {
+            let rest = |id: &String| node.troubles.avoids_until(id, now);
+            until = prefixes.keys().map(rest).min().flatten();
+        }
+        if let Some(until) = until {
+            self.wake_at(until);
+            return false;
+        }
+        let ours = |(id, _): &(String, _)| node.troubles.avoids_until(id, now).is_none();
+        let Some((interface_id, prefixes)) = prefixes.into_iter().find(ours) else { return false };
+        if let Some(not_after) = self.fence(node, now, out) {
+            let (singles, prefixes): (Vec<_>, Vec<_>) =
+                prefixes.into_iter().partition(|prefix| prefix.prefix() == 32);
+            let addresses = singles.into_iter().map(Ipv4Network::ip).collect();
+            let request = Request::Unassign { interface_id, addresses, prefixes };
+            self.ask_for(node, request, Some(not_after), now, out);
+        }
+        true
     }
 
     /// Whether it makes sense to ask the subnet for a prefix.
@@ -73,34 +102,35 @@ impl Fleet {
                 .is_some_and(|of| room(of, Kind::Prefix, false, &self.history, now) > 0)
     }
 
-    /// Whether object and EC2 were looked at, in this order and a short time ago; if not, does so.
-    fn is_fenced(&mut self, node: &mut Node, now: Timestamp, out: &mut Vec<Outgoing>) -> bool {
-        match node.read_at {
-            Some(read_at) if now.since(read_at) < FENCE => {
+    /// Until when something may be taken: object and EC2 were looked at, in this order and a short time ago. If they were
+    /// not, it does so.
+    fn fence(&mut self, node: &mut Node, now: Timestamp, out: &mut Vec<Outgoing>) -> Option<Timestamp> {
+        match node.read_at.map(|read_at| (read_at, read_at.after(FENCE))) {
+            Some((read_at, not_after)) if now < not_after => {
                 if node.looked < read_at {
                     node.must_ask = true;
                     self.wake_at(now);
-                    return false;
+                    return None;
                 }
-                true
+                Some(not_after)
             }
             _ => {
-                node.at_api = true;
-                out.push(Outgoing::Read { node: node.record.name.clone() });
-                false
+                self.read_now(node, now, out);
+                None
             }
         }
     }
-}
 
-fn write(node: &mut Node, drain: &Drain, now: Timestamp, out: &mut Vec<Outgoing>) {
-    // What the agent refused is not asked for again at once.
-    for prefix in node.drained.iter().flat_map(|drained| &drained.refused) {
-        node.idle_since.insert(*prefix, now);
+    fn write(&mut self, node: &mut Node, drain: &Drain, now: Timestamp, out: &mut Vec<Outgoing>) {
+        // What the agent refused is not asked for again at once.
+        for prefix in node.drained.iter().flat_map(|drained| &drained.refused) {
+            node.idle_since.insert(*prefix, now);
+        }
+        let value = drain.to_string();
+        node.at_api = true;
+        node.writing = Some(Box::new(NodeRecord { drain: Some(value.clone()), ..node.record.clone() }));
+        let NodeRecord { name, uid, resource_version, .. } = node.record.clone();
+        let id = self.takes_off(Flight::Write { name: name.clone(), generation: node.generation });
+        out.push(Outgoing::WriteDrain { id, node: name, uid, resource_version, value });
     }
-    let value = drain.to_string();
-    node.at_api = true;
-    node.writing = Some(Box::new(NodeRecord { drain: Some(value.clone()), ..node.record.clone() }));
-    let NodeRecord { name, uid, resource_version, .. } = node.record.clone();
-    out.push(Outgoing::WriteDrain { node: name, uid, resource_version, value });
 }

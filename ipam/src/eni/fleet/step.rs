@@ -1,17 +1,15 @@
 //! What a node needs next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    Fleet, Flight, Node, Outgoing,
-    node::{MayUse, assigned},
-};
+use super::{Fleet, Flight, Node, Outgoing, node::assigned, turn::Kept};
 use crate::{
     Timestamp,
     ec2::{Addresses, CreateInterface, Interface, Request},
     eni::{
-        Limits, ListedInterface, NodeRecord, NodeStatus, Reason, Situation, Step,
+        ListedInterface, NodeRecord, NodeStatus, Reason, Situation, Step,
         garbage::{is_ours, tags},
+        handshake::operator::MayUse,
         plan,
         settings::has_tags,
     },
@@ -23,44 +21,66 @@ impl Fleet {
         let Some(mut node) = self.nodes.remove(name) else { return };
         let wake = self.wake.take();
         node.stirred = false;
-        if node.must_read && !node.at_api {
-            node.at_api = true;
-            out.push(Outgoing::Read { node: name.to_owned() });
-        }
-        if let Some(until) = node.backoff.until(now) {
-            self.wake_at(until);
-        } else {
-            self.serve(&mut node, now, out);
-        }
+        node.troubles.age(now);
+        self.serve(&mut node, now, out);
         node.due = std::mem::replace(&mut self.wake, wake);
         self.nodes.insert(name.to_owned(), node);
     }
 
     fn serve(&mut self, node: &mut Node, now: Timestamp, out: &mut Vec<Outgoing>) {
-        let name = node.record.settings.instance_type.clone();
-        let Some(limits) = self.limits.get(&name).copied() else { return };
-        node.reasons.clear();
-        let mut next = None;
-        match limits {
-            None => node.reasons.push(Reason::UnknownLimits(name)),
-            Some(limits) if node.interfaces.is_some() => next = self.grow(node, limits, now),
-            Some(_) => {}
+        self.reread(node, now, out);
+        let missing = self.missing(node);
+        node.reasons = self.failures(&missing);
+        if node.reasons.is_empty() && !missing.is_empty() {
+            return;
         }
-        if node.interfaces.is_some() {
-            self.tell(node, now, out);
+        let of_all = [Kept::Subnets, Kept::Vpc, Kept::Interfaces, Kept::OfNodes];
+        if missing.iter().any(|kept| of_all.contains(kept)) {
+            // Nothing is known that could be told but this.
+            let interfaces = node.record.status.interfaces.clone();
+            return self.tell(node, interfaces, now, out);
         }
+        if node.must_look() {
+            node.reasons.extend(self.failures(&[Kept::OfNodes]));
+        }
+        let next = self.grow(node, now);
+        let interfaces = self.listable(node, now);
+        self.tell(node, interfaces, now, out);
         if node.at_ec2 || node.must_look() {
             return;
         }
-        // EC2 might give back what is being taken, and it would be taken again.
-        if !node.promised.is_empty() && node.backoff.failures() == 0 {
-            next = None;
+        // What is promised comes first, for EC2 might give it back, and it would be taken again. Where it cannot be
+        // taken, growth goes on, and where there is no growth, it is taken all the same.
+        if !node.promised.is_empty() && self.release(node, now, out) {
+            return;
         }
-        if let Some(request) = next.or_else(|| self.end_with_instance(node)) {
-            self.ask_for(node, request, now, out);
-        } else {
+        for request in next.into_iter().chain(self.end_with_instance(node)) {
+            match node.troubles.until(request.action(), now) {
+                Some(until) => self.wake_at(until),
+                None => return self.ask_for(node, request, None, now, out),
+            }
+        }
+        if node.promised.is_empty() {
             self.release(node, now, out);
         }
+    }
+
+    /// Reads the object again, if that is needed.
+    fn reread(&mut self, node: &mut Node, now: Timestamp, out: &mut Vec<Outgoing>) {
+        if !node.must_read || node.at_api {
+            return;
+        }
+        match node.api.until(now) {
+            Some(until) => self.wake_at(until),
+            None => self.read_now(node, now, out),
+        }
+    }
+
+    pub(super) fn read_now(&mut self, node: &mut Node, now: Timestamp, out: &mut Vec<Outgoing>) {
+        let (name, generation) = (node.record.name.clone(), node.generation);
+        let id = self.takes_off(Flight::Read { name: name.clone(), generation, sent: now });
+        node.at_api = true;
+        out.push(Outgoing::Read { id, node: name });
     }
 
     /// Sends a node's request.
@@ -68,33 +88,53 @@ impl Fleet {
         &mut self,
         node: &mut Node,
         request: Request,
+        not_after: Option<Timestamp>,
         now: Timestamp,
         out: &mut Vec<Outgoing>,
     ) {
-        let (name, uid) = (node.record.name.clone(), node.record.uid.clone());
-        let flight = Flight::Node { name, uid, request: request.clone(), sent: now };
-        let creating = match &request {
-            Request::CreateInterface(create) => Some(create.clone()),
-            _ => None,
-        };
-        if self.send(request, flight, now, out) {
-            node.at_ec2 = true;
-            node.creating = creating;
+        let (name, generation) = (node.record.name.clone(), node.generation);
+        let flight = Flight::Node { name, generation, request: request.clone(), sent: now };
+        if !self.send(request.clone(), flight, not_after, now, out) {
+            return;
+        }
+        node.at_ec2 = true;
+        match request {
+            Request::CreateInterface(create) => node.creating = Some(create),
+            // It is wanted.
+            Request::Attach { interface_id, .. } => self.garbage.forget(&interface_id),
+            _ => {}
         }
     }
 
     /// The next request on the way to what the node wants.
-    fn grow(&mut self, node: &mut Node, limits: Limits, now: Timestamp) -> Option<Request> {
+    fn grow(&mut self, node: &mut Node, now: Timestamp) -> Option<Request> {
+        let name = &node.record.settings.instance_type;
+        let limits = match self.limits.get(name) {
+            Some(Some(limits)) => *limits,
+            // Why they are not known stands there already, unless EC2 does not know them.
+            known => {
+                if known.is_some() || name.is_empty() {
+                    node.reasons.push(Reason::UnknownLimits(name.clone()));
+                }
+                return None;
+            }
+        };
         if let Some(creating) = &node.creating {
             return Some(Request::CreateInterface(creating.clone()));
         }
         let attached = node.interfaces.clone().unwrap_or_default();
+        let avoided = node.troubles.avoided(now).map(|(id, until)| {
+            self.wake = Some(self.wake.map_or(until, |wake| wake.min(until)));
+            id.to_owned()
+        });
+        let avoided: BTreeSet<String> = avoided.collect();
         let situation = Situation {
             limits,
             settings: &node.record.settings,
             config: &self.config,
             attached: &attached,
             unattached: &node.unattached,
+            avoided: &avoided,
             subnets: &self.subnets,
             history: &self.history,
             wanted: node.wanted(now),
@@ -112,7 +152,6 @@ impl Fleet {
             Step::Assign { interface_id, addresses } => Some(Request::Assign { interface_id, addresses }),
             Step::Attach { interface_id, device_index } => {
                 let instance_id = node.record.instance_id.clone();
-                self.garbage.forget(&interface_id);
                 Some(Request::Attach { interface_id, instance_id, device_index })
             }
             Step::Create { subnet_id, addresses, .. } => match self.security_groups(node, &attached) {
@@ -120,9 +159,8 @@ impl Fleet {
                     Some(self.create(node, &attached, subnet_id, security_groups, addresses))
                 }
                 Err(reason) => {
-                    node.reasons.push(reason);
-                    if self.lists.need_groups() {
-                        self.wake_at(now);
+                    if self.lists.turns.knows(Kept::Groups) {
+                        node.reasons.push(reason);
                     }
                     None
                 }
@@ -196,18 +234,34 @@ impl Fleet {
     }
 
     /// Writes the status if it is not what it should be.
-    fn tell(&mut self, node: &mut Node, now: Timestamp, out: &mut Vec<Outgoing>) {
-        let status = self.status(node, now);
+    fn tell(
+        &mut self,
+        node: &mut Node,
+        interfaces: BTreeMap<String, ListedInterface>,
+        now: Timestamp,
+        out: &mut Vec<Outgoing>,
+    ) {
+        let wants = node.interfaces.is_some() && node.wanted(now) > 0;
+        let refused = node.troubles.reasons(wants, !node.promised.is_empty());
+        let reasons = node.reasons.iter().chain(refused).chain(&node.unreadable);
+        let mut error: Vec<String> = reasons.map(ToString::to_string).collect();
+        error.dedup();
+        let status = NodeStatus { interfaces, error: (!error.is_empty()).then(|| error.join("; ")) };
         if node.at_api || status == node.record.status {
             return;
+        }
+        if let Some(until) = node.api.until(now) {
+            return self.wake_at(until);
         }
         node.at_api = true;
         node.writing = Some(Box::new(NodeRecord { status: status.clone(), ..node.record.clone() }));
         let NodeRecord { name, uid, resource_version, .. } = node.record.clone();
-        out.push(Outgoing::WriteStatus { node: name, uid, resource_version, status });
+        let id = self.takes_off(Flight::Write { name: name.clone(), generation: node.generation });
+        out.push(Outgoing::WriteStatus { id, node: name, uid, resource_version, status });
     }
 
-    fn status(&mut self, node: &mut Node, now: Timestamp) -> NodeStatus {
+    /// What the node may use.
+    fn listable(&mut self, node: &mut Node, now: Timestamp) -> BTreeMap<String, ListedInterface> {
         let mut interfaces = BTreeMap::new();
         for interface in node.usable() {
             let mut listed = self.entry(interface);
@@ -232,10 +286,7 @@ impl Fleet {
             node.must_ask |= at <= now;
             self.wake_at(at);
         }
-        let reasons = node.reasons.iter().chain(&node.refused).chain(&node.unreadable);
-        let mut error: Vec<String> = reasons.map(ToString::to_string).collect();
-        error.dedup();
-        NodeStatus { interfaces, error: (!error.is_empty()).then(|| error.join("; ")) }
+        interfaces
     }
 
     fn entry(&self, of: &Interface) -> ListedInterface {

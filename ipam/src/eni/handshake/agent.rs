@@ -71,12 +71,22 @@ pub fn next(pool: &Pool, told: Told<'_>, now: Timestamp) -> Step {
     })
 }
 
-/// What the agent writes into an object that has no answer of it yet, or writes into it when it makes the object: the
-/// operator asks nothing back before, since it does not know what was promised in another object of the name.
+/// What the agent writes into an object that has no answer of it yet: the operator asks nothing back before, since it does not know what was promised in another object of the name.
 #[must_use]
 pub fn introduce(pool: &Pool) -> Drained {
     let promises = v4(pool.draining().map(|(prefix, _)| prefix));
     Drained { epoch: pool.state().epoch(), prefixes: promises, refused: BTreeSet::new() }
+}
+
+/// What an agent writes into an object of its node when it makes one; nothing while something is promised. Between this
+/// question and the write it may read that its promises are over, in the last version of an object that is gone by now:
+/// an operator who finds them in a new object would carry them out. Such an object is [introduced](introduce) once it
+/// was read.
+///
+/// Whoever writes must have been told anew of this before it is told of an answer.
+#[must_use]
+pub fn introduce_anew(pool: &Pool) -> Option<Drained> {
+    Some(introduce(pool)).filter(|said| said.prefixes.is_empty())
 }
 
 fn introduction(pool: &Pool) -> Step {

@@ -15,6 +15,9 @@ use crate::Timestamp;
 /// together.
 pub const QUARANTINE: Duration = Duration::from_secs(120);
 
+/// How far the clocks of two leaders may be apart.
+const CLOCKS: Duration = Duration::from_secs(30);
+
 /// What an operator knows about a node.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
@@ -58,6 +61,9 @@ pub fn next(known: Known<'_>, now: Timestamp) -> Step {
         let released = drain.released.clone();
         return Step::Write(Drain { epoch: drained.epoch, prefixes, released, adopted: Some(now) });
     }
+    if let Some(bounded) = bounded(drain, now) {
+        return Step::Write(bounded);
+    }
     if drain.prefixes.is_empty() {
         return if excess.is_empty() { Step::Nothing } else { advance(drain, excess.clone(), None, now) };
     }
@@ -97,12 +103,60 @@ fn advance(
     Step::Write(Drain { epoch: drain.epoch.next(), prefixes, released: quarantined, adopted })
 }
 
-/// Whether the status may list a prefix that a look at EC2 showed, which began at `looked`. What it adds to the list
-/// must come from a look that is younger than one quarantine.
+/// The same with instants that are not in the future, if any is further in it than clocks are apart: who wrote it
+/// had a clock that was ahead, and a node must not wait until that moment. What was released was so before now.
+fn bounded(drain: &Drain, now: Timestamp) -> Option<Drain> {
+    let ahead = |at: &Timestamp| *at > now.after(CLOCKS);
+    let instants = drain.released.values().chain(&drain.adopted);
+    if !instants.into_iter().any(ahead) {
+        return None;
+    }
+    let released = drain.released.iter().map(|(prefix, at)| (*prefix, (*at).min(now))).collect();
+    let adopted = drain.adopted.map(|at| at.min(now));
+    Some(Drain { released, adopted, ..drain.clone() })
+}
+
+/// What an operator has seen of a prefix.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight {
+    /// The object's status lists it.
+    pub listed: bool,
+    /// When the last look at EC2 began that showed it.
+    pub seen: Timestamp,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Whether the status may list a prefix that EC2 has assigned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MayUse {
+    /// It lists it.
+    Yes,
+    /// It does not.
+    No,
+    /// A look at EC2 that begins then decides.
+    Later(Timestamp),
+}
+
+/// Whether the status may list a prefix that a look at EC2 showed. What is listed stays so until it is promised. What is
+/// added comes from a look that is younger than one quarantine, and began a quarantine after the prefix's release.
 #[must_use]
-pub fn may_list(prefix: Ipv4Network, drain: &Drain, drained: Option<&Drained>, looked: Timestamp) -> bool {
-    let Some(told) = drained.filter(|drained| drained.epoch <= drain.epoch) else { return false };
+pub fn may_use(prefix: Ipv4Network, drain: &Drain, drained: Option<&Drained>, sight: Sight) -> MayUse {
+    let Sight { listed, seen, now } = sight;
+    if drain.promised(drained).contains(&prefix) {
+        return MayUse::No;
+    }
+    if listed {
+        return MayUse::Yes;
+    }
+    // An agent that told nothing, or that knows a later epoch, may have promised anything.
+    if drained.is_none_or(|drained| drained.epoch > drain.epoch) {
+        return MayUse::No;
+    }
     let released = drain.released.get(&prefix).max(drain.adopted.as_ref());
-    let quarantined = released.is_some_and(|at| looked.since(*at) < QUARANTINE);
-    !quarantined && !drain.promised(Some(told)).contains(&prefix)
+    match released.map(|at| at.after(QUARANTINE)) {
+        Some(over) if seen < over => MayUse::Later(over),
+        _ if now.since(seen) < QUARANTINE => MayUse::Yes,
+        _ => MayUse::Later(now),
+    }
 }

@@ -2,13 +2,16 @@
 //! protocol, and through Amazon's SDK.
 //!
 //! Each case has a region of its own, of which the clock stands still. A client is made by the caller's
-//! function; see the tests of this crate and of `netloom-ec2-query`.
+//! function; see the tests of this crate, of `netloom-ec2-query` and of `netloom-ec2-sdk`.
+//!
+//! What a client makes of answers that no EC2 gives is in [`wire`].
 
 mod addresses;
 mod attachments;
 mod faults;
 mod interfaces;
 mod listings;
+pub mod wire;
 mod world;
 
 use ipam::ec2::Ec2;

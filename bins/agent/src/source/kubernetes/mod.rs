@@ -117,13 +117,12 @@ impl Kubernetes {
     /// # Errors
     /// When the machine's boot cannot be told from others, or what an earlier agent kept cannot be read.
     pub fn new(client: Client, options: Options) -> Result<Self> {
-        let boot_id =
-            std::fs::read_to_string("/proc/sys/kernel/random/boot_id").context("reading the boot's id")?;
+        let boot_id = daemon::clock::boot_id().context("reading the boot's id")?;
         let endpoints = if options.slices { Kind::CiliumEndpointSlice } else { Kind::CiliumEndpoint };
         let wanted: Vec<Kind> = Kind::COMMON.into_iter().chain([endpoints]).collect();
         let terms = Terms {
             node: options.node.clone(),
-            boot_id: boot_id.trim().to_owned(),
+            boot_id,
             ranges_of_node: options.ipam == Ipam::Kubernetes,
             allocates: options.identities != IdentityManagement::Operator,
             slices: options.slices,

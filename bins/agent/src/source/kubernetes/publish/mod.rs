@@ -142,6 +142,7 @@ impl Publisher {
             }
             Report::Wishes(wishes) => self.eni.wishes = Some(*wishes),
             Report::Addresses(addresses) => self.eni.addresses = Some(addresses),
+            Report::Introduction(introduction) => self.eni.introduction = introduction,
             Report::Drained(drained) => self.eni.drained = Some(drained),
             Report::Ready(ready) => {
                 self.settled |= ready;

@@ -18,6 +18,8 @@ use crate::source::Answer;
 pub(super) struct OfEni {
     pub(super) wishes: Option<Wishes>,
     pub(super) addresses: Option<Publish>,
+    /// What an object says of promises that is made.
+    pub(super) introduction: Option<String>,
     pub(super) drained: Option<Answer>,
 }
 
@@ -42,7 +44,8 @@ impl Desired<'_> {
         object.metadata.labels = Some(self.own.labels.clone());
         object.metadata.owner_references = Some(vec![self.owner()]);
         let ready = self.ready.unwrap_or(false).to_string();
-        object.metadata.annotations = Some([(READY.to_owned(), ready)].into());
+        let introduction = self.eni.introduction.iter().map(|said| (DRAINED.to_owned(), said.clone()));
+        object.metadata.annotations = Some(introduction.chain([(READY.to_owned(), ready)]).collect());
         object.spec.bootid = Some(self.boot_id.to_owned());
         object.spec.addresses.clone_from(&self.own.addresses);
         if let Some(Wishes { instance_id, eni, ipam }) = &self.eni.wishes {
@@ -189,12 +192,26 @@ mod tests {
         assert_eq!(desired.patch(&object), None);
     }
 
+    /// The operator gives nothing to a node whose agent has not said what it promised: a new one has said so from its
+    /// first moment.
+    #[test]
+    fn who_makes_the_object_introduces_itself() {
+        let own = own();
+        let eni = OfEni { introduction: Some(r#"{"epoch":2}"#.into()), ..OfEni::default() };
+        let desired = Desired { name: "n", own: &own, boot_id: "b1", ready: None, ranges: None, eni: &eni };
+        let mut object = desired.object(&[]);
+        assert_eq!(object.metadata.annotations.as_ref().unwrap()[DRAINED], r#"{"epoch":2}"#);
+        // In one that is there, it answers what it has read.
+        object.metadata.annotations.as_mut().unwrap().remove(DRAINED);
+        assert_eq!(desired.patch(&object), None);
+    }
+
     #[test]
     fn wishes_and_addresses_are_said() {
         let own = own();
         let wishes = Wishes { instance_id: "i-1".into(), ..Wishes::default() };
         let addresses = Publish { needed: 8, ..Publish::default() };
-        let eni = OfEni { wishes: Some(wishes), addresses: Some(addresses), drained: None };
+        let eni = OfEni { wishes: Some(wishes), addresses: Some(addresses), ..OfEni::default() };
         let desired = Desired { name: "n", own: &own, boot_id: "b1", ready: None, ranges: None, eni: &eni };
         assert_eq!(desired.patch(&desired.object(&[])), None, "who makes the object says all");
         let before = Desired { eni: &OfEni::default(), ..desired.clone() }.object(&[]);
