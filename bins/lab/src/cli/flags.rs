@@ -102,7 +102,7 @@ pub(super) struct ControlFlags {
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(super) operators: u8,
     /// How pods get their addresses: `eni` makes a VPC of EC2 whose instances the nodes are (IPv4 only).
-    #[arg(long = "mode", alias = "ipam", value_enum, default_value_t)]
+    #[arg(long = "mode", alias = "ipam", value_name = "MODE", value_enum, default_value_t)]
     pub(super) ipam: Ipam,
     /// What the nodes are, with `--mode eni` [default: m5.large].
     #[arg(long, value_name = "TYPE")]

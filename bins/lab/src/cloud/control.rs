@@ -76,6 +76,9 @@ pub struct CloudStatus {
     pub unanswered: u64,
     /// What must not be and was: none in a healthy cluster.
     pub violations: Vec<String>,
+    /// What EC2 did and the lab could not do to links and routes: mistakes of the lab's own.
+    #[serde(default)]
+    pub unplugged: Vec<String>,
     /// Packets that the VPC dropped.
     pub dropped: Dropped,
     /// The subnets.

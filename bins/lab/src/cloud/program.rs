@@ -27,7 +27,7 @@ use crate::state::State;
 
 /// How often it is looked whether all is as it must be; it is at each change, too.
 const LOOK: Duration = Duration::from_millis(200);
-/// Violations that are kept: the first ones tell most.
+/// Violations and failures that are kept: the first ones tell most.
 const KEPT: usize = 100;
 /// The longest request.
 const LONGEST: u64 = 1 << 20;
@@ -56,6 +56,7 @@ struct Shared {
     rules: Rules,
     ports: Mutex<BTreeMap<String, Port>>,
     violations: Mutex<BTreeSet<String>>,
+    unplugged: Mutex<Vec<String>>,
 }
 
 async fn serve(state: &State, paths: &Paths, wanted: &Setup) -> Result<()> {
@@ -86,6 +87,7 @@ async fn serve(state: &State, paths: &Paths, wanted: &Setup) -> Result<()> {
         rules: Rules::of(&fabric),
         ports: Mutex::default(),
         violations: Mutex::default(),
+        unplugged: Mutex::default(),
     });
     tokio::select! {
         ended = work(&shared, plug, told, paths) => ended,
@@ -120,7 +122,7 @@ async fn work(
         tokio::select! {
             Some(change) = told.recv() => {
                 if let Err(error) = shared.follow(&mut plug, &change).await {
-                    eprintln!("{error:#}");
+                    shared.fail(format!("{error:#}"));
                 }
                 shared.check();
             }
@@ -158,6 +160,14 @@ impl Shared {
         let changed = plug.change(change).await;
         self.ports.lock().unwrap_or_else(PoisonError::into_inner).clone_from(plug.ports());
         changed
+    }
+
+    fn fail(&self, why: String) {
+        eprintln!("{why}");
+        let mut kept = self.unplugged.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < KEPT {
+            kept.push(why);
+        }
     }
 
     /// Looks at everything, and notes what must not be.
@@ -208,6 +218,7 @@ impl Shared {
     fn status(&self) -> CloudStatus {
         let ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let violations = self.violations.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let unplugged = self.unplugged.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let dropped = self.rules.dropped().unwrap_or_else(|error| {
             eprintln!("{error:#}");
             super::rules::Dropped::default()
@@ -219,6 +230,7 @@ impl Shared {
                 vpc: region.vpcs().next().map(|vpc| vpc.id).unwrap_or_default(),
                 seed: region.settings().seed,
                 violations: violations.into_iter().collect(),
+                unplugged,
                 dropped,
                 ..CloudStatus::default()
             };

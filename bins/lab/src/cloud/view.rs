@@ -8,7 +8,7 @@ use crate::paths::Paths;
 use crate::process::PidFile;
 use crate::state::State;
 
-/// How many violations are shown.
+/// How many violations and failures are shown.
 const SHOWN: usize = 5;
 
 /// Asks the cloud of a lab that has one; says why it does not answer.
@@ -46,7 +46,7 @@ pub(crate) fn write(out: &mut String, cloud: Option<&CloudStatus>, problem: Opti
         cloud.vpc,
         cloud.throttled()
     );
-    for violation in cloud.violations.iter().take(SHOWN) {
+    for violation in cloud.violations.iter().chain(&cloud.unplugged).take(SHOWN) {
         let _ = writeln!(out, "    {}", colours.bad(violation));
     }
     let dropped = [

@@ -236,7 +236,7 @@ fn prefixes_that_nobody_needs_are_given_back() {
     let returned = before.iter().find(|prefix| !after.contains(prefix)).unwrap();
     assert_eq!(outcome(&lab, "node/node1", returned.nth(3).unwrap().into(), 80, false), Outcome::Timeout);
     let now = status(&lab);
-    assert!(now.dropped.not_assigned > 0 && now.violations.is_empty(), "{now:?}");
+    assert!(now.dropped.not_assigned > 0 && now.violations.is_empty() && now.unplugged.is_empty(), "{now:?}");
 }
 
 #[test]

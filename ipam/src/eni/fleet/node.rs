@@ -353,7 +353,7 @@ mod tests {
         let written = record("1", asked, before);
 
         // The watch shows the write, and what the agent says to it, before the write is answered.
-        let mut node = Node::new(first.clone());
+        let mut node = Node::new(first.clone(), 1);
         node.observe(record("2", asked, before), false);
         node.observe(record("3", asked, answer), false);
         node.wrote(written.clone(), "2".to_owned());
@@ -361,10 +361,10 @@ mod tests {
         assert!(node.must_read, "it may have been older, too");
 
         // The usual order, and the watch that shows no more than the write.
-        let mut node = Node::new(first.clone());
+        let mut node = Node::new(first.clone(), 1);
         node.wrote(written.clone(), "2".to_owned());
         assert_eq!((node.drain.epoch.0, node.record.resource_version.as_str()), (1, "2"));
-        let mut node = Node::new(first);
+        let mut node = Node::new(first, 1);
         node.observe(record("2", asked, before), false);
         node.wrote(written, "2".to_owned());
         assert_eq!((node.drain.epoch.0, node.must_read), (1, false));
