@@ -22,7 +22,8 @@ impl Events {
                 src_port: Be16::new(40_000),
                 dst_port: Be16::new(443),
                 proto: proto::TCP,
-                direction: if number.is_multiple_of(2) { Direction::Ingress } else { Direction::Egress } as u8,
+                direction: if number.is_multiple_of(2) { Direction::Ingress } else { Direction::Egress }
+                    as u8,
                 kind: if dropped { EventKind::Dropped } else { EventKind::Allowed } as u8,
                 reason: if dropped { DropReason::PolicyDenied as u8 } else { 0 },
                 peer: Peer { identity: Identity(256 + number), ..Peer::default() },

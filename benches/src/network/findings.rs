@@ -1,7 +1,7 @@
 //! What the figures say: what to know when reading them, which targets are met, and where we lose.
 
-use super::report::{Conditions, Measurement, Metric, Report};
 use super::markdown::figure;
+use super::report::{Conditions, Measurement, Metric, Report};
 use super::setup::SetupName;
 
 /// The load average above which a machine was busy with something else, in hundredths for each processor.
@@ -171,7 +171,8 @@ pub(crate) fn sentence(report: &Report, metric: Metric) -> String {
         return "netloom was not measured.".to_owned();
     }
     if losses.is_empty() {
-        return "No other setup that enforces is ahead of netloom here by more than both intervals.".to_owned();
+        return "No other setup that enforces is ahead of netloom here by more than both intervals."
+            .to_owned();
     }
     format!("netloom is behind: {}.", losses.join("; "))
 }

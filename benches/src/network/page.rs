@@ -85,7 +85,10 @@ fn generators(report: &Report) -> Section {
     let sentence = match report.cross_checks.iter().filter(|check| !check.agree).count() {
         _ if report.cross_checks.is_empty() => "Our generator was not compared with another.".to_owned(),
         0 => "Ours and theirs agree within 10 %.".to_owned(),
-        differ => format!("In {differ} of {} cases ours and theirs differ by more than 10 %.", report.cross_checks.len()),
+        differ => format!(
+            "In {differ} of {} cases ours and theirs differ by more than 10 %.",
+            report.cross_checks.len()
+        ),
     };
     let mut table = Table::new(["program", "over", "what", "its median", "ours", "ratio"]);
     for check in &report.cross_checks {
@@ -132,5 +135,6 @@ fn machine_section(report: &Report) -> Section {
     for note in &report.notes {
         table = table.row(["to know", note]);
     }
-    Section::new("The machine", "Programs, settings of the kernel, and what to know of this run.").table(table)
+    Section::new("The machine", "Programs, settings of the kernel, and what to know of this run.")
+        .table(table)
 }
