@@ -144,7 +144,8 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
     match args.command {
         Command::ControlPlane(ref args) => print(&control_plane::run(&args.options()?)?, args.output),
         Command::Network { ref args, output } => {
-            let report = network::run(&args.options())?;
+            let stop = network::Stop::on_signals().map_err(|source| network::Error::Signals { source })?;
+            let report = network::run(&args.options(), &stop)?;
             if let Some(file) = &args.report {
                 network::page(&report)?.write(file)?;
             }

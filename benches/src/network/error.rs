@@ -129,6 +129,16 @@ pub enum Error {
         /// What had to.
         expected: &'static str,
     },
+    /// Somebody wanted the run to end.
+    #[error("stopped; what was built is removed")]
+    Stopped,
+    /// Signals could not be waited for.
+    #[error("waiting for signals: {source}")]
+    Signals {
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// Programs that setups need and that are not here.
     #[error("not on this machine: {}", listed(missing))]
     Missing {

@@ -26,6 +26,7 @@ pub mod rules;
 mod run;
 pub mod setup;
 mod stats;
+mod stop;
 mod tools;
 pub mod traffic;
 
@@ -33,3 +34,4 @@ pub use error::Error;
 pub(crate) use page::page;
 pub use plan::Options;
 pub use run::run;
+pub use stop::Stop;

@@ -14,7 +14,7 @@ use super::setup::{self, Setup, SetupName};
 use super::stats::median;
 use super::tools::Tool;
 use super::traffic::{self, Path, Window, Work};
-use super::{Error, change, findings};
+use super::{Error, Stop, change, findings};
 
 /// Over which setups our generator is compared with others.
 const CHECKED: [SetupName; 2] = [SetupName::Veth, SetupName::Netloom];
@@ -26,8 +26,8 @@ const SHOWN: usize = 10;
 /// Builds the setups, proves that they judge alike, measures them in turn, and removes them.
 ///
 /// # Errors
-/// [`Error::Missing`] where a program is not here; what cannot be made; a setup that judges otherwise than the policies say.
-pub fn run(options: &Options) -> Result<Report, Error> {
+/// [`Error::Missing`] where a program is not here; [`Error::Stopped`]; what cannot be made; a setup that judges otherwise than the policies say.
+pub fn run(options: &Options, stop: &Stop) -> Result<Report, Error> {
     if !nix::unistd::geteuid().is_root() {
         return Err(Error::NotRoot);
     }
@@ -45,6 +45,7 @@ pub fn run(options: &Options) -> Result<Report, Error> {
     tell("building the setups");
     let mut run = Run {
         options,
+        stop,
         setups: setup::build(&names)?,
         samples: Samples::default(),
         rules: Vec::new(),
@@ -99,6 +100,7 @@ fn told(proof: &Proof) -> Vec<String> {
 
 struct Run<'a> {
     options: &'a Options,
+    stop: &'a Stop,
     setups: Vec<Box<dyn Setup>>,
     samples: Samples,
     rules: Vec<RuleSet>,
@@ -140,6 +142,7 @@ impl Run<'_> {
         let conditions = Conditions { peers, ..Conditions::default() };
         for setup in &mut self.setups {
             let name = setup.name();
+            self.stop.check()?;
             tell(&format!("{peers} peers: loading {name}"));
             let loaded = setup.load(peers)?;
             if !setup.enforces() || peers == 0 {
@@ -164,6 +167,7 @@ impl Run<'_> {
     fn sample(&mut self, case: Case, round: usize) -> Result<(), Error> {
         let (first, count) = (round % self.setups.len(), self.setups.len());
         for index in (first..count).chain(0..first) {
+            self.stop.check()?;
             let setup = &self.setups[index];
             let measured = traffic::send(path(setup.as_ref(), case.client), case.work, self.options.window())
                 .map_err(|source| source.within(setup.name(), case.conditions.peers))?;
@@ -188,6 +192,7 @@ impl Run<'_> {
                 let path = path(setup.as_ref(), Position::Last);
                 let (mut ours, mut theirs) = (Vec::new(), Vec::new());
                 for _ in 0..rounds {
+                    self.stop.check()?;
                     let measured = traffic::send(path, work, window)?;
                     ours.extend(measured.iter().filter(|(what, _)| *what == metric).map(|(_, value)| *value));
                     match tool.measure(path, window) {
@@ -220,6 +225,7 @@ impl Run<'_> {
         for round in 0..self.options.rounds {
             tell(&format!("{peers} peers: changes, round {} of {}", round + 1, self.options.rounds));
             for setup in self.setups.iter_mut().filter(|setup| setup.enforces()) {
+                self.stop.check()?;
                 let name = setup.name();
                 let peer = change::add_peer(setup.as_mut())?;
                 let policy = change::add_policy(setup.as_mut())?;
