@@ -68,6 +68,8 @@ pub struct Engine {
     datapath: Datapath,
     events: Events,
     events_there: Readable,
+    /// When they are to be read next, at the earliest.
+    events_from: Instant,
     endpoints: Endpoints,
     addresses: Option<AddressBook>,
     /// What addresses rest by.
@@ -155,6 +157,7 @@ impl Engine {
         Ok(Self {
             queue: DelQueue::new(&args.cni_queue),
             events_there: Readable::new(events.as_fd()).context("watching the datapath's events")?,
+            events_from: Instant::now(),
             events,
             args,
             cluster,
@@ -213,7 +216,7 @@ impl Engine {
                     Some(call) => self.call(call).await,
                     None => return Ok(()),
                 },
-                () = Self::ready(&self.events_there) => self.read_events(),
+                () = Self::ready(&self.events_there, self.events_from) => self.read_events(),
                 () = until(next_answer) => self.answer_waiting(),
                 () = until(next_look) => self.assert_interfaces().await,
                 _ = tick.tick() => self.tick().await,
