@@ -7,7 +7,8 @@ use crate::Error;
 use crate::report::{Axis, Bars, Page, Section, Series, Table};
 
 /// What is only in tables: figures that explain others, and those that are taken once.
-const WITHOUT_PLOT: [Metric; 4] = [Metric::ExchangeP999, Metric::PeerAddedCpu, Metric::Load, Metric::Memory];
+const WITHOUT_PLOT: [Metric; 5] =
+    [Metric::ExchangeP999, Metric::PeerAddedCpu, Metric::PolicyAddedCpu, Metric::Load, Metric::Memory];
 
 /// Makes the page.
 ///
