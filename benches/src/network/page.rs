@@ -118,7 +118,8 @@ fn rules(report: &Report) -> Section {
             rules.memory_told_by.clone().unwrap_or_default(),
         ]);
     }
-    let sentence = "What is in force, on the node of the pod that the policy is about. The rules themselves, as the tools \
+    let sentence = "What is in force, on the node of the pod that the policy is about: rules and elements of sets as the tools list \
+                    them; of netloom the entries of the maps by which peers are judged. The rules themselves, as the tools \
                     print them, are in the JSON document.";
     Section::new("Rules", sentence).table(table)
 }

@@ -30,7 +30,7 @@ use super::wiring::{Lab, name, named, plain_bridge};
 use super::{Cost, Loaded, Setup, SetupName};
 use crate::network::Error;
 use crate::network::pods::{BYSTANDERS, Pod, Pods};
-use crate::network::rules::Rules;
+use crate::network::rules::hold_size;
 use crate::objects::{AT_ONCE, api, create_all};
 
 const NAME: SetupName = SetupName::Netloom;
@@ -215,7 +215,7 @@ impl Setup for Netloom {
     }
 
     fn load(&mut self, peers: usize) -> Result<Loaded, Error> {
-        let rules = Rules::new(peers, &self.pods)?;
+        hold_size(peers)?;
         let start = Instant::now();
         let (before, after) = (Absent::peers(self.peers).count(), Absent::peers(peers).count());
         self.create((before..after).map(Absent))?;
@@ -228,7 +228,7 @@ impl Setup for Netloom {
         self.peers = peers;
         self.wait(peers)?;
         let took = start.elapsed();
-        let entries = rules.policies.iter().map(|policy| policy.peers.len()).sum();
+        let entries = agent::entries(&self.paths.node(NODE).socket())?;
         let memory = memory::of_maps(&self.paths.node(NODE).bpffs())?;
         Ok(Loaded { took, entries, memory: Some(memory) })
     }
