@@ -25,7 +25,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use self::manifests::{Absent, NAMESPACE, PEER, ROLE, policies, policy_of};
+use self::manifests::{Absent, CHANGE, NAMESPACE, PEER, ROLE, policies, policy_of};
 use super::wiring::{Lab, name, named, plain_bridge};
 use super::{Cost, Loaded, Setup, SetupName};
 use crate::network::Error;
@@ -61,6 +61,8 @@ pub(super) struct Netloom {
     /// All namespaces: the fabric's, the nodes', the pods'.
     everywhere: Vec<Netns>,
     peers: usize,
+    /// How often the newcomer was made a peer.
+    changes: usize,
     // The last fields, in this order: what is made is removed while no other run can be in the way.
     _lab: Running,
     _alone: Lab,
@@ -118,7 +120,17 @@ impl Netloom {
             .build()
             .map_err(|source| Error::Socket { setup: NAME, operation: "starting a runtime", source })?;
         let client = runtime.block_on(client(&paths))?;
-        let made = Self { client, runtime, pods, paths, everywhere, peers: 0, _lab: running, _alone: alone };
+        let made = Self {
+            client,
+            runtime,
+            pods,
+            paths,
+            everywhere,
+            peers: 0,
+            changes: 0,
+            _lab: running,
+            _alone: alone,
+        };
         made.create(Absent::of_bystanders())?;
         made.links(MTU)?;
         Ok(made)
@@ -175,10 +187,12 @@ impl Netloom {
         Ok(Cost { took: start.elapsed(), children: Duration::ZERO })
     }
 
-    /// Gives the newcomer a role, or none.
+    /// Gives the newcomer a role, or none. Each time it has one, it has a label that nobody ever had, too: no identity of
+    /// an earlier change fits.
     fn relabel(&self, role: Option<&str>) -> Result<Cost, Error> {
+        let change = role.map(|_| self.changes.to_string());
         let newcomer = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": NAMESPACE}});
-        let change = json!({"metadata": {"labels": {ROLE: role}}});
+        let change = json!({"metadata": {"labels": {ROLE: role, CHANGE: change}}});
         let (how, pods) = (PatchParams::default(), api(&self.client, &newcomer));
         let start = Instant::now();
         let patched = self.runtime.block_on(pods.patch("newcomer", &how, &Patch::Merge(&change)));
@@ -245,9 +259,10 @@ impl Setup for Netloom {
         self.links(mtu)
     }
 
-    /// The label of the newcomer: it gets another identity, which has to be made, told and selected.
+    /// The labels of the newcomer: it gets a new identity, which has to be made, told and selected.
     fn add_peer(&mut self) -> Result<Cost, Error> {
         self.hold_policies("a peer is added")?;
+        self.changes += 1;
         self.relabel(Some(PEER))
     }
 
