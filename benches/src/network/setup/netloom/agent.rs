@@ -6,6 +6,7 @@ use std::time::Duration;
 use abi::maps;
 use api::{Client, Known, Reply, Request, Status};
 
+use super::judged::Judged;
 use super::{ANSWER, refused};
 use crate::network::Error;
 
@@ -32,6 +33,11 @@ pub(super) fn status(socket: &Path) -> Result<Status, Error> {
         Reply::Status(status) => Ok(*status),
         other => Err(another(&other)),
     }
+}
+
+/// What the agent's datapath did with packets.
+pub(super) fn judged(socket: &Path) -> Result<Judged, Error> {
+    Ok(Judged::of(&status(socket)?))
 }
 
 /// The maps by which a peer is found and judged. Connections come and go, and pods are the same at all sizes.
