@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -10,6 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use crate::network::cli::{CompareArgs, NetworkArgs};
+use crate::report::Page;
 use crate::{Error, control_plane, datapath, ipam, network, policy};
 
 /// How results are printed.
@@ -145,11 +146,9 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
         Command::ControlPlane(ref args) => print(&control_plane::run(&args.options()?)?, args.output),
         Command::Network { ref args, output } => {
             let stop = network::Stop::on_signals().map_err(|source| network::Error::Signals { source })?;
+            hold_writable(args.report.as_deref())?;
             let report = network::run(&args.options(), &stop)?;
-            if let Some(file) = &args.report {
-                network::page(&report)?.write(file)?;
-            }
-            print(&report, output)
+            print_and_write(&report, output, args.report.as_deref(), network::page)
         }
         Command::Compare { ref args, output } => print(&args.run()?, output),
         Command::Datapath { quick, output } => {
@@ -157,17 +156,34 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
             print(&datapath::run(&options)?, output)
         }
         Command::Ipam { quick, ref report, output } => {
+            hold_writable(report.as_deref())?;
             let found = ipam::run(&ipam::Options { quick })?;
-            if let Some(file) = report {
-                found.page()?.write(file)?;
-            }
-            print(&found, output)
+            print_and_write(&found, output, report.as_deref(), ipam::Report::page)
         }
         Command::Policy { quick, output } => {
             let options = if quick { policy::Options::quick() } else { policy::Options::full() };
             print(&policy::run(&options), output)
         }
     }
+}
+
+/// That a page can be written is known before anything is measured.
+fn hold_writable(page: Option<&Path>) -> Result<(), Error> {
+    page.map_or(Ok(()), Page::hold_writable)
+}
+
+/// Prints the result, and then makes the page of it: what was measured is not lost where one of them fails.
+fn print_and_write<T: Serialize + fmt::Display>(
+    report: &T,
+    output: Output,
+    file: Option<&Path>,
+    page: impl FnOnce(&T) -> Result<Page, Error>,
+) -> Result<(), Error> {
+    let printed = print(report, output);
+    if let Some(file) = file {
+        page(report)?.write(file)?;
+    }
+    printed
 }
 
 fn print<T: Serialize + fmt::Display>(report: &T, output: Output) -> Result<(), Error> {

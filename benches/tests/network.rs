@@ -41,10 +41,14 @@ fn nft(setup: &str, arguments: &[&str]) {
 /// with the setup before it goes.
 fn judges_changes_and_is_gone(name: SetupName, last: impl FnOnce(&mut Vec<Box<dyn Setup>>)) {
     let Some(mut setups) = built(name) else { return };
+    let mut entries = Vec::new();
     for peers in [0, 10, 3, 40] {
-        setups[0].load(peers).unwrap();
+        entries.push(setups[0].load(peers).unwrap().entries);
         prove(&setups, peers).unwrap();
     }
+    // Counted in what is in force: nothing in the limit, and elsewhere something for each peer.
+    let more = entries[3].checked_sub(entries[2]);
+    assert!(if setups[0].enforces() { more >= Some(37) } else { entries == [0; 4] }, "{entries:?}");
     if setups[0].enforces() {
         assert!(setups[0].rules().unwrap().contains("server"));
         let setup = setups[0].as_mut();

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipam::Timestamp;
-use ipam::ec2::Subnet;
+use ipam::ec2::{Attachment, AttachmentStatus, Interface, InterfaceStatus, Subnet};
 use ipam::eni::{Config, History, Limits, NodeSettings, Situation, plan};
 
-/// A new node in a VPC of some subnets, and the pods that wait for it.
+/// A new node in a VPC of some subnets, with its primary interface, and the pods that wait for it.
 #[derive(Clone, Debug)]
 pub struct Interfaces {
     settings: NodeSettings,
+    primary: Interface,
     config: Config,
     subnets: BTreeMap<String, Subnet>,
     history: History,
@@ -43,6 +44,7 @@ impl Interfaces {
                 availability_zone: "zone".to_owned(),
                 ..NodeSettings::default()
             },
+            primary: primary(),
             config: Config { vpc_id: "vpc".to_owned(), ..Config::default() },
             subnets: (0..subnets).map(subnet).collect::<Result<_, _>>()?,
             history: History::default(),
@@ -57,7 +59,7 @@ impl Interfaces {
             limits: LIMITS,
             settings: &self.settings,
             config: &self.config,
-            attached: &[],
+            attached: std::slice::from_ref(&self.primary),
             unattached: &[],
             avoided: &BTreeSet::new(),
             subnets: &self.subnets,
@@ -66,6 +68,35 @@ impl Interfaces {
             now: Timestamp(0),
         };
         plan(&situation).steps.len()
+    }
+}
+
+/// The interface that the instance began with, which serves no pods.
+fn primary() -> Interface {
+    Interface {
+        id: "eni-primary".to_owned(),
+        description: String::new(),
+        subnet_id: "subnet-0".to_owned(),
+        vpc_id: "vpc".to_owned(),
+        availability_zone: "zone".to_owned(),
+        mac: String::new(),
+        primary_address: [10, 0, 0, 10].into(),
+        secondary_addresses: Vec::new(),
+        prefixes: Vec::new(),
+        security_groups: Vec::new(),
+        tags: BTreeMap::new(),
+        status: InterfaceStatus::InUse,
+        attachment: Some(Attachment {
+            id: "attachment".to_owned(),
+            instance_id: "i".to_owned(),
+            device_index: 0,
+            network_card: 0,
+            delete_on_termination: true,
+            status: AttachmentStatus::Attached,
+            attached_at: None,
+        }),
+        requester_managed: false,
+        kind: "interface".to_owned(),
     }
 }
 

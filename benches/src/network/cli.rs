@@ -43,7 +43,7 @@ impl NetworkArgs {
             options.sizes.clone_from(&self.peers);
         }
         options.rounds = self.rounds.unwrap_or(options.rounds).max(1);
-        options.cross_checks &= !self.alone;
+        options.cross_checks = if self.alone { 0 } else { options.cross_checks.min(options.rounds) };
         options
     }
 }

@@ -7,7 +7,7 @@ use super::report::{Conditions, Measurement, Metric, Report};
 use super::setup::SetupName;
 
 /// The tables, in their order, each with what it is about.
-pub(crate) const TABLES: [(Metric, &str); 12] = [
+pub(crate) const TABLES: [(Metric, &str); 13] = [
     (Metric::StreamGbit, "TCP throughput, Gbit/s (more is better)"),
     (Metric::ExchangeP50, "Request and answer over one connection, µs, median (less is better)"),
     (Metric::ExchangeP99, "The same, one in a hundred takes longer"),
@@ -18,6 +18,7 @@ pub(crate) const TABLES: [(Metric, &str); 12] = [
     (Metric::PeerAdded, "A peer is added: ms until a packet is judged by it (less is better)"),
     (Metric::PeerAddedCpu, "Processor time of that, ms"),
     (Metric::PolicyAdded, "A policy is added: ms until a packet is judged by it (less is better)"),
+    (Metric::PolicyAddedCpu, "Processor time of that, ms"),
     (Metric::Load, "All rules from nothing, ms (once)"),
     (Metric::Memory, "Kernel memory of the rules, KiB (once)"),
 ];

@@ -7,7 +7,8 @@ use crate::Error;
 use crate::report::{Axis, Bars, Page, Section, Series, Table};
 
 /// What is only in tables: figures that explain others, and those that are taken once.
-const WITHOUT_PLOT: [Metric; 4] = [Metric::ExchangeP999, Metric::PeerAddedCpu, Metric::Load, Metric::Memory];
+const WITHOUT_PLOT: [Metric; 5] =
+    [Metric::ExchangeP999, Metric::PeerAddedCpu, Metric::PolicyAddedCpu, Metric::Load, Metric::Memory];
 
 /// Makes the page.
 ///
@@ -117,7 +118,8 @@ fn rules(report: &Report) -> Section {
             rules.memory_told_by.clone().unwrap_or_default(),
         ]);
     }
-    let sentence = "What is in force, on the node of the pod that the policy is about. The rules themselves, as the tools \
+    let sentence = "What is in force, on the node of the pod that the policy is about: rules and elements of sets as the tools list \
+                    them; of netloom the entries of the maps by which peers are judged. The rules themselves, as the tools \
                     print them, are in the JSON document.";
     Section::new("Rules", sentence).table(table)
 }

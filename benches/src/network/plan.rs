@@ -23,8 +23,8 @@ pub struct Options {
     pub time: Duration,
     /// One connection at MTU 1500, requests and connections only, from the last peer.
     pub quick: bool,
-    /// Whether to compare our generator with other programs.
-    pub cross_checks: bool,
+    /// Rounds in which our generator is compared with other programs; with none it is not.
+    pub cross_checks: usize,
 }
 
 impl Options {
@@ -37,7 +37,7 @@ impl Options {
             rounds: 7,
             time: Duration::from_secs(1),
             quick: false,
-            cross_checks: true,
+            cross_checks: 5,
         }
     }
 
@@ -48,6 +48,7 @@ impl Options {
             setups: vec![SetupName::Veth, SetupName::IptablesNft, SetupName::Nftables, SetupName::Netloom],
             sizes: vec![10, 10_000],
             rounds: 5,
+            cross_checks: 1,
             quick: true,
             ..Self::full()
         }

@@ -154,7 +154,8 @@ pub struct RuleSet {
     pub setup: SetupName,
     /// For how many peers.
     pub peers: usize,
-    /// Rules, and elements of sets and maps.
+    /// Rules, and elements of sets and maps, counted in what the tool prints once they are loaded; of netloom, entries of
+    /// the maps by which peers are judged.
     pub entries: usize,
     /// How the kernel's memory for them was told.
     pub memory_told_by: Option<String>,

@@ -44,11 +44,9 @@ impl Rules {
     /// # Errors
     /// [`Error::Peers`].
     pub fn new(peers: usize, pods: &Pods) -> Result<Self, Error> {
+        hold_size(peers)?;
         if peers == 0 {
             return Ok(Self::default());
-        }
-        if !(LEAST..=MOST).contains(&peers) {
-            return Err(Error::Peers { peers, least: LEAST, most: MOST });
         }
         let policy = |(index, pod): (usize, &super::pods::Pod)| Policy {
             name: pod.name.clone(),
@@ -70,6 +68,17 @@ impl Rules {
     pub fn of(&self, name: &str) -> Option<&Policy> {
         self.policies.iter().find(|policy| policy.name == name)
     }
+}
+
+/// Holds that there can be policies of this size: none at all, or with room for the clients.
+///
+/// # Errors
+/// [`Error::Peers`].
+pub fn hold_size(peers: usize) -> Result<(), Error> {
+    if peers == 0 || (LEAST..=MOST).contains(&peers) {
+        return Ok(());
+    }
+    Err(Error::Peers { peers, least: LEAST, most: MOST })
 }
 
 /// A list with the clients at their places, and addresses of pods that do not exist everywhere else.
@@ -105,6 +114,16 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn a_size_has_room_for_the_clients_or_is_none() {
+        for peers in [0, LEAST, MOST] {
+            hold_size(peers).unwrap();
+        }
+        for peers in [1, LEAST - 1, MOST + 1] {
+            assert!(matches!(hold_size(peers), Err(Error::Peers { .. })), "{peers}");
+        }
+    }
 
     #[test]
     fn clients_stand_first_in_the_middle_and_last() {

@@ -14,7 +14,7 @@ use super::setup::{self, Setup, SetupName};
 use super::stats::median;
 use super::tools::Tool;
 use super::traffic::{self, Path, Window, Work};
-use super::{Error, Stop, change, findings};
+use super::{Error, Stop, change, findings, rules};
 
 /// Over which setups our generator is compared with others.
 const CHECKED: [SetupName; 2] = [SetupName::Veth, SetupName::Netloom];
@@ -26,11 +26,13 @@ const SHOWN: usize = 10;
 /// Builds the setups, proves that they judge alike, measures them in turn, and removes them.
 ///
 /// # Errors
-/// [`Error::Missing`] where a program is not here; [`Error::Stopped`]; what cannot be made; a setup that judges otherwise than the policies say.
+/// [`Error::Peers`] and [`Error::Missing`], before anything is made; [`Error::Stopped`]; what cannot be made; a setup that
+/// judges otherwise than the policies say.
 pub fn run(options: &Options, stop: &Stop) -> Result<Report, Error> {
     if !nix::unistd::geteuid().is_root() {
         return Err(Error::NotRoot);
     }
+    options.sizes.iter().try_for_each(|&peers| rules::hold_size(peers))?;
     let mut names = options.setups.clone();
     names.push(SetupName::Veth);
     names.sort_unstable();
@@ -129,7 +131,7 @@ impl Run<'_> {
         }
         // What came in the way meanwhile, as a full table of connections, makes the figures worthless.
         self.setups.iter().try_for_each(|setup| setup.inspect(peers))?;
-        if self.options.cross_checks && self.cross_checks.is_empty() {
+        if self.options.cross_checks > 0 && self.cross_checks.is_empty() {
             self.cross_check(peers)?;
         }
         if peers > 0 {
@@ -180,7 +182,7 @@ impl Run<'_> {
 
     /// Our generator and the others in turn, over the same paths.
     fn cross_check(&mut self, peers: usize) -> Result<(), Error> {
-        let rounds = self.options.rounds.min(5);
+        let rounds = self.options.cross_checks;
         let window = Window {
             time: self.options.time.max(std::time::Duration::from_secs(1)),
             ..self.options.window()

@@ -61,14 +61,31 @@ impl Page {
     /// [`Error::Report`].
     pub fn write(&self, file: &Path) -> Result<(), Error> {
         let failed = |source: io::Error| Error::Report { file: file.to_owned(), source };
-        let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let directory = directory.unwrap_or_else(|| Path::new("."));
-        let mut beside =
-            tempfile::Builder::new().permissions(readable()).tempfile_in(directory).map_err(failed)?;
+        let mut beside = beside(file)?;
         io::Write::write_all(&mut beside, self.to_string().as_bytes()).map_err(failed)?;
         beside.persist(file).map_err(|error| failed(error.error))?;
         Ok(())
     }
+
+    /// Holds that a page can be written into this file, which is left as it is.
+    ///
+    /// # Errors
+    /// [`Error::Report`].
+    pub fn hold_writable(file: &Path) -> Result<(), Error> {
+        if file.is_dir() {
+            let source = io::ErrorKind::IsADirectory.into();
+            return Err(Error::Report { file: file.to_owned(), source });
+        }
+        beside(file).map(drop)
+    }
+}
+
+/// A file in the same directory, which is gone again unless it takes the place of the other.
+fn beside(file: &Path) -> Result<tempfile::NamedTempFile, Error> {
+    let failed = |source: io::Error| Error::Report { file: file.to_owned(), source };
+    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = directory.unwrap_or_else(|| Path::new("."));
+    tempfile::Builder::new().permissions(readable()).tempfile_in(directory).map_err(failed)
 }
 
 /// What others may do with it: a report is there to be read.
@@ -195,5 +212,12 @@ mod tests {
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
         let missing = page.write(&directory.path().join("none/report.html")).unwrap_err();
         assert!(missing.to_string().contains("none/report.html"), "{missing}");
+        // The same is known without a page, and nothing is changed by asking.
+        Page::hold_writable(&file).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), html);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+        for none in [directory.path().join("none/report.html"), directory.path().to_owned()] {
+            Page::hold_writable(&none).unwrap_err();
+        }
     }
 }

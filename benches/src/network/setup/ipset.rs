@@ -54,6 +54,11 @@ fn sizes(listed: &str) -> u64 {
     listed.lines().filter_map(|line| line.strip_prefix("Size in memory: ")?.trim().parse::<u64>().ok()).sum()
 }
 
+/// How many elements there are in what `ipset save` printed.
+fn elements_in(saved: &str) -> usize {
+    saved.lines().filter(|line| line.starts_with("add ")).count()
+}
+
 /// The chain of a pod, with the peers of `like`.
 fn chains(policy: &Policy, like: &Policy) -> Chains {
     let (pod, set) = (pod_chain(policy), set_name(like));
@@ -109,6 +114,10 @@ impl Dialect for Ipset {
         Ok(format!("{sets}\n{}", TABLES.save(tool)?))
     }
 
+    fn entries(&self, printed: &str) -> usize {
+        iptables::rules_in(printed) + elements_in(printed)
+    }
+
     fn judged(&self, tool: &Tool, policy: &Policy) -> Result<Judged, Error> {
         Ok(iptables::judged(&TABLES.save(tool)?, policy))
     }
@@ -124,6 +133,8 @@ mod tests {
         let policy = Policy { name: "server".into(), subject: "10.244.2.11".parse().unwrap(), peers };
         let expected = "create peers-server hash:ip family inet hashsize 64 maxelem 65536\nadd peers-server 10.244.1.11\n";
         assert_eq!(set(&policy), expected);
+        assert_eq!(elements_in(expected), 1);
+        assert_eq!(Ipset.entries(&format!("{expected}\n*filter\n[0:0] -A POD-server -j DROP\nCOMMIT\n")), 2);
         let expected = [
             "POD-server -p tcp -m tcp --dport 5201:5205 -m set --match-set peers-server src -j ACCEPT",
             "POD-server -p udp -m udp --dport 5201:5205 -m set --match-set peers-server src -j ACCEPT",

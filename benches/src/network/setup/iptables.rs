@@ -149,6 +149,11 @@ pub(super) fn open_ports() -> [String; 2] {
     ["tcp", "udp"].map(|name| format!("-p {name} -m {name} --dport {}:{}", PORTS.start(), PORTS.end()))
 }
 
+/// How many rules there are in what `iptables-save -c` printed.
+pub(super) fn rules_in(saved: &str) -> usize {
+    saved.lines().filter(|line| line.split_whitespace().nth(1) == Some("-A")).count()
+}
+
 /// What the rules of a policy's chains counted.
 pub(super) fn judged(saved: &str, policy: &Policy) -> Judged {
     let mut judged = Judged::default();
@@ -228,6 +233,10 @@ impl Dialect for Iptables {
         self.0.save(tool)
     }
 
+    fn entries(&self, printed: &str) -> usize {
+        rules_in(printed)
+    }
+
     fn judged(&self, tool: &Tool, policy: &Policy) -> Result<Judged, Error> {
         Ok(judged(&self.0.save(tool)?, policy))
     }
@@ -267,5 +276,6 @@ COMMIT
     fn counters_of_the_policy_alone_are_summed() {
         let saved = "[9:1] -A FORWARD -j ACCEPT\n[5:1] -A POD-server -j DROP\n[1:60] -A PEERS-server -s 10.0.0.1/32 -j ACCEPT\n[2:60] -A PEERS-server -s 10.0.0.2/32 -j ACCEPT\n[4:1] -A PEERS-server -j DROP\n[7:1] -A POD-server-2 -j DROP\n";
         assert_eq!(judged(saved, &policy()), Judged { accepted: 3, dropped: 9 });
+        assert_eq!(rules_in(&format!("# a comment\n*filter\n:FORWARD ACCEPT [0:0]\n{saved}COMMIT\n")), 6);
     }
 }

@@ -82,7 +82,8 @@ impl fmt::Display for SetupName {
 pub struct Loaded {
     /// From the first command, or the first object written, until all is in force.
     pub took: Duration,
-    /// Rules, elements of sets and maps, or entries of the datapath's maps, on the node of the `server`.
+    /// Rules, elements of sets and maps, or entries of the datapath's maps, on the node of the `server`, counted in what
+    /// is in force.
     pub entries: usize,
     /// What the kernel keeps for them, where that can be told.
     pub memory: Option<Memory>,

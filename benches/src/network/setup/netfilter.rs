@@ -41,6 +41,9 @@ pub(super) trait Dialect {
     /// What is in force.
     fn print(&self, tool: &Tool) -> Result<String, Error>;
 
+    /// How many rules, and elements of sets and maps, there are in what [`print`](Self::print) printed.
+    fn entries(&self, printed: &str) -> usize;
+
     /// How many packets the rules of the policy have judged.
     fn judged(&self, tool: &Tool, policy: &Policy) -> Result<Judged, Error>;
 }
@@ -102,7 +105,7 @@ impl<D: Dialect> Setup for Netfilter<D> {
         let (took, memory) =
             if rules.policies.is_empty() { Default::default() } else { self.dialect.load(&tool, &rules)? };
         self.rules = rules;
-        let entries = self.rules.policies.iter().map(|policy| policy.peers.len()).sum();
+        let entries = self.dialect.entries(&self.dialect.print(&tool)?);
         Ok(Loaded { took, entries, memory })
     }
 

@@ -94,6 +94,28 @@ fn judged(printed: &str) -> Judged {
     Judged { accepted: counted(" accept"), dropped: counted(" drop") }
 }
 
+/// How many rules there are in a table that `nft` printed: the lines of chains but that which says where one is hooked in.
+fn rules_in(printed: &str) -> usize {
+    let mut in_chain = false;
+    let mut count = 0;
+    for line in printed.lines().map(str::trim) {
+        if line.starts_with("chain ") {
+            in_chain = true;
+        } else if line == "}" {
+            in_chain = false;
+        } else if in_chain && !line.is_empty() && !line.starts_with("type ") {
+            count += 1;
+        }
+    }
+    count
+}
+
+/// How many elements its sets and maps have.
+fn elements_in(printed: &str) -> usize {
+    let lists = printed.split("elements = {").skip(1).filter_map(|rest| rest.split('}').next());
+    lists.map(|list| list.split(',').filter(|one| !one.trim().is_empty()).count()).sum()
+}
+
 impl Dialect for Nftables {
     fn name(&self) -> SetupName {
         SetupName::Nftables
@@ -141,6 +163,10 @@ impl Dialect for Nftables {
         Ok(tool.run(PROGRAM, &["list", "ruleset"], "")?.output)
     }
 
+    fn entries(&self, printed: &str) -> usize {
+        rules_in(printed) + elements_in(printed)
+    }
+
     fn judged(&self, tool: &Tool, policy: &Policy) -> Result<Judged, Error> {
         let chain = format!("pod-{}", policy.name);
         Ok(judged(&tool.run(PROGRAM, &["list", "chain", "ip", TABLE, &chain], "")?.output))
@@ -178,6 +204,10 @@ mod tests {
 }
 ";
         assert_eq!(table(&[policy]), expected);
+        // Two rules of the pod's chain and two of the hook's; two peers and one pod.
+        assert_eq!((rules_in(expected), elements_in(expected)), (4, 3));
+        // As `nft` breaks a list into lines.
+        assert_eq!(elements_in("\telements = { 10.0.0.1, 10.0.0.2,\n\t\t     10.0.0.3 }\n"), 3);
     }
 
     #[test]

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use abi::maps;
 use api::{Client, Known, Reply, Request, Status};
 
+use super::judged::Judged;
 use super::{ANSWER, refused};
 use crate::network::Error;
 
@@ -31,6 +33,30 @@ pub(super) fn status(socket: &Path) -> Result<Status, Error> {
         Reply::Status(status) => Ok(*status),
         other => Err(another(&other)),
     }
+}
+
+/// What the agent's datapath did with packets.
+pub(super) fn judged(socket: &Path) -> Result<Judged, Error> {
+    Ok(Judged::of(&status(socket)?))
+}
+
+/// The maps by which a peer is found and judged. Connections come and go, and pods are the same at all sizes.
+const JUDGING: [&str; 8] = [
+    maps::ADDRESSES,
+    maps::CIDRS,
+    maps::POLICIES,
+    maps::POLICY_PEERS,
+    maps::POLICY_PORTS,
+    maps::POLICY_RANGES,
+    maps::POLICY_CELLS,
+    maps::POLICY_SPARSE,
+];
+
+/// Entries of the datapath's maps by which peers are judged.
+pub(super) fn entries(socket: &Path) -> Result<usize, Error> {
+    let status = status(socket)?;
+    let judging = status.maps.iter().filter(|fill| JUDGING.contains(&fill.map.as_str()));
+    Ok(judging.map(|fill| usize::try_from(fill.entries).unwrap_or(usize::MAX)).sum())
 }
 
 /// Waits until the tables of all pods are as the policies that the agent knows.

@@ -15,6 +15,8 @@ pub(super) const NAMESPACE: &str = "bench";
 pub(super) const ROLE: &str = "role";
 /// Its value.
 pub(super) const PEER: &str = "peer";
+/// The label that tells one change from all others; no policy knows it.
+pub(super) const CHANGE: &str = "change";
 /// The number of the first identity of a pod that does not exist. Agents give lower ones.
 const FIRST_IDENTITY: u32 = 30_000;
 
