@@ -341,3 +341,26 @@ fn what_is_excluded_is_left_alone() {
     assert!(plan.steps.iter().all(count) && plan.steps.len() == 2, "{plan:?}");
     assert_eq!(plan.short, 100 - 18);
 }
+
+/// An EFA-only interface, and one of an IPv6-only subnet: pods get nothing from them, and nobody else their numbers.
+#[test]
+fn an_interface_without_ipv4_takes_its_number_and_gives_nothing() {
+    let case = Case { attached: vec![(0, 0, 0), (0, 0, 0)], ..small() };
+    let mut world = case.world();
+    world.attached[1].primary_address = Interface::NO_ADDRESS;
+    assert!(!is_usable(&world.attached[1], &world.settings));
+    let plan = Case { wanted: 300, ..case }.plan(&world);
+    let numbers: Vec<u32> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Create { device_index, .. } | Step::Attach { device_index, .. } => Some(*device_index),
+            Step::Assign { interface_id, .. } => {
+                assert_eq!(interface_id, "eni-0");
+                None
+            }
+        })
+        .collect();
+    assert_eq!(numbers, [2]);
+    assert_eq!(plan.short, 300 - 2 * 9 * 16, "{plan:?}");
+}

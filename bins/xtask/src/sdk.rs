@@ -1,5 +1,6 @@
 //! `cargo xtask sdk`: lints and tests what goes through Amazon's SDK, which nothing else compiles.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,17 @@ const DOCS: &str = "docs/aws.md";
 /// The stamp's line in [`DOCS`] goes on with the stamp and ` -->`.
 const BEGIN: &str = "<!-- sdk:checked ";
 /// What decides whether it works, beside the SDK itself: the client, what it performs, and what it has to show.
-const SOURCES: [&str; 3] = ["ipam/aws", "ipam/src/ec2", "ipam/vpc/src/contract"];
+/// Of the operator, what its feature `aws` decides about.
+const SOURCES: [&str; 6] = [
+    CLIENT,
+    "ipam/src/ec2",
+    "ipam/vpc/src/contract",
+    "bins/operator/Cargo.toml",
+    "bins/operator/src/eni/client.rs",
+    "bins/operator/src/eni/keys.rs",
+];
+/// The client, whose dependencies have their features in the workspace's manifest.
+const CLIENT: &str = "ipam/aws";
 /// Always both packages: features of their dependencies are united, and the SDK is compiled once.
 const PACKAGES: [&str; 6] = [
     "--package",
@@ -59,16 +70,33 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// A hash of the sources and of the versions of the SDK's crates.
+/// A hash of the sources, of the features of what the client depends on, and of the versions of the SDK's crates.
 fn stamp(root: &Path) -> Result<String> {
     let mut files: Vec<PathBuf> = Vec::new();
-    for directory in SOURCES {
-        stamp::collect(&root.join(directory), &mut files)?;
+    for source in SOURCES {
+        let path = root.join(source);
+        if path.is_dir() {
+            stamp::collect(&path, &mut files)?;
+        } else {
+            files.push(path);
+        }
     }
     files.sort();
-    let lock = root.join("Cargo.lock");
-    let lock = fs::read_to_string(&lock).with_context(|| format!("reading {}", lock.display()))?;
-    stamp::of(root, &files, &versions(&lock)?)
+    let text = |name: &str| {
+        let path = root.join(name);
+        fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+    };
+    let features = features(&text("Cargo.toml")?, &text(&format!("{CLIENT}/Cargo.toml"))?);
+    stamp::of(root, &files, &(features + &versions(&text("Cargo.lock")?)?))
+}
+
+/// The lines of the workspace's manifest about what a package's manifest says that it has from there.
+fn features(workspace: &str, package: &str) -> String {
+    let dependencies = package.lines().skip_while(|line| *line != "[dependencies]");
+    let shared = dependencies.filter(|line| line.contains("workspace = true"));
+    let names: BTreeSet<&str> = shared.filter_map(|line| line.split(['.', ' ']).next()).collect();
+    let about = |line: &&str| line.split_once(" = ").is_some_and(|(name, _)| names.contains(name));
+    workspace.lines().filter(about).map(|line| format!("{line}\n")).collect()
 }
 
 /// The crates of the SDK in a lock file, each with its version.
@@ -101,6 +129,27 @@ mod tests {
                     dependencies = [\n \"aws-types\",\n]\n\n[[package]]\nname = \"aya\"\nversion = \"0.14.0\"\n\n\
                     [[package]]\nname = \"aws-types\"\nversion = \"4.5.6\"\n";
         assert_eq!(versions(lock).expect("versions"), "aws-config 1.2.3\naws-types 4.5.6\n");
+    }
+
+    #[test]
+    fn features_are_those_of_the_clients_dependencies() {
+        let workspace = "[workspace.package]\nversion = \"1\"\n[workspace.dependencies]\n\
+                         aws-config = { version = \"1\", features = [\"a\"] }\naya = \"1\"\nhttp = \"2\"\n";
+        let package = "[package]\nversion.workspace = true\n[dependencies]\n\
+                       aws-config = { workspace = true, optional = true }\nhttp.workspace = true\n";
+        assert_eq!(
+            features(workspace, package),
+            "aws-config = { version = \"1\", features = [\"a\"] }\nhttp = \"2\"\n"
+        );
+    }
+
+    /// A source that is renamed must not fall out unseen.
+    #[test]
+    fn all_sources_are_there() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for source in SOURCES {
+            assert!(root.join(source).exists(), "{source}");
+        }
     }
 
     #[test]

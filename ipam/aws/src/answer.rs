@@ -39,7 +39,9 @@ pub(crate) fn assigned(answer: &AssignPrivateIpAddressesOutput) -> Read<Reply> {
 }
 
 pub(crate) fn created(answer: &CreateNetworkInterfaceOutput) -> Read<Reply> {
-    Ok(Reply::Created(Box::new(interface(need("networkInterface", answer.network_interface())?)?)))
+    let made = need("networkInterface", answer.network_interface())?;
+    text("privateIpAddress", made.private_ip_address())?;
+    Ok(Reply::Created(Box::new(interface(made)?)))
 }
 
 pub(crate) fn attached(answer: AttachNetworkInterfaceOutput) -> Read<Reply> {
@@ -53,7 +55,8 @@ pub(crate) fn interfaces(answer: DescribeNetworkInterfacesOutput) -> Read<Reply>
 
 pub(crate) fn subnets(answer: DescribeSubnetsOutput) -> Read<Reply> {
     let list = need("subnetSet", answer.subnets)?;
-    Ok(Reply::Subnets { subnets: each(&list, subnet)?, next_token: answer.next_token })
+    let subnets = list.iter().filter_map(|one| subnet(one).transpose());
+    Ok(Reply::Subnets { subnets: subnets.collect::<Read<_>>()?, next_token: answer.next_token })
 }
 
 pub(crate) fn vpcs(answer: &DescribeVpcsOutput) -> Read<Reply> {
@@ -70,10 +73,13 @@ pub(crate) fn instance_types(answer: &DescribeInstanceTypesOutput) -> Read<Reply
     Ok(Reply::InstanceTypes(each(list, instance_type)?))
 }
 
+/// An interface; it need not have IPv4, as whoever made it may have wanted none.
 fn interface(is: &types::NetworkInterface) -> Read<Interface> {
-    let primary_address = parsed("privateIpAddress", is.private_ip_address())?;
-    let mut secondary_addresses =
-        each(is.private_ip_addresses(), |one| parsed("privateIpAddress", one.private_ip_address()))?;
+    let address = |value| maybe("privateIpAddress", value);
+    let primary_address = address(is.private_ip_address())?.unwrap_or(Interface::NO_ADDRESS);
+    let listed = is.private_ip_addresses().iter();
+    let listed = listed.filter_map(|one| address(one.private_ip_address()).transpose());
+    let mut secondary_addresses = listed.collect::<Read<Vec<_>>>()?;
     secondary_addresses.retain(|address| *address != primary_address);
     let status = need("status", is.status())?.as_str();
     Ok(Interface {
@@ -113,15 +119,17 @@ fn attachment(is: &types::NetworkInterfaceAttachment) -> Read<Option<Attachment>
     }))
 }
 
-fn subnet(is: &types::Subnet) -> Read<Subnet> {
-    Ok(Subnet {
+/// A subnet, but for those that are IPv6-only: they have nothing for pods.
+fn subnet(is: &types::Subnet) -> Read<Option<Subnet>> {
+    let Some(cidr) = maybe("cidrBlock", is.cidr_block())? else { return Ok(None) };
+    Ok(Some(Subnet {
         id: text("subnetId", is.subnet_id())?,
         vpc_id: text("vpcId", is.vpc_id())?,
         availability_zone: text("availabilityZone", is.availability_zone())?,
-        cidr: parsed("cidrBlock", is.cidr_block())?,
+        cidr,
         available_addresses: count("availableIpAddressCount", is.available_ip_address_count())?,
         tags: tags(is.tags())?,
-    })
+    }))
 }
 
 fn vpc(is: &types::Vpc) -> Read<Vpc> {
@@ -188,8 +196,13 @@ fn text(name: &'static str, value: Option<&str>) -> Read<String> {
 }
 
 fn parsed<T: FromStr>(name: &'static str, value: Option<&str>) -> Read<T> {
-    let value = need(name, value)?;
-    value.parse().map_err(|_| wrong(name, value))
+    need(name, maybe(name, value)?)
+}
+
+/// What need not be there.
+fn maybe<T: FromStr>(name: &'static str, value: Option<&str>) -> Read<Option<T>> {
+    let value = value.filter(|value| !value.is_empty());
+    value.map(|value| value.parse().map_err(|_| wrong(name, value))).transpose()
 }
 
 fn count(name: &'static str, value: Option<i32>) -> Read<u32> {

@@ -107,7 +107,7 @@ pub(crate) async fn ask(ec2: &Client, request: Request) -> Result<Reply, Error> 
         )),
     };
     // What can't be read says nothing about what was done.
-    read.map_err(|error| Error::unanswered_because(action, &error))
+    read.map_err(|error| Error::unreadable(action, error.to_string()))
 }
 
 fn create(ec2: &Client, wanted: CreateInterface) -> CreateNetworkInterfaceFluentBuilder {

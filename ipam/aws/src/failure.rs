@@ -20,7 +20,7 @@ where
     if let Some(response) = error.raw_response() {
         let status = response.status().as_u16();
         let why = Error::unanswered_because(action, error).message;
-        return Error::unanswered(action, format!("HTTP {status}, {why}"));
+        return Error::unreadable(action, format!("HTTP {status}, {why}"));
     }
     // Credentials are asked for before anything is sent.
     if causes(error).any(<dyn StdError>::is::<CredentialsError>) {

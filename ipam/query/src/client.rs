@@ -59,7 +59,7 @@ impl Ec2 for Client {
         let response = self.exchange(action, encode::form(&request)).await?;
         let status = response.status();
         // What can't be read says nothing about what was done.
-        let unreadable = |why: String| Error::unanswered(action, format!("HTTP {status}, {why}"));
+        let unreadable = |why: String| Error::unreadable(action, format!("HTTP {status}, {why}"));
         let text = std::str::from_utf8(response.body()).map_err(|error| unreadable(error.to_string()))?;
         let document = roxmltree::Document::parse(text).map_err(|error| unreadable(error.to_string()))?;
         if !status.is_success() {

@@ -1,5 +1,7 @@
 //! Answers out of XML.
 
+use std::net::Ipv4Addr;
+
 use ipam::{
     Timestamp,
     ec2::{
@@ -29,7 +31,9 @@ pub(crate) fn reply(action: Action, document: &Document<'_>) -> Result<Reply, De
             prefixes: root.each("assignedIpv4PrefixSet", |item| item.need_parsed("ipv4Prefix"))?,
         }),
         Action::CreateNetworkInterface => {
-            Reply::Created(Box::new(interface(root.need_child("networkInterface")?)?))
+            let element = root.need_child("networkInterface")?;
+            element.need("privateIpAddress")?;
+            Reply::Created(Box::new(interface(element)?))
         }
         Action::AttachNetworkInterface => {
             Reply::Attached { attachment_id: root.need("attachmentId")?.to_owned() }
@@ -40,7 +44,8 @@ pub(crate) fn reply(action: Action, document: &Document<'_>) -> Result<Reply, De
         }
         Action::DescribeSubnets => {
             root.need_child("subnetSet")?;
-            Reply::Subnets { subnets: root.each("subnetSet", subnet)?, next_token }
+            let subnets = root.items("subnetSet").filter_map(|item| subnet(item).transpose());
+            Reply::Subnets { subnets: subnets.collect::<Result<_, _>>()?, next_token }
         }
         Action::DescribeVpcs => {
             root.need_child("vpcSet")?;
@@ -71,10 +76,12 @@ fn tags(element: Element<'_>) -> Result<Tags, DecodeError> {
     element.items("tagSet").map(tag).collect()
 }
 
+/// An interface; it need not have IPv4, as whoever made it may have wanted none.
 fn interface(element: Element<'_>) -> Result<Interface, DecodeError> {
-    let primary_address = element.need_parsed("privateIpAddress")?;
-    let mut secondary_addresses =
-        element.each("privateIpAddressesSet", |item| item.need_parsed("privateIpAddress"))?;
+    let primary_address = element.parsed("privateIpAddress")?.unwrap_or(Interface::NO_ADDRESS);
+    let listed = element.items("privateIpAddressesSet");
+    let listed = listed.filter_map(|item| item.parsed("privateIpAddress").transpose());
+    let mut secondary_addresses: Vec<Ipv4Addr> = listed.collect::<Result<_, _>>()?;
     secondary_addresses.retain(|address| *address != primary_address);
     Ok(Interface {
         id: element.need("networkInterfaceId")?.to_owned(),
@@ -116,15 +123,17 @@ fn attachment(element: Element<'_>) -> Result<Option<Attachment>, DecodeError> {
     }))
 }
 
-fn subnet(element: Element<'_>) -> Result<Subnet, DecodeError> {
-    Ok(Subnet {
+/// A subnet, but for those that are IPv6-only: they have nothing for pods.
+fn subnet(element: Element<'_>) -> Result<Option<Subnet>, DecodeError> {
+    let Some(cidr) = element.parsed("cidrBlock")? else { return Ok(None) };
+    Ok(Some(Subnet {
         id: element.need("subnetId")?.to_owned(),
         vpc_id: element.need("vpcId")?.to_owned(),
         availability_zone: element.need("availabilityZone")?.to_owned(),
-        cidr: element.need_parsed("cidrBlock")?,
+        cidr,
         available_addresses: element.need_parsed("availableIpAddressCount")?,
         tags: tags(element)?,
-    })
+    }))
 }
 
 fn vpc(element: Element<'_>) -> Result<Vpc, DecodeError> {

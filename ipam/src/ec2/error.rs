@@ -42,7 +42,7 @@ pub enum ErrorKind {
     Misconfigured,
     /// EC2 failed (500, 503): whether the request was carried out is unknown.
     Server,
-    /// No answer came: whether the request was carried out is unknown.
+    /// No answer came, or none that can be read: whether the request was carried out is unknown.
     Unanswered,
     /// It was not sent: nothing happened.
     Unsent,
@@ -153,6 +153,12 @@ impl Error {
         Self::unanswered(action, chain(error))
     }
 
+    /// An answer came that cannot be read; `why` names what is wrong in it.
+    #[must_use]
+    pub fn unreadable(action: Action, why: impl Into<String>) -> Self {
+        Self { code: "Unreadable".to_owned(), ..Self::unanswered(action, why) }
+    }
+
     /// It was not sent.
     #[must_use]
     pub fn unsent(action: Action, why: impl Into<String>) -> Self {
@@ -223,5 +229,8 @@ mod tests {
         }
         assert!(!ErrorKind::of("RequestLimitExceeded", "").is_ambiguous());
         assert!(Error::unanswered(Action::CreateTags, "timed out").kind.is_ambiguous());
+        let unreadable = Error::unreadable(Action::CreateTags, "<a> has no <b>");
+        assert!(unreadable.kind.is_ambiguous());
+        assert_eq!(unreadable.to_string(), "CreateTags: Unreadable: <a> has no <b>");
     }
 }

@@ -142,7 +142,7 @@ pub struct Interface {
     pub availability_zone: String,
     /// Its MAC address as `02:…`, which the link on the instance has too.
     pub mac: String,
-    /// Its primary address, which it keeps for life.
+    /// Its primary address, which it keeps for life; [`Interface::NO_ADDRESS`] where it has none.
     pub primary_address: Ipv4Addr,
     /// Its other single addresses.
     pub secondary_addresses: Vec<Ipv4Addr>,
@@ -163,6 +163,16 @@ pub struct Interface {
 }
 
 impl Interface {
+    /// The primary address of what has no IPv4: an EFA-only interface, or one in a subnet that is IPv6-only. It is of no
+    /// use to pods, but it takes one of its instance's interfaces, and a device index.
+    pub const NO_ADDRESS: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
+
+    /// Whether it has IPv4.
+    #[must_use]
+    pub fn has_ipv4(&self) -> bool {
+        self.primary_address != Self::NO_ADDRESS
+    }
+
     /// Slots that it uses of those that its instance type allows: the primary address, each other one, and
     /// each prefix.
     #[must_use]

@@ -103,6 +103,7 @@ pub fn is_usable(interface: &Interface, settings: &NodeSettings) -> bool {
         && !excluded
         && !interface.requester_managed
         && interface.kind == "interface"
+        && interface.has_ipv4()
 }
 
 /// The cheapest plan that gives the node what it wants, or as much of it as is possible.

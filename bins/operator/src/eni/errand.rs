@@ -127,7 +127,9 @@ impl<E: Ec2> Errands<E> {
         let _turn =
             self.turns.acquire().await.map_err(|error| Error::unanswered(action, error.to_string()))?;
         self.leadership.check().map_err(|error| Error::unanswered(action, error.to_string()))?;
-        if not_after.is_some_and(|at| Timestamp::from(self.clock.now()) > at) {
+        // Credentials and a connection come before the request itself is sent: who waits for those is too late, too.
+        let left = not_after.map_or(PATIENCE, |at| at.since(self.clock.now().into()).min(PATIENCE));
+        if left.is_zero() {
             let error = Error::unsent(action, "what was looked at before is too old by now");
             tracing::info!(%error, "EC2");
             return Err(error);
@@ -135,8 +137,8 @@ impl<E: Ec2> Errands<E> {
         let (begun, asked) = (Instant::now(), Asked::of(&request));
         let result = tokio::select! {
             over = self.leadership.over() => Err(Error::unanswered(action, over.to_string())),
-            answered = tokio::time::timeout(PATIENCE, self.ec2.call(request)) => answered.unwrap_or_else(|_| {
-                Err(Error::unanswered(action, format!("no answer within {} s", PATIENCE.as_secs())))
+            answered = tokio::time::timeout(left, self.ec2.call(request)) => answered.unwrap_or_else(|_| {
+                Err(Error::unanswered(action, format!("no answer within {:.1} s", left.as_secs_f64())))
             }),
         };
         self.metrics.answered(&asked, &result, begun.elapsed());
@@ -275,7 +277,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_looked_at_too_long_ago_takes_nothing() {
         let (errands, asked) = errands(Duration::from_millis(200));
-        let now = errands.clock.now();
+        let now = Timestamp::from(errands.clock.now());
         let error = errands.request(REQUEST(), Some(Timestamp(now.0 - 1))).await.unwrap_err();
         assert_eq!((error.kind, asked.load(Ordering::SeqCst)), (ErrorKind::Unsent, 0));
         let error = errands.request(REQUEST(), Some(now.after(PATIENCE))).await.unwrap_err();
@@ -289,6 +291,18 @@ mod tests {
         let error = errands.request(REQUEST(), None).await.unwrap_err();
         assert!(error.kind.is_ambiguous(), "{error}");
         assert_eq!((begun.elapsed(), asked.load(Ordering::SeqCst)), (PATIENCE, 1));
+    }
+
+    /// What is taken is not waited for longer than it may be sent: credentials may have been what took so long.
+    #[tokio::test(start_paused = true)]
+    async fn what_may_be_sent_for_a_while_ends_with_it() {
+        let (errands, asked) = errands(Duration::from_secs(3600));
+        let (begun, left) = (Instant::now(), Duration::from_secs(10));
+        let not_after = Timestamp::from(errands.clock.now()).after(left);
+        let error = errands.request(REQUEST(), Some(not_after)).await.unwrap_err();
+        assert!(error.kind.is_ambiguous(), "{error}");
+        assert!(begun.elapsed() <= left, "{:?}", begun.elapsed());
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
     }
 
     /// A version that the watch has told of is not asked for again.

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ipam::ec2::{Error, ErrorKind, Reply, Request};
+use ipam::ec2::{Error, Reply, Request};
 use ipam::eni::Figures;
 use ipnetwork::Ipv4Network;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -164,7 +164,6 @@ impl EniMetrics {
                 self.done(asked, reply);
                 "OK".to_owned()
             }
-            Err(error) if error.kind == ErrorKind::Unanswered => "NoAnswer".to_owned(),
             Err(error) => error.code.clone(),
         };
         self.calls

@@ -265,16 +265,14 @@ impl Fleet {
                 self.garbage.look(&interfaces, &self.config, now);
                 for node in self.nodes.values_mut().filter(|node| !node.at_ec2) {
                     let id = node.record.instance_id.as_str();
-                    node.unattached = interfaces
-                        .iter()
-                        .filter(|interface| made_for(interface, &self.config) == Some(id))
-                        .cloned()
-                        .collect();
-                    look(node, &interfaces, began);
+                    // What lost its IPv4 would be attached in vain.
+                    let ours = |of: &&Interface| made_for(of, &self.config) == Some(id) && of.has_ipv4();
+                    let unattached = interfaces.iter().filter(ours).cloned().collect();
+                    look(node, &interfaces, Some(unattached), began);
                 }
             }
             What::InterfacesOf(nodes) => {
-                self.asked(&nodes, |node| look(node, &interfaces, began));
+                self.asked(&nodes, |node| look(node, &interfaces, None, began));
                 if !told {
                     return;
                 }
@@ -313,13 +311,13 @@ impl Fleet {
     }
 }
 
-fn look(node: &mut Node, interfaces: &[Interface], began: Timestamp) {
+fn look(node: &mut Node, interfaces: &[Interface], unattached: Option<Vec<Interface>>, began: Timestamp) {
     let id = node.record.instance_id.as_str();
     let of_node = |interface: &&Interface| {
         interface.attachment.as_ref().is_some_and(|attachment| attachment.instance_id == id)
     };
     let own = interfaces.iter().filter(of_node).cloned().collect();
-    node.look(own, began);
+    node.look(own, unattached, began);
 }
 
 impl List {

@@ -159,11 +159,19 @@ impl Node {
         self.interfaces.is_none() || self.must_ask
     }
 
-    /// EC2 showed the interfaces, in a look that began then.
-    pub(super) fn look(&mut self, interfaces: Vec<Interface>, began: Timestamp) {
+    /// EC2 showed the interfaces, in a look that began then; a look at the whole VPC showed what is attached to nothing, too.
+    pub(super) fn look(
+        &mut self,
+        interfaces: Vec<Interface>,
+        unattached: Option<Vec<Interface>>,
+        began: Timestamp,
+    ) {
         if self.mutated.is_some_and(|at| began < at.after(CONSISTENCY)) || began < self.looked {
             // It may show what was.
             return;
+        }
+        if let Some(unattached) = unattached {
+            self.unattached = unattached;
         }
         self.must_ask = false;
         let shown: BTreeSet<Ipv4Network> = interfaces.iter().flat_map(assigned).collect();
@@ -332,6 +340,7 @@ pub(super) fn assigned(interface: &Interface) -> impl Iterator<Item = Ipv4Networ
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ec2::InterfaceStatus;
 
     fn record(version: &str, drain: &str, drained: &str) -> NodeRecord {
         NodeRecord {
@@ -342,6 +351,46 @@ mod tests {
             drained: Some(drained.to_owned()),
             ..NodeRecord::default()
         }
+    }
+
+    /// An interface of ours that is attached to nothing.
+    fn made(id: &str) -> Interface {
+        Interface {
+            id: id.to_owned(),
+            description: String::new(),
+            subnet_id: String::new(),
+            vpc_id: String::new(),
+            availability_zone: String::new(),
+            mac: String::new(),
+            primary_address: [10, 0, 0, 1].into(),
+            secondary_addresses: Vec::new(),
+            prefixes: Vec::new(),
+            security_groups: Vec::new(),
+            tags: BTreeMap::new(),
+            status: InterfaceStatus::Available,
+            attachment: None,
+            requester_managed: false,
+            kind: "interface".to_owned(),
+        }
+    }
+
+    /// A list of all that was begun before an interface was made, and ends after that, does not have it: another one would
+    /// be made. One that was begun before it was attached would have it attached again.
+    #[test]
+    fn a_look_that_began_too_early_tells_nothing_of_what_is_unattached() {
+        let mut node = Node::new(record("1", r#"{"epoch":0}"#, r#"{"epoch":0}"#), 1);
+        node.unattached = vec![made("eni-1")];
+        node.mutated = Some(Timestamp(100_000));
+        let enough = Timestamp(100_000).after(CONSISTENCY);
+        node.look(Vec::new(), Some(Vec::new()), Timestamp(enough.0 - 1));
+        assert_eq!(node.unattached.len(), 1);
+        // Looks at the instance alone do not show what is attached to nothing.
+        node.look(Vec::new(), None, enough);
+        assert_eq!(node.unattached.len(), 1);
+        node.look(Vec::new(), Some(vec![made("eni-2")]), enough);
+        assert_eq!(node.unattached[0].id, "eni-2");
+        node.look(Vec::new(), Some(Vec::new()), Timestamp(enough.0 - 1));
+        assert_eq!(node.unattached.len(), 1, "older than the last one");
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ipam::ec2::{DescribeInterfaces, Ec2, Error, ErrorKind, InterfaceStatus, Reply, Request};
+use ipam::ec2::{
+    CreateInterface, DescribeInterfaces, Ec2, Error, ErrorKind, InterfaceStatus, Reply, Request, Tags,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -94,6 +96,9 @@ pub async fn run<E: Ec2>(connect: impl AsyncFn(&str) -> E) -> Vec<(&'static str,
     note("nobody there", nobody_there(&connect).await);
     note("a code", errors_are_known_by_their_codes(&connect).await);
     note("other servers", other_servers_answers_are_read(&connect).await);
+    note("interfaces without IPv4", interfaces_without_ipv4_are_listed(&connect).await);
+    note("subnets without IPv4", subnets_without_ipv4_are_left_out(&connect).await);
+    note("made without IPv4", what_is_made_has_an_address(&connect).await);
     broken
 }
 
@@ -113,7 +118,7 @@ fn nonsense() -> Vec<(&'static str, String)> {
         ("another document", http("200 OK", "<html></html>")),
         ("a proxy's page", http("502 Bad Gateway", "<html>Bad Gateway</html>")),
         ("no document", http("503 Service Unavailable", "")),
-        ("an interface without addresses", http("200 OK", set)),
+        ("an interface without a subnet", http("200 OK", set)),
         ("bytes", http("200 OK", "\u{1}\u{2}")),
     ]
 }
@@ -186,4 +191,82 @@ async fn other_servers_answers_are_read<E: Ec2>(connect: &impl AsyncFn(&str) -> 
     same("addresses", &one.secondary_addresses[..], &[std::net::Ipv4Addr::new(10, 0, 0, 6)][..])?;
     same("the rest", (one.kind.as_str(), one.prefixes.len(), one.tags.len()), ("interface", 0, 0))?;
     same("token", next_token.as_deref(), Some("more"))
+}
+
+/// What EC2 tells of an interface; `more` is of this one.
+fn eni(id: &str, more: &str) -> String {
+    format!(
+        "<networkInterfaceId>{id}</networkInterfaceId><subnetId>subnet-1</subnetId><vpcId>vpc-1</vpcId>\
+         <availabilityZone>eu-central-1a</availabilityZone><status>in-use</status>\
+         <macAddress>02:00:00:00:00:01</macAddress>{more}"
+    )
+}
+
+/// One interface that is EFA-only, or lies in a subnet that is IPv6-only, does not keep a cluster from its lists. Where it
+/// is attached it still counts.
+async fn interfaces_without_ipv4_are_listed<E: Ec2>(connect: &impl AsyncFn(&str) -> E) -> Verdict {
+    let attachment = "<attachment><attachmentId>eni-attach-1</attachmentId><instanceId>i-1</instanceId>\
+        <deviceIndex>1</deviceIndex><status>attached</status></attachment>";
+    let efa = eni("eni-1", &format!("<interfaceType>efa-only</interfaceType>{attachment}"));
+    let six = "<privateIpAddressesSet/><ipv6AddressesSet><item><ipv6Address>2001:db8::5</ipv6Address></item>\
+        </ipv6AddressesSet><interfaceType>interface</interfaceType>";
+    let six = eni("eni-2", six);
+    let four = "<privateIpAddress>10.0.0.5</privateIpAddress><privateIpAddressesSet><item>\
+        <privateIpAddress>10.0.0.5</privateIpAddress></item></privateIpAddressesSet>";
+    let four = eni("eni-3", four);
+    let body = format!(
+        "<DescribeNetworkInterfacesResponse><networkInterfaceSet><item>{efa}</item><item>{six}</item>\
+         <item>{four}</item></networkInterfaceSet></DescribeNetworkInterfacesResponse>"
+    );
+    let (answered, _) = ask(connect, describe(), Scripted::http("200 OK", &body)).await?;
+    let Ok(Reply::Interfaces { interfaces, .. }) = answered else {
+        return Err(Broken(format!("no interfaces: {answered:?}")));
+    };
+    let listed: Vec<_> = interfaces.iter().map(|one| (one.id.as_str(), one.has_ipv4())).collect();
+    same("interfaces", listed, vec![("eni-1", false), ("eni-2", false), ("eni-3", true)])?;
+    let number = interfaces[0].attachment.as_ref().map(|to| to.device_index);
+    same("the device of one without IPv4", number, Some(1))
+}
+
+async fn subnets_without_ipv4_are_left_out<E: Ec2>(connect: &impl AsyncFn(&str) -> E) -> Verdict {
+    let subnet = |id: &str, cidr: &str| {
+        format!(
+            "<item><subnetId>{id}</subnetId><vpcId>vpc-1</vpcId><availabilityZone>eu-central-1a</availabilityZone>\
+             {cidr}<availableIpAddressCount>0</availableIpAddressCount><ipv6Native>{}</ipv6Native></item>",
+            cidr.is_empty()
+        )
+    };
+    let body = format!(
+        "<DescribeSubnetsResponse><subnetSet>{}{}</subnetSet></DescribeSubnetsResponse>",
+        subnet("subnet-1", ""),
+        subnet("subnet-2", "<cidrBlock>10.0.2.0/24</cidrBlock>"),
+    );
+    let request = Request::DescribeSubnets { vpc_id: "vpc-1".to_owned(), next_token: None };
+    let (answered, _) = ask(connect, request, Scripted::http("200 OK", &body)).await?;
+    let Ok(Reply::Subnets { subnets, .. }) = answered else {
+        return Err(Broken(format!("no subnets: {answered:?}")));
+    };
+    same("subnets", subnets.into_iter().map(|one| one.id).collect::<Vec<_>>(), vec!["subnet-2".to_owned()])
+}
+
+/// What was asked for with IPv4 has it, or the answer is none; the error names what it lacks.
+async fn what_is_made_has_an_address<E: Ec2>(connect: &impl AsyncFn(&str) -> E) -> Verdict {
+    let body = format!(
+        "<CreateNetworkInterfaceResponse><networkInterface>{}</networkInterface></CreateNetworkInterfaceResponse>",
+        eni("eni-1", "")
+    );
+    let request = Request::CreateInterface(CreateInterface {
+        subnet_id: "subnet-1".to_owned(),
+        security_groups: Vec::new(),
+        description: String::new(),
+        addresses: None,
+        tags: Tags::new(),
+        client_token: "t".to_owned(),
+    });
+    match ask(connect, request, Scripted::http("200 OK", &body)).await?.0 {
+        Err(error) if error.kind.is_ambiguous() && error.message.contains("privateIpAddress") => {
+            same("the code", error.code.as_str(), "Unreadable")
+        }
+        other => Err(Broken(format!("{other:?}"))),
+    }
 }
