@@ -21,7 +21,7 @@ use ipam::eni::PREFIX_ADDRESSES;
 
 use super::clock::Clock;
 use super::world::World;
-use super::{LATENCY, PATIENCE};
+use super::{LATENCY, PATIENCE, apart};
 
 const PER_SECOND: f64 = 4.0;
 const BURST: f64 = 20.0;
@@ -93,9 +93,8 @@ pub(super) fn run(world: &mut World) -> Option<f64> {
     };
     model.clock.at(Timestamp(0), Event::Resync);
     for node in 0..nodes {
-        // Agents start at different moments of their 15 s.
-        let offset = TOLD.mul_f64(node as f64 / nodes as f64);
-        model.clock.after(offset, Event::Told(node));
+        // All nodes are known from the beginning, as they are to Netloom's operator.
+        model.clock.at(Timestamp(0), Event::Told(node));
     }
     while model.world.goes_on(model.clock.now()) {
         let event = model.clock.next()?;
@@ -135,7 +134,10 @@ impl Model<'_> {
                 if !std::mem::replace(&mut self.busy[node], true) {
                     self.waiting.push_back(node);
                 }
-                self.clock.after(TOLD, Event::Told(node));
+                // Agents are at different moments of their 15 s: the second time comes sooner, which does the model no harm.
+                let is_first = self.clock.now() == Timestamp(0);
+                let next = if is_first { apart(TOLD, node, self.busy.len()) } else { TOLD };
+                self.clock.after(next, Event::Told(node));
                 self.start();
             }
             Event::Work(node, step) => self.work(node, step),

@@ -31,6 +31,11 @@ pub const ATTACHING: Duration = Duration::from_secs(2);
 /// Whoever has not placed all pods by then never will.
 const PATIENCE: Duration = Duration::from_secs(4 * 3600);
 
+/// A part of the period for each node, by which what all do periodically after a common beginning is spread over it.
+fn apart(period: Duration, node: usize, nodes: usize) -> Duration {
+    period.mul_f64((node + 1) as f64 / nodes as f64)
+}
+
 /// What to measure.
 #[derive(Clone, Debug, Default)]
 pub struct Options {

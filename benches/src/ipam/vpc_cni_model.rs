@@ -19,7 +19,7 @@ use ipam::eni::PREFIX_ADDRESSES;
 
 use super::clock::Clock;
 use super::world::World;
-use super::{ATTACHING, LATENCY, PATIENCE};
+use super::{ATTACHING, LATENCY, PATIENCE, apart};
 
 const PASS: Duration = Duration::from_secs(5);
 const WARM_PREFIXES: u32 = 1;
@@ -31,8 +31,7 @@ const SWEEP_BEGINS: Duration = Duration::from_secs(300);
 pub(super) fn run(world: &mut World) -> Option<f64> {
     let mut clock = Clock::new();
     for node in 0..world.nodes.len() {
-        // Nodes' passes are not in step.
-        clock.after(PASS.mul_f64(node as f64 / world.nodes.len() as f64), node);
+        clock.at(Timestamp(0), node);
     }
     let mut sweeps: Vec<Timestamp> = (0..world.nodes.len())
         .map(|node| Timestamp(0).after(SWEEP_BEGINS.mul_f64(node as f64 / world.nodes.len() as f64)))
@@ -54,7 +53,9 @@ pub(super) fn run(world: &mut World) -> Option<f64> {
             sweep(world, now);
         }
         let took = pass(world, node, now);
-        clock.after(PASS + took, node);
+        // After a common beginning, as Netloom's operator has it, nodes' passes are not in step.
+        let wait = if now == Timestamp(0) { apart(PASS, node, world.nodes.len()) } else { PASS };
+        clock.after(wait + took, node);
     }
     Some(clock.seconds())
 }

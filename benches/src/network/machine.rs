@@ -60,7 +60,7 @@ pub struct Machine {
     pub programs: BTreeMap<String, String>,
     /// What else ran at the beginning: the load average of a minute, in hundredths.
     pub load_hundredths: u64,
-    /// What each link's driver does for the stack, as it was in all setups.
+    /// What the driver of a pod's link does for the stack, in the first setup; the notes say which differ from it.
     pub offloads: String,
 }
 

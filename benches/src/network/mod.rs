@@ -17,6 +17,7 @@ mod error;
 mod findings;
 pub mod machine;
 mod markdown;
+mod offloads;
 mod page;
 pub mod plan;
 pub mod pods;

@@ -131,9 +131,7 @@ fn machine_section(report: &Report) -> Section {
     for (name, value) in all {
         table = table.row([name, value]);
     }
-    if !machine.offloads.is_empty() {
-        table = table.row(["offloads", &machine.offloads]);
-    }
+    table = table.row(["offloads of a pod's link", &machine.offloads]);
     for note in &report.notes {
         table = table.row(["to know", note]);
     }

@@ -14,7 +14,7 @@ use super::setup::{self, Setup, SetupName};
 use super::stats::median;
 use super::tools::Tool;
 use super::traffic::{self, Path, Window, Work};
-use super::{Error, Stop, change, findings, rules};
+use super::{Error, Stop, change, findings, offloads, rules};
 
 /// Over which setups our generator is compared with others.
 const CHECKED: [SetupName; 2] = [SetupName::Veth, SetupName::Netloom];
@@ -41,7 +41,7 @@ pub fn run(options: &Options, stop: &Stop) -> Result<Report, Error> {
     if !missing.is_empty() {
         return Err(Error::Missing { missing });
     }
-    let machine = Machine::here();
+    let mut machine = Machine::here();
     tell("what the generator can do without a network");
     let limits = limits(options)?;
     tell("building the setups");
@@ -55,6 +55,8 @@ pub fn run(options: &Options, stop: &Stop) -> Result<Report, Error> {
         cross_checks: Vec::new(),
         troubles: Vec::new(),
     };
+    let offloads = offloads::of(&run.setups);
+    machine.offloads = offloads.told;
     for &peers in &options.sizes {
         run.at(peers)?;
     }
@@ -69,6 +71,7 @@ pub fn run(options: &Options, stop: &Stop) -> Result<Report, Error> {
         results: samples.summaries(),
     };
     report.notes = findings::notes(&report);
+    report.notes.extend(offloads.differences);
     report.notes.extend(troubles);
     Ok(report)
 }
