@@ -93,7 +93,7 @@ pub struct Plan {
 }
 
 /// Whether pods may have the interface's addresses: it is numbered high enough, not excluded by its tags, an
-/// interface like others, on the default card, and nobody else's to change.
+/// interface like others and with IPv4, on the default card, and nobody else's to change.
 #[must_use]
 pub fn is_usable(interface: &Interface, settings: &NodeSettings) -> bool {
     let excluded = !settings.exclude_interface_tags.is_empty()
