@@ -4,7 +4,8 @@
 //! |---|---|
 //! | a pass each 5 s, and one action a pass | `pkg/ipamd/ipamd.go`: `ipPoolMonitorInterval` |
 //! | a prefix at a time, until one prefix more is there than is used | `increaseDatastorePool`, `WARM_PREFIX_TARGET` |
-//! | an interface more: subnets, create, instance, attach, modify | `pkg/awsutils/awsutils.go`: `AllocENI` |
+//! | an interface more: instance, subnets, create, instance, attach, modify | `pkg/awsutils/awsutils.go`: `AllocENI` |
+//! | of the subnets that it discovers the one with most free addresses, then the others, until one has room | likewise: `createENI`, `ENABLE_SUBNET_DISCOVERY` |
 //! | the new interface is waited for at the metadata service | likewise: `waitForENIAttached` |
 //! | without a free /28: nothing for 120 s, and no single addresses | `pkg/ipamd/ipamd.go`: `insufficientCidrErrorCooldown` |
 //! | each hour, begun within 5 minutes: interfaces that were left behind are looked for | `pkg/awsutils/awsutils.go`: `cleanUpLeakedENIs` |
@@ -94,6 +95,17 @@ fn sweep(world: &mut World, now: Timestamp) {
     let _ = world.ask(now, left);
 }
 
+/// The subnets in which an interface may be made, the one with most free addresses first: those that are found by their
+/// tag, or the node's own.
+fn candidates(world: &World, node: usize) -> Vec<String> {
+    if world.scenario.first_interface_index == 0 {
+        return vec![world.nodes[node].subnet_id.clone()];
+    }
+    let mut subnets = world.pod_subnets.clone();
+    subnets.sort_by_key(|subnet| std::cmp::Reverse(world.available(subnet)));
+    subnets
+}
+
 fn new_interface(world: &mut World, node: usize, now: Timestamp) -> Duration {
     let instance_id = world.nodes[node].instance_id.clone();
     let of_instance = Request::DescribeInterfaces(DescribeInterfaces {
@@ -109,25 +121,36 @@ fn new_interface(world: &mut World, node: usize, now: Timestamp) -> Duration {
     else {
         return LATENCY;
     };
-    let apart = world.scenario.first_interface_index > 0;
-    let subnet_id = if apart { &world.pod_subnets[node % 2] } else { &world.nodes[node].subnet_id };
-    let create = Request::CreateInterface(CreateInterface {
-        subnet_id: subnet_id.clone(),
-        security_groups: Vec::new(),
-        description: "model".to_owned(),
-        addresses: Some(Addresses::PrefixCount(1)),
-        tags: Default::default(),
-        client_token: format!("{node}-{}", now.0),
-    });
-    let interface = match world.ask(now, create) {
-        Ok(Reply::Created(interface)) => interface,
-        Err(error) if is_full(&error) => return NO_PREFIX,
-        _ => return 2 * LATENCY,
-    };
-    let _ = world.ask(now, of_instance);
+    let vpc_id = world.vpc_id.clone();
+    let _ = world.ask(now, Request::DescribeSubnets { vpc_id, next_token: None });
+    let mut took = 2 * LATENCY;
+    let mut created = None;
+    let mut full = true;
+    for subnet_id in candidates(world, node) {
+        let create = Request::CreateInterface(CreateInterface {
+            client_token: format!("{node}-{}-{subnet_id}", now.0),
+            subnet_id,
+            security_groups: Vec::new(),
+            description: "model".to_owned(),
+            addresses: Some(Addresses::PrefixCount(1)),
+            tags: Default::default(),
+        });
+        let result = world.ask(now.after(took), create);
+        took += LATENCY;
+        match result {
+            Ok(Reply::Created(interface)) => {
+                created = Some(interface);
+                break;
+            }
+            Err(error) => full &= is_full(&error),
+            _ => full = false,
+        }
+    }
+    let Some(interface) = created else { return if full { NO_PREFIX } else { took } };
+    let _ = world.ask(now.after(took), of_instance);
+    took += LATENCY;
     let interface_id = interface.id.clone();
     // What EC2 refuses for want of tokens is asked for again, a second later.
-    let mut took = 3 * LATENCY;
     let attachment_id = loop {
         let attach = Request::Attach {
             interface_id: interface_id.clone(),

@@ -6,7 +6,7 @@ use std::process::Command;
 use netcore::Netns;
 use netcore::spawn::in_netns;
 
-use super::setup::{Setup, SetupName};
+use super::setup::{Setup, SetupName, find};
 
 /// Features of a link by their names, each with its state, such as `on` or `off [fixed]`.
 type Features = BTreeMap<String, String>;
@@ -22,8 +22,8 @@ pub(crate) struct Offloads {
 
 /// Asks about the server's link in each setup.
 pub(crate) fn of(setups: &[Box<dyn Setup>]) -> Offloads {
-    let ask = |setup: &Box<dyn Setup>| Some((setup.name(), ask(&setup.pods().server.netns)?));
-    let asked: Option<Vec<_>> = setups.iter().map(ask).collect();
+    let asked: Option<Vec<_>> =
+        setups.iter().map(|setup| Some((setup.name(), ask(&setup.pods().server.netns)?))).collect();
     asked.as_deref().and_then(compared).unwrap_or_else(|| Offloads {
         told: "not told: there is no ethtool, or it failed".to_owned(),
         differences: Vec::new(),
@@ -31,7 +31,7 @@ pub(crate) fn of(setups: &[Box<dyn Setup>]) -> Offloads {
 }
 
 fn ask(netns: &Netns) -> Option<String> {
-    let mut command = Command::new("ethtool");
+    let mut command = Command::new(find("ethtool")?);
     let said = in_netns(&mut command, netns).ok()?.args(["-k", "eth0"]).output().ok()?;
     said.status.success().then(|| String::from_utf8_lossy(&said.stdout).into_owned())
 }

@@ -21,6 +21,7 @@ use super::Error;
 use super::pods::Pods;
 
 pub use build::{build, missing};
+pub(crate) use tool::find;
 
 /// A way to enforce policies, or none.
 #[derive(

@@ -105,7 +105,7 @@ fn children() -> Result<Duration, Error> {
 }
 
 /// Where a program is.
-pub(super) fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let directories = std::env::split_paths(&path).chain(SYSTEM.iter().map(PathBuf::from));
     directories.map(|directory| directory.join(program)).find(|file| file.is_file())
