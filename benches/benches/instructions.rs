@@ -1,6 +1,8 @@
 //! Instructions of single operations, counted by Valgrind's Callgrind: the same on a busy machine.
 //! `cargo bench -p netloom-benches --bench instructions`; it needs `valgrind` and `gungraun-runner`.
 
+#![expect(missing_docs, reason = "the macros of the harness make items that cannot have any")]
+
 use std::hint::black_box;
 
 use benches::micro::{Addresses, Events, Interfaces, Policies};
