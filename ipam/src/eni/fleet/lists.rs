@@ -139,7 +139,8 @@ impl Fleet {
             let mut asked = BTreeMap::new();
             let mut later = Vec::new();
             for (name, node) in &self.nodes {
-                let from = node.mutated.map_or(Timestamp::default(), |at| at.after(CONSISTENCY));
+                let settled = node.mutated.map_or(Timestamp::default(), |at| at.after(CONSISTENCY));
+                let from = settled.max(node.ask_from);
                 if node.at_ec2 || !node.must_look() {
                     continue;
                 }

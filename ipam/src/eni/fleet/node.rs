@@ -3,11 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::Ipv4Addr,
+    time::Duration,
 };
 
 use ipnetwork::Ipv4Network;
 
-use super::{CONSISTENCY, trouble::Troubles};
+use super::{CONSISTENCY, trouble::Troubles, turn::EVERY};
 use crate::{
     Timestamp,
     ec2::{AttachmentStatus, CreateInterface, Interface},
@@ -57,6 +58,10 @@ pub(super) struct Node {
     pub(super) unattached: Vec<Interface>,
     /// EC2 has to be asked for the interfaces.
     pub(super) must_ask: bool,
+    /// Since when looks show no primary interface, though an instance has one as long as it lives.
+    blind: Option<Timestamp>,
+    /// When EC2 is asked again, at the earliest.
+    pub(super) ask_from: Timestamp,
     /// When a request that may have changed something was answered, or not.
     pub(super) mutated: Option<Timestamp>,
     /// An interface that is being made: the request is repeated as it is until an answer comes.
@@ -77,6 +82,9 @@ pub(super) struct Node {
     /// Why the node does not get what it wants.
     pub(super) reasons: Vec<Reason>,
 }
+
+/// How soon EC2 is asked again for an instance of which it showed nothing.
+const SOON: Duration = Duration::from_secs(1);
 
 /// What the status of a node lists.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -187,6 +195,12 @@ impl Node {
             self.must_ask = true;
             self.mutated = Some(began);
             return;
+        }
+        let has_primary = |of: &Interface| of.attachment.as_ref().is_some_and(|to| to.device_index == 0);
+        self.blind = if interfaces.iter().any(has_primary) { None } else { self.blind.or(Some(began)) };
+        if let Some(since) = self.blind {
+            // EC2 is late with a new instance, or the instance is gone: asked again soon, and then ever more seldom.
+            (self.must_ask, self.ask_from) = (true, began.after(began.since(since).clamp(SOON, EVERY)));
         }
         self.interfaces = Some(interfaces);
         self.looked = began;
@@ -391,6 +405,32 @@ mod tests {
         assert_eq!(node.unattached[0].id, "eni-2");
         node.look(Vec::new(), Some(Vec::new()), Timestamp(enough.0 - 1));
         assert_eq!(node.unattached.len(), 1, "older than the last one");
+    }
+
+    /// A new instance that EC2 shows late waits seconds, and one that is gone costs little.
+    #[test]
+    fn an_instance_without_a_primary_interface_is_looked_for_again_ever_more_seldom() {
+        let mut node = Node::new(record("1", r#"{"epoch":0}"#, r#"{"epoch":0}"#), 1);
+        let mut began = Timestamp(1_000_000);
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            node.look(Vec::new(), Some(Vec::new()), began);
+            assert!(node.must_look());
+            waits.push(node.ask_from.since(began).as_secs());
+            began = node.ask_from;
+        }
+        assert_eq!(waits, [1, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+        let primary = crate::ec2::Attachment {
+            id: String::new(),
+            instance_id: "i-1".to_owned(),
+            device_index: 0,
+            network_card: 0,
+            delete_on_termination: true,
+            status: AttachmentStatus::Attached,
+            attached_at: None,
+        };
+        node.look(vec![Interface { attachment: Some(primary), ..made("eni-0") }], None, began);
+        assert!(!node.must_look());
     }
 
     #[test]
