@@ -22,6 +22,8 @@ const POLICIES: [&str; 4] =
     ["NetworkPolicy", "CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy", "ClusterNetworkPolicy"];
 /// The API is not asked more often than this.
 const FRESH: Duration = Duration::from_secs(1);
+/// One that does not answer is not asked for so long: flows are told without lines rather than late.
+const UNANSWERED: Duration = Duration::from_secs(30);
 
 /// The lines of the rules in a manifest, by their paths; none where it has no rules.
 #[must_use]
@@ -39,7 +41,8 @@ pub(crate) fn lines(text: &str, file: &str, line: u32) -> BTreeMap<String, u32> 
 #[derive(Debug)]
 pub(crate) struct Locations {
     lab: LabName,
-    asked: Option<Instant>,
+    /// When the API may be asked again.
+    next: Option<Instant>,
     /// By policy: its file, and the lines of its rules.
     known: BTreeMap<String, (String, BTreeMap<String, u32>)>,
 }
@@ -47,14 +50,15 @@ pub(crate) struct Locations {
 impl Locations {
     /// Those of this lab.
     pub(crate) fn of(lab: &LabName) -> Self {
-        Self { lab: lab.clone(), asked: None, known: BTreeMap::new() }
+        Self { lab: lab.clone(), next: None, known: BTreeMap::new() }
     }
 
     /// Writes into rules where they are; nothing where that is not known.
     pub(crate) fn tell(&mut self, rules: &mut [RuleRef]) {
         let unknown = rules.iter().any(|rule| !self.known.contains_key(&rule.policy));
-        if unknown && self.asked.is_none_or(|asked| asked.elapsed() > FRESH) {
-            self.ask();
+        if unknown && self.next.is_none_or(|next| Instant::now() > next) {
+            let answered = self.ask().is_some();
+            self.next = Some(Instant::now() + if answered { FRESH } else { UNANSWERED });
         }
         for rule in rules {
             rule.location = self.known.get(&rule.policy).and_then(|(file, lines)| {
@@ -64,12 +68,15 @@ impl Locations {
         }
     }
 
-    /// Without an answer, what was known before is still the best.
-    fn ask(&mut self) {
-        self.asked = Some(Instant::now());
-        let Ok(cluster) = Cluster::of(&self.lab) else { return };
+    /// Nothing without an answer: what was known before is still the best.
+    fn ask(&mut self) -> Option<()> {
+        let cluster = Cluster::of(&self.lab).ok()?;
+        // Lists are asked for patiently, each by itself.
+        if !cluster.is_ready() {
+            return None;
+        }
         for kind in POLICIES.iter().filter_map(|kind| named(kind)) {
-            for object in cluster.all(kind).unwrap_or_default() {
+            for object in cluster.all(kind).ok()? {
                 let (Some(place), Some(rules)) =
                     (object.annotations().get(MANIFEST), object.annotations().get(RULES))
                 else {
@@ -84,6 +91,7 @@ impl Locations {
                 self.known.insert(name, (file, lines));
             }
         }
+        Some(())
     }
 }
 
@@ -100,12 +108,21 @@ mod tests {
         assert!(super::lines("kind: x\n", "a.yaml", 1).is_empty());
     }
 
+    /// There may be thousands of flows.
+    #[test]
+    fn an_api_that_does_not_answer_is_not_asked_for_each_rule() {
+        let mut locations = Locations::of(&"never-made".parse().unwrap());
+        let mut rules = [RuleRef { policy: "NetworkPolicy a/p".into(), path: "spec".into(), location: None }];
+        locations.tell(&mut rules);
+        assert!(locations.next.unwrap() > Instant::now() + FRESH);
+    }
+
     #[test]
     fn what_no_manifest_tells_has_no_place() {
         let lines = BTreeMap::from([("spec.ingress[0]".to_owned(), 12)]);
         let known = BTreeMap::from([("NetworkPolicy a/p".to_owned(), ("f.yaml".to_owned(), lines))]);
         let lab = "x".parse().unwrap();
-        let mut locations = Locations { lab, asked: Some(Instant::now()), known };
+        let mut locations = Locations { lab, next: Some(Instant::now() + UNANSWERED), known };
         let rule = |policy: &str| RuleRef {
             policy: policy.into(),
             path: "spec.ingress[0]".into(),
