@@ -3,11 +3,11 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`window`] | when counting begins and ends, and what the processors did meanwhile |
-//! | [`stream`] | as many bytes as go through, over one connection or several |
-//! | [`exchange`] | a small request and its answer, one after the other, over one connection |
-//! | [`connect`] | a connection for each request |
-//! | [`datagrams`] | as many datagrams as go through |
+//! | `window` | when counting begins and ends, and what the processors did meanwhile |
+//! | `stream` | as many bytes as go through, over one connection or several |
+//! | `exchange` | a small request and its answer, one after the other, over one connection |
+//! | `connect` | a connection for each request |
+//! | `datagrams` | as many datagrams as go through |
 
 mod connect;
 mod datagrams;
