@@ -73,7 +73,7 @@ pub async fn run(args: Args) -> Result<()> {
     health.expect(NODE);
     let requests = Requests::new(&health);
     let source = Source::new(&args, &health, &counts, &requests).await?;
-    let flows = FlowLog::default();
+    let flows = FlowLog::new(&args.node);
     let (publish, enforced) = Enforced::channel();
     let (changes, changed) = mpsc::channel(1024);
     let (calls, called) = mpsc::channel(64);

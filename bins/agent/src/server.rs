@@ -200,7 +200,7 @@ impl Server {
     async fn send_flows(&self, stream: &mut UnixStream, last: usize, follow: bool) -> Result<()> {
         let (kept, mut next) = self.flows.subscribe(last);
         for flow in kept {
-            send(stream, &Reply::Flow(Box::new((*flow).clone()))).await?;
+            send(stream, &Reply::Flow(Box::new(flow))).await?;
         }
         if !follow {
             return send(stream, &Reply::EndOfFlows).await;

@@ -26,6 +26,7 @@ use policy::{
     SharedLabels, reserved_labels,
 };
 
+use crate::flows::Who;
 use crate::limits;
 use crate::source::Change;
 pub use changed::Changed;
@@ -240,6 +241,17 @@ impl Cluster {
             Claim::Node(id) => Holder::Node(self.nodes.get(id)?.name.clone()),
             Claim::ApiServer => Holder::ApiServer,
         })
+    }
+
+    /// Who a flow comes from or goes to, where that is no node.
+    #[must_use]
+    pub fn who(&self, address: IpAddr) -> Option<Who> {
+        match self.holders.get(address)? {
+            Claim::Pod(id) => Some(self.pods.get(id)?.who()),
+            Claim::Nameless => Some(Who::Pod("".into(), "".into())),
+            Claim::ApiServer => Some(Who::ApiServer),
+            Claim::Node(_) => None,
+        }
     }
 
     /// Whether packets for an address that is not on this node leave it as they are: pods and nodes elsewhere.

@@ -11,6 +11,8 @@ use hashbrown::HashTable;
 use policy::LabelSet;
 use policy::manifest::Pod;
 
+use crate::flows::Who;
+
 /// The number of a pod among those that are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct PodId(u32);
@@ -100,6 +102,11 @@ impl Addresses {
 impl Entry {
     pub(super) fn name(&self) -> PodRef {
         PodRef { namespace: (*self.namespace).to_owned(), name: (*self.name).to_owned() }
+    }
+
+    /// Its name, where only that is wanted, and often.
+    pub(super) fn who(&self) -> Who {
+        Who::Pod(Arc::clone(&self.namespace), self.name.clone())
     }
 
     /// Whether its object says that it is to run on this node, with an address of its own.

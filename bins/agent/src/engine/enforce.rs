@@ -12,26 +12,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use abi::{
-    Addr, AddressRecord, CidrKey, CidrRecord, CidrSet, Direction, Generation, Identity, IfIndex, Peer,
-    PolicySlot,
+    Addr, AddressRecord, CidrKey, CidrRecord, CidrSet, Direction, Identity, IfIndex, Peer, PolicySlot,
 };
 use anyhow::{Context, Result};
 use policy::{Compiled, reserved_labels};
 
 use super::Engine;
+use super::installed::Installed;
 use crate::cluster::Changed;
 use crate::tables::{cidr_key, compiled_policy, peer_changes};
-
-/// A policy in the kernel.
-#[derive(Clone, Debug)]
-pub(super) struct Installed {
-    /// What it was compiled from.
-    pub(super) compiled: Arc<Compiled>,
-    /// Where it is.
-    pub(super) slot: PolicySlot,
-    /// Its number.
-    pub(super) generation: Generation,
-}
 
 impl Engine {
     /// Brings the whole node in line with what is known.
@@ -207,13 +196,13 @@ impl Engine {
         if compiled.tables.allow_all {
             return Ok(PolicySlot::ALLOW_ALL);
         }
-        if let Some(installed) = self.installed.iter().find(|known| Arc::ptr_eq(&known.compiled, compiled)) {
+        if let Some(installed) = self.installed.iter().find(|known| Arc::ptr_eq(known.compiled(), compiled)) {
             return Ok(installed.slot);
         }
-        let same = |installed: &&mut Installed| installed.compiled.tables == compiled.tables;
+        let same = |installed: &&mut Installed| installed.compiled().tables == compiled.tables;
         if let Some(installed) = self.installed.iter_mut().find(same) {
             // The same tables may have come from other rules.
-            installed.compiled = Arc::clone(compiled);
+            installed.comes_from(Arc::clone(compiled));
             return Ok(installed.slot);
         }
         let mut policy = compiled_policy(&compiled.tables);
@@ -231,7 +220,7 @@ impl Engine {
         if !until_rewritten.is_empty() {
             departing.push((slot, until_rewritten));
         }
-        self.installed.push(Installed { compiled: Arc::clone(compiled), slot, generation });
+        self.installed.push(Installed::new(Arc::clone(compiled), slot, generation));
         Ok(slot)
     }
 
@@ -252,15 +241,17 @@ impl Engine {
             let installed = &self.installed[index];
             let slot = installed.slot;
             let Some((new, others)) = sharing.get(&slot).and_then(|all| all.split_first()) else { continue };
-            if Arc::ptr_eq(new, &installed.compiled)
+            if Arc::ptr_eq(new, installed.compiled())
                 || others.iter().any(|other| !Arc::ptr_eq(other, new) && other.tables != new.tables)
             {
                 continue;
             }
-            let taken =
-                self.installed.iter().any(|other| other.slot != slot && other.compiled.tables == new.tables);
+            let taken = self
+                .installed
+                .iter()
+                .any(|other| other.slot != slot && other.compiled().tables == new.tables);
             let Some((added, removed)) =
-                peer_changes(&installed.compiled.tables, &new.tables).filter(|_| !taken)
+                peer_changes(&installed.compiled().tables, &new.tables).filter(|_| !taken)
             else {
                 continue;
             };
@@ -271,7 +262,7 @@ impl Engine {
             if !removed.is_empty() {
                 departing.push((slot, removed));
             }
-            self.installed[index].compiled = Arc::clone(new);
+            self.installed[index].comes_from(Arc::clone(new));
         }
         Ok(departing)
     }

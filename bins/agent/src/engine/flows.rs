@@ -2,15 +2,12 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use abi::Direction;
-use api::{FlowRecord, RuleRef, Verdict};
 use flow::Flow;
 use nix::time::{ClockId, clock_gettime};
 
 use super::Engine;
-use crate::flows::side;
+use crate::flows::Seen;
 use crate::readable::Readable;
-use crate::tables::log;
 
 /// How long events are left in the ring buffer after it was read. The kernel wakes a reader for an event only where the
 /// reader has seen all before it, so an agent that reads each at once is woken for each: that cost more than judging
@@ -35,8 +32,8 @@ impl Engine {
         while let Some(event) = self.events.next_event() {
             match Flow::decode(&event) {
                 Ok(flow) => {
-                    let record = self.describe(&flow, offset);
-                    self.flows.push(record);
+                    let seen = self.seen(flow, offset);
+                    self.flows.push(seen);
                 }
                 Err(unknown) => {
                     tracing::warn!(%unknown, "the datapath reported what this agent does not know");
@@ -45,48 +42,17 @@ impl Engine {
         }
     }
 
-    fn describe(&self, flow: &Flow, offset: Duration) -> FlowRecord {
-        let (verdict, reason) = match flow.verdict {
-            flow::Verdict::Forwarded => (Verdict::Forwarded, None),
-            flow::Verdict::Audited => (Verdict::Audit, None),
-            flow::Verdict::Dropped(reason) => (Verdict::Dropped, Some(reason)),
-        };
-        let (rules, log) = self.judgement(flow);
-        FlowRecord {
+    fn seen(&mut self, flow: Flow, offset: Duration) -> Seen {
+        Seen {
             time_ns: u64::try_from((offset + Duration::from_nanos(flow.time)).as_nanos()).unwrap_or(u64::MAX),
-            node: self.args.node.clone(),
-            verdict,
-            direction: match flow.direction {
-                Direction::Ingress => "ingress".into(),
-                Direction::Egress => "egress".into(),
-            },
-            source: side(&self.cluster, &flow.source),
-            destination: side(&self.cluster, &flow.destination),
-            protocol: flow.protocol.to_string(),
-            reason: reason.map(|reason| reason.sentence().to_owned()),
-            reason_code: reason.map(|reason| reason as u8),
-            rules,
-            log,
-            length: flow.length,
+            source: self.cluster.who(flow.source.address),
+            destination: self.cluster.who(flow.destination.address),
+            judgement: flow.judged.and_then(|(generation, peer, port)| {
+                let mut installed = self.installed.iter_mut();
+                Some(installed.find(|installed| installed.generation == generation)?.judgement(peer, port))
+            }),
+            flow,
         }
-    }
-
-    /// The rules behind a judgement and what they want reported, as long as the policy that was asked is still
-    /// there.
-    fn judgement(&self, flow: &Flow) -> (Vec<RuleRef>, Option<String>) {
-        let Some((generation, peer, port)) = flow.judged else { return Default::default() };
-        let Some(installed) = self.installed.iter().find(|installed| installed.generation == generation)
-        else {
-            return Default::default();
-        };
-        let describe = |rule: &policy::RuleRef| RuleRef {
-            policy: rule.policy.to_string(),
-            path: rule.path.clone(),
-            location: (!rule.file.is_empty()).then(|| format!("{}:{}", rule.file, rule.line)),
-        };
-        let compiled = &installed.compiled;
-        let rules = compiled.reasons(peer, port).into_iter().map(describe).collect();
-        (rules, log(&compiled.tables, peer, port).map(ToOwned::to_owned))
     }
 }
 

@@ -165,6 +165,11 @@ impl Kubernetes {
             }
             tokio::select! {
                 biased;
+                // Before the engine hears of anything: requests are on their way while it works, for which others wait.
+                Some((subject, call, outcome)) = self.calls.next() => {
+                    self.publisher.done(&subject, &call, &outcome, Instant::now());
+                    self.stirred = true;
+                }
                 permit = changes.reserve_many(self.outbox.len().min(at_once)), if !self.outbox.is_empty() => {
                     let Ok(permits) = permit else { return Ok(()) };
                     for (permit, change) in permits.zip(iter::from_fn(|| self.outbox.pop_front())) {
@@ -175,10 +180,6 @@ impl Kubernetes {
                     Some(report) => self.report(report, &mut reports),
                     None => reporting = false,
                 },
-                Some((subject, call, outcome)) = self.calls.next() => {
-                    self.publisher.done(&subject, &call, &outcome, Instant::now());
-                    self.stirred = true;
-                }
                 Some(told) = self.watches.next(), if self.outbox.len() < WAITING => self.take(told),
                 () = sleep_until(self.wake) => self.stirred = true,
                 _ = patience.tick(), if !self.picture.is_complete() => self.complain(),
