@@ -64,7 +64,7 @@ impl<T: Tables> Gate<'_, T> {
             Some(conntrack::key(headers, self.endpoint, self.direction))
         };
         let found = match &key {
-            Some(key) => self.find(key),
+            Some(key) => self.find(key, report),
             None => None,
         };
         if is_error {
@@ -89,11 +89,12 @@ impl<T: Tables> Gate<'_, T> {
 
     /// The valid connection with this key.
     #[inline(always)]
-    fn find(&self, key: &CtKey) -> Option<Known<T::Connection<'_>>> {
-        if let Some(shared) = self.tables.connection(CtTable::Established, key)
-            && conntrack::is_live(&shared.get(), self.now)
-        {
-            return Some(Known { shared, table: CtTable::Established });
+    fn find(&self, key: &CtKey, report: &mut Report) -> Option<Known<T::Connection<'_>>> {
+        if let Some(shared) = self.tables.connection(CtTable::Established, key) {
+            report.remembered = 1;
+            if conntrack::is_live(&shared.get(), self.now) {
+                return Some(Known { shared, table: CtTable::Established });
+            }
         }
         match self.tables.connection(CtTable::Unconfirmed, key) {
             Some(shared) if conntrack::is_live(&shared.get(), self.now) => {
@@ -145,7 +146,7 @@ impl<T: Tables> Gate<'_, T> {
             // Written only when something changed, so that a busy connection's line stays shared.
             known.shared.set(entry);
         }
-        report.answers = u32::from(!original);
+        report.answers = u16::from(!original);
         Ok(())
     }
 
@@ -159,8 +160,10 @@ impl<T: Tables> Gate<'_, T> {
             return Ok(());
         }
         let entry = conntrack::open(self.direction, self.peer, policy.generation, self.config, self.now);
-        // What was there is closed or expired; it must not be found before the new one.
-        self.tables.remove_connection(CtTable::Established, key);
+        // What is there is closed or expired; it must not be found before the new one.
+        if report.remembered != 0 {
+            self.tables.remove_connection(CtTable::Established, key);
+        }
         if self.tables.insert_connection(CtTable::Unconfirmed, key, &entry) {
             Ok(())
         } else {

@@ -98,7 +98,10 @@ pub struct Report {
     /// An [`abi::Direction`].
     pub direction: u8,
     /// Whether the packet answers somebody who opened the connection.
-    pub answers: u32,
+    pub answers: u16,
+    /// Whether a connection with the packet's key is in the established table, though it may be over. Kept here so
+    /// that the verifier need not follow it.
+    pub remembered: u16,
 }
 
 impl Report {

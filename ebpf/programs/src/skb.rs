@@ -3,6 +3,7 @@
 use core::arch::asm;
 use core::mem::MaybeUninit;
 
+use abi::proto;
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::{bpf_skb_load_bytes, bpf_skb_pull_data, bpf_skb_store_bytes};
 use ebpf_core::Packet;
@@ -11,8 +12,12 @@ use ebpf_core::Packet;
 #[derive(Clone, Copy)]
 pub struct Skb(pub *mut __sk_buff);
 
-/// How much of a packet must be in its linear part for the headers to be read in place.
+/// How much of a packet must be in its linear part for any headers to be read in place.
 const NEAR: u32 = 128;
+/// How much must be for those of most packets: Ethernet, IPv4 without options, TCP without options.
+const COMMON_V4: u32 = 14 + 20 + 20;
+/// The same with IPv6 without extension headers.
+const COMMON_V6: u32 = 14 + 40 + 20;
 
 impl Skb {
     /// The link that the program runs on.
@@ -22,15 +27,31 @@ impl Skb {
         unsafe { (*self.0).ifindex }
     }
 
-    /// Makes sure that the headers are in the packet's linear part, as they nearly always are.
+    /// Makes sure that the headers are in the packet's linear part, as they nearly always are. TCP sends its headers
+    /// there and nothing else, and keeps a clone: to pull more would copy the headers of every segment.
     #[inline(always)]
     pub fn linearise(&self) {
         // SAFETY: as above.
         let (data, end, len) = unsafe { ((*self.0).data, (*self.0).data_end, (*self.0).len) };
-        if end.wrapping_sub(data) < NEAR && end.wrapping_sub(data) < len {
+        let linear = end.wrapping_sub(data);
+        if linear < NEAR && linear < len && !self.is_common(linear) {
             // Where it fails the headers are not found, and the packet is dropped for that.
             // SAFETY: no pointer into the packet is held.
             let _ = unsafe { bpf_skb_pull_data(self.0, if len < NEAR { len } else { NEAR }) };
+        }
+    }
+
+    /// Whether the packet's headers are the common ones, and so within this much of it.
+    #[inline(always)]
+    fn is_common(&self, linear: u32) -> bool {
+        match self.ether_type() {
+            // Version and header length.
+            proto::ETH_IPV4 => linear >= COMMON_V4 && matches!(self.load(14), Some([0x45, _])),
+            // Next header.
+            proto::ETH_IPV6 => {
+                linear >= COMMON_V6 && matches!(self.load(20), Some([proto::TCP | proto::UDP | proto::ICMPV6, _]))
+            }
+            _ => false,
         }
     }
 
