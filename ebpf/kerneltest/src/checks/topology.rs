@@ -3,6 +3,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use abi::{
@@ -78,6 +79,9 @@ async fn check(v4: bool) -> Result<()> {
     let (mut accepted, _) = open.accept().context("accepting the allowed connection")?;
     accepted.set_read_timeout(Some(PATIENCE))?;
     exchange(&mut established, &mut accepted).context("talking over the allowed connection")?;
+    // TCP keeps data outside the linear part, where only the common headers may be looked for.
+    with_options(&established, v4).context("asking for options between the headers")?;
+    exchange(&mut established, &mut accepted).context("talking with options between the headers")?;
 
     refused(&client.netns, &server, CLOSED).context("the denied connection")?;
     let drops = datapath.counters.get(CounterKey::Dropped(DropReason::PolicyDenied, Direction::Ingress))?;
@@ -192,6 +196,24 @@ fn exchange(one: &mut TcpStream, other: &mut TcpStream) -> Result<()> {
     one.set_read_timeout(Some(PATIENCE))?;
     say(one, other)?;
     say(other, one)
+}
+
+/// Has a socket send options between the network header and TCP's, which mean nothing: four no-operations, or padding
+/// for the destination.
+#[expect(unsafe_code, reason = "libraries do not know these options of sockets")]
+fn with_options(socket: &TcpStream, v4: bool) -> Result<()> {
+    const NO_OPERATIONS: [u8; 4] = [1; 4];
+    // Next header, which the kernel fills in; no further eight bytes; PadN of four.
+    const PADDING: [u8; 8] = [0, 0, 1, 4, 0, 0, 0, 0];
+    let (level, name, value) = if v4 {
+        (libc::IPPROTO_IP, libc::IP_OPTIONS, NO_OPERATIONS.as_slice())
+    } else {
+        (libc::IPPROTO_IPV6, libc::IPV6_DSTOPTS, PADDING.as_slice())
+    };
+    let length = libc::socklen_t::try_from(value.len())?;
+    // SAFETY: `value` is readable for `length` bytes, and the descriptor is open.
+    let set = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, value.as_ptr().cast(), length) };
+    nix::errno::Errno::result(set).map(drop).context("setsockopt")
 }
 
 fn say(from: &mut TcpStream, to: &mut TcpStream) -> Result<()> {
