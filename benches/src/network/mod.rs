@@ -9,11 +9,13 @@
 //! what disturbs the machine disturbs all. `traffic` is our own, `tools` are others' beside it. What comes of it is a
 //! [`report`]; two of them are [compared](compare).
 
+mod blocks;
 pub mod change;
 pub(crate) mod cli;
 pub mod compare;
 mod cpu;
 mod error;
+mod facets;
 mod findings;
 pub mod machine;
 mod markdown;
@@ -21,13 +23,16 @@ mod offloads;
 mod page;
 pub mod plan;
 pub mod pods;
+mod progress;
 pub mod proof;
 pub mod report;
 pub mod rules;
 mod run;
 pub mod setup;
+mod standing;
 mod stats;
 mod stop;
+mod targets;
 mod tools;
 pub mod traffic;
 
