@@ -103,7 +103,8 @@ pub(crate) fn in_short(report: &Report) -> Result<String, fmt::Error> {
     }
     writeln!(
         text,
-        "\n{} Both nodes are one machine: shares of a real network's time are smaller.",
+        "\n{} Both nodes are one machine: shares of a real network's time are smaller. \
+         In the time of a change netloom's way through the API is counted; the others have no control plane in theirs.",
         about(report)
     )?;
     let facets = facets(report);

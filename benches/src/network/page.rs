@@ -16,7 +16,7 @@ use crate::report::{Axis, Bars, Page, Section, Series, Table};
 pub(crate) fn page(report: &Report) -> Result<Page, Error> {
     let about = format!(
         "Two nodes of network namespaces on one machine, under each setup in turn, round by round, all enforcing the same \
-         policies but veth, which enforces none and is the limit. {} Bars and figures are medians. The lines over bars, and \
+         policies but veth, which enforces none and is the limit. {} The lines over bars, and \
          what stands below a figure, are intervals (95 % with six rounds or more, the extremes with fewer): below a figure that \
          of its ratio to veth in the same rounds, such as 0.95x, or its own where veth has none.",
         about(report)
@@ -30,8 +30,14 @@ pub(crate) fn page(report: &Report) -> Result<Page, Error> {
     for facet in &facets {
         page = page.section(section(report, facet)?);
     }
-    let page = page.section(proof(report)).section(generators(report)).section(limits(report));
-    Ok(page.section(rules(report)).section(machine(report)))
+    if !report.probes.is_empty() {
+        page = page.section(proof(report));
+    }
+    Ok(page
+        .section(generators(report))
+        .section(limits(report))
+        .section(rules(report))
+        .section(machine(report)))
 }
 
 /// A setup has the same colour in all plots of all reports; for people who see few colours, too (Okabe and Ito), and in the
@@ -197,7 +203,8 @@ mod tests {
         let html = page(&full()).unwrap().to_string();
         let plots = html.matches("<svg").count();
         assert_eq!(
-            html.matches("<figcaption>netloom has ").count() + html.matches("<figcaption>It is ").count(),
+            html.matches("<figcaption>netloom has ").count()
+                + html.matches("<figcaption>netloom is ").count(),
             plots
         );
         // Streams in four ways, two latencies, connections and places, datagrams and their time in two sizes, two changes.

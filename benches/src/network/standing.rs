@@ -121,12 +121,13 @@ fn times(ratio: f64) -> String {
 
 impl fmt::Display for Standing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let who = if self.of_veth.is_some() { "It" } else { "netloom" };
         if let Some((least, most)) = self.of_veth {
             write!(f, "netloom has {least:.2} to {most:.2} times veth's figure. ")?;
         }
         match self.behind() {
-            Some(behind) => write!(f, "It is behind {behind}. ")?,
-            None => write!(f, "It is behind nobody that enforces. ")?,
+            Some(behind) => write!(f, "{who} is behind {behind}. ")?,
+            None => write!(f, "{who} is behind nobody that enforces. ")?,
         }
         if let Some(ahead) = self.ahead() {
             write!(f, "It is ahead of {ahead}. ")?;
@@ -160,22 +161,22 @@ mod tests {
     #[test]
     fn who_is_behind_depends_on_what_is_better() {
         let (low, high) = ([1.0, 1.1, 1.2], [2.0, 2.2, 2.4]);
-        let ahead = "It is behind nobody that enforces. It is ahead of ipset with 10 peers (2.00 times its figure). Elsewhere the intervals overlap.";
+        let ahead = "netloom is behind nobody that enforces. It is ahead of ipset with 10 peers (2.00 times its figure). Elsewhere the intervals overlap.";
         assert_eq!(standing(Metric::ConnectRate, &high, &low), ahead);
         assert!(
             standing(Metric::ConnectRate, &low, &high)
-                .starts_with("It is behind ipset with 10 peers (0.50 times")
+                .starts_with("netloom is behind ipset with 10 peers (0.50 times")
         );
         assert!(
             standing(Metric::PeerAdded, &high, &low)
-                .starts_with("It is behind ipset with 10 peers (2.00 times")
+                .starts_with("netloom is behind ipset with 10 peers (2.00 times")
         );
     }
 
     #[test]
     fn what_overlaps_is_noise() {
         let said = standing(Metric::ConnectRate, &[1.0, 2.0, 3.0], &[2.9, 4.0, 5.0]);
-        assert_eq!(said, "It is behind nobody that enforces. No difference beyond the noise: ipset.");
+        assert_eq!(said, "netloom is behind nobody that enforces. No difference beyond the noise: ipset.");
     }
 
     #[test]

@@ -14,7 +14,7 @@ h1{font-size:1.8rem}h2{font-size:1.3rem;margin-top:2.5rem}\
 .table{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
 th,td{padding:.25rem .75rem;border-bottom:1px solid #ddd;text-align:right;vertical-align:top}\
 td,.figures th{white-space:nowrap}td small{opacity:.75}\
-.words td{white-space:normal;text-align:left;overflow-wrap:anywhere}.words th{text-align:left}\
+.words td{white-space:normal;text-align:left;overflow-wrap:break-word}.words th{text-align:left}.words td:first-child{min-width:14rem}\
 th:first-child,td:first-child{text-align:left}thead th{border-bottom:2px solid #888}\
 figure{margin:1rem 0}figure svg{max-width:100%;height:auto;background:#fff}\
 pre{overflow:auto;max-height:30rem;font-size:.8rem}\
