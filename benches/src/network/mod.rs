@@ -7,7 +7,8 @@
 //!
 //! [`plan`] says what is measured, [`run`](fn@run) does it: rounds in which each setup has its turn right after the other, so that
 //! what disturbs the machine disturbs all. `traffic` is our own, `tools` are others' beside it. What comes of it is a
-//! [`report`]; two of them are [compared](compare).
+//! [`report`], told in `facets` as `markdown`, as a `page` with plots and in `blocks` of other pages; how netloom stands beside
+//! the others is in `standing`, `targets` and `findings`. Two reports are [compared](compare).
 
 mod blocks;
 pub mod change;
