@@ -44,24 +44,36 @@ fn failed(file: &Path, source: Box<dyn std::error::Error + Send + Sync>) -> Erro
     Error::Report { path: file.to_owned(), source }
 }
 
+/// Marks are lines of their own: a page may speak of them.
 fn replaced(text: &str, short: &str, full: &str) -> Result<String, io::Error> {
-    let (mut new, mut rest, mut marks) = (String::new(), text, 0);
     let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
-    while let Some((at, mark, body)) = [(SHORT, short), (FULL, full)]
-        .iter()
-        .filter_map(|(mark, body)| Some((rest.find(mark)?, *mark, *body)))
-        .min()
-    {
-        let begin = at + mark.len();
-        let end = rest[begin..].find(END).ok_or_else(|| invalid("a mark has no end"))? + begin;
-        new.push_str(&format!("{}\n\n{}\n\n", &rest[..begin], body.trim()));
-        rest = &rest[end..];
-        marks += 1;
+    let (mut new, mut inside, mut marks) = (String::new(), false, 0);
+    for line in text.split_inclusive('\n') {
+        let body = match line.trim_end() {
+            SHORT => Some(short),
+            FULL => Some(full),
+            _ => None,
+        };
+        match body {
+            Some(_) if inside => return Err(invalid("a mark has no end")),
+            Some(body) => {
+                new.push_str(&format!("{}\n\n{}\n\n", line.trim_end(), body.trim()));
+                inside = true;
+                marks += 1;
+            }
+            None if line.trim_end() == END => {
+                inside = false;
+                new.push_str(line);
+            }
+            None if inside => {}
+            None => new.push_str(line),
+        }
     }
-    if marks == 0 {
-        return Err(invalid("it has no mark between which a report could be written"));
+    match (marks, inside) {
+        (0, _) => Err(invalid("it has no mark between which a report could be written")),
+        (_, true) => Err(invalid("a mark has no end")),
+        (_, false) => Ok(new),
     }
-    Ok(new + rest)
 }
 
 #[cfg(test)]
@@ -71,11 +83,15 @@ mod tests {
 
     #[test]
     fn what_is_between_the_marks_is_replaced_and_nothing_else() {
-        let text = format!("before\n{SHORT}\nold\n{END}\nbetween\n{FULL}\n\n{END}\nafter\n");
-        let expected = format!("before\n{SHORT}\n\nS\n\n{END}\nbetween\n{FULL}\n\nF\n\n{END}\nafter\n");
+        let text = format!("before, `{SHORT}`\n{SHORT}\nold\n{END}\nbetween\n{FULL}\n\n{END}\nafter\n");
+        let expected =
+            format!("before, `{SHORT}`\n{SHORT}\n\nS\n\n{END}\nbetween\n{FULL}\n\nF\n\n{END}\nafter\n");
         assert_eq!(replaced(&text, "S\n", "F").unwrap(), expected);
         assert_eq!(replaced(&expected, "S\n", "F").unwrap(), expected, "once more is no change");
-        for wrong in ["no marks", &format!("{SHORT} without an end"), END] {
+        let twice = format!("{SHORT}\n{FULL}\n{END}\n");
+        for wrong in
+            ["no marks", &format!("{SHORT}\nwithout an end"), END, &format!("in `{SHORT}` a line"), &twice]
+        {
             replaced(wrong, "S", "F").unwrap_err();
         }
     }
