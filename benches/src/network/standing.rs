@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::facets::{Facet, listed};
-use super::report::{Conditions, Measurement, Report};
+use super::report::{Conditions, Measurement, Metric, Report};
 use super::setup::SetupName;
 
 /// How netloom stands by one metric.
@@ -21,6 +21,8 @@ struct Against {
     rival: SetupName,
     behind: Rows,
     ahead: Rows,
+    /// How many rows both have.
+    rows: usize,
 }
 
 /// Rows of one kind, and netloom's figure to the other's in each.
@@ -30,8 +32,13 @@ struct Rows {
     ratios: Vec<f64>,
 }
 
-/// Whether one is better than another, by more than both intervals.
-pub(crate) fn is_ahead(one: &Measurement, other: &Measurement) -> bool {
+/// Whether one is better than another, by more than both intervals. A single sample has none; what is only measured once is
+/// taken as it is.
+fn is_ahead(one: &Measurement, other: &Measurement) -> bool {
+    let once = matches!(one.metric, Metric::Load | Metric::Memory);
+    if !once && one.rounds.min(other.rounds) < 2 {
+        return false;
+    }
     if one.metric.more_is_better() {
         one.interval.0 > other.interval.1
     } else {
@@ -65,7 +72,7 @@ impl<'a> Standing<'a> {
                 rows.rows.push(own.conditions);
                 rows.ratios.push(own.median / other.median);
             }
-            (both > 0).then_some(Against { rival, behind, ahead })
+            (both > 0).then_some(Against { rival, behind, ahead, rows: both })
         });
         Some(Self { facet, of_veth, against: against.collect() })
     }
@@ -96,10 +103,12 @@ impl<'a> Standing<'a> {
         let behind: Vec<&Against> =
             self.against.iter().filter(|against| !against.behind.rows.is_empty()).collect();
         let names: Vec<String> = behind.iter().map(|against| format!("`{}`", against.rival)).collect();
+        let all = names.len() > 2 && names.len() == self.against.len();
         let ratios = behind.iter().flat_map(|against| &against.behind.ratios);
         let worst = ratios.copied().max_by(|one, other| one.ln().abs().total_cmp(&other.ln().abs()))?;
         let most = if worst < 1.0 { "down to" } else { "up to" };
-        Some(format!("{} ({most} {} times)", listed(&names), times(worst)))
+        let names = if all { "all others".to_owned() } else { listed(&names) };
+        Some(format!("{names} ({most} {} times)", times(worst)))
     }
 }
 
@@ -121,24 +130,29 @@ fn times(ratio: f64) -> String {
 
 impl fmt::Display for Standing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let who = if self.of_veth.is_some() { "It" } else { "netloom" };
+        let mut sentences = Vec::new();
         if let Some((least, most)) = self.of_veth {
-            write!(f, "netloom has {least:.2} to {most:.2} times veth's figure. ")?;
+            sentences.push(format!("netloom has {least:.2} to {most:.2} times veth's figure."));
         }
-        match self.behind() {
-            Some(behind) => write!(f, "{who} is behind {behind}. ")?,
-            None => write!(f, "{who} is behind nobody that enforces. ")?,
+        let who = if sentences.is_empty() { "netloom" } else { "It" };
+        sentences.push(match self.behind() {
+            Some(behind) => format!("{who} is behind {behind}."),
+            None => format!("{who} is behind nobody that enforces."),
+        });
+        sentences.extend(self.ahead().map(|ahead| format!("It is ahead of {ahead}.")));
+        let apart = |against: &Against| against.behind.rows.len() + against.ahead.rows.len();
+        let level: Vec<String> = self
+            .against
+            .iter()
+            .filter(|against| apart(against) == 0)
+            .map(|against| against.rival.to_string())
+            .collect();
+        if !level.is_empty() {
+            sentences.push(format!("No difference beyond the noise: {}.", listed(&level)));
+        } else if self.against.iter().any(|against| apart(against) < against.rows) {
+            sentences.push("Elsewhere the intervals overlap.".to_owned());
         }
-        if let Some(ahead) = self.ahead() {
-            write!(f, "It is ahead of {ahead}. ")?;
-        }
-        let level = |against: &&Against| against.behind.rows.is_empty() && against.ahead.rows.is_empty();
-        let level: Vec<String> =
-            self.against.iter().filter(level).map(|against| against.rival.to_string()).collect();
-        if level.is_empty() {
-            return write!(f, "Elsewhere the intervals overlap.");
-        }
-        write!(f, "No difference beyond the noise: {}.", listed(&level))
+        f.write_str(&sentences.join(" "))
     }
 }
 
@@ -146,7 +160,6 @@ impl fmt::Display for Standing<'_> {
 mod tests {
     use super::super::facets::facets;
     use super::super::report::tests::{full, report_of};
-    use super::super::report::{Conditions, Metric};
     use super::*;
 
     const HERE: Conditions = Conditions { peers: 10, position: None, streams: None, mtu: None, bytes: None };
@@ -161,7 +174,7 @@ mod tests {
     #[test]
     fn who_is_behind_depends_on_what_is_better() {
         let (low, high) = ([1.0, 1.1, 1.2], [2.0, 2.2, 2.4]);
-        let ahead = "netloom is behind nobody that enforces. It is ahead of ipset with 10 peers (2.00 times its figure). Elsewhere the intervals overlap.";
+        let ahead = "netloom is behind nobody that enforces. It is ahead of ipset with 10 peers (2.00 times its figure).";
         assert_eq!(standing(Metric::ConnectRate, &high, &low), ahead);
         assert!(
             standing(Metric::ConnectRate, &low, &high)
@@ -175,6 +188,9 @@ mod tests {
 
     #[test]
     fn what_overlaps_is_noise() {
+        // Nothing is known of the noise of one sample.
+        assert!(standing(Metric::ConnectRate, &[1.0], &[9.0]).ends_with("beyond the noise: ipset."));
+        assert!(standing(Metric::Memory, &[9.0], &[1.0]).starts_with("netloom is behind ipset"));
         let said = standing(Metric::ConnectRate, &[1.0, 2.0, 3.0], &[2.9, 4.0, 5.0]);
         assert_eq!(said, "netloom is behind nobody that enforces. No difference beyond the noise: ipset.");
     }
