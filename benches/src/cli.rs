@@ -145,10 +145,11 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
     match args.command {
         Command::ControlPlane(ref args) => print(&control_plane::run(&args.options()?)?, args.output),
         Command::Network { ref args, output } => {
-            let stop = network::Stop::on_signals().map_err(|source| network::Error::Signals { source })?;
             hold_writable(args.report.as_deref())?;
-            let report = network::run(&args.options(), &stop)?;
-            print_and_write(&report, output, args.report.as_deref(), network::page)
+            let report = args.run()?;
+            let printed = print_and_write(&report, output, args.report.as_deref(), network::page);
+            args.write(&report)?;
+            printed
         }
         Command::Compare { ref args, output } => print(&args.run()?, output),
         Command::Datapath { quick, output } => {

@@ -76,14 +76,9 @@ impl Report {
     }
 
     fn series(&self, value: &dyn Fn(&Outcome) -> f64) -> Vec<Series> {
-        let of = |planner: Planner| Series {
-            name: planner.name().to_owned(),
-            values: self
-                .scenarios
-                .iter()
-                .filter(|one| one.planner == planner)
-                .map(|one| Some(value(one)))
-                .collect(),
+        let of = |planner: Planner| {
+            let own = self.scenarios.iter().filter(|one| one.planner == planner);
+            Series::new(planner.name(), own.map(|one| Some(value(one))).collect())
         };
         Planner::ALL.map(of).into()
     }
@@ -147,14 +142,10 @@ impl Report {
             ]);
         }
         let sizes = self.idle.iter().filter(|one| one.planner == Planner::Netloom);
-        let series = |planner: Planner| Series {
-            name: planner.name().to_owned(),
-            values: self
-                .idle
-                .iter()
-                .filter(|one| one.planner == planner)
-                .map(|one| Some((one.reads_per_hour + one.mutations_per_hour) as f64))
-                .collect(),
+        let series = |planner: Planner| {
+            let own = self.idle.iter().filter(|one| one.planner == planner);
+            let calls = own.map(|one| Some((one.reads_per_hour + one.mutations_per_hour) as f64));
+            Series::new(planner.name(), calls.collect())
         };
         let bars = Bars {
             title: "Calls in an hour in which nothing happens".to_owned(),

@@ -8,7 +8,7 @@ use clap::Args;
 use super::compare::Comparison;
 use super::report::Report;
 use super::setup::SetupName;
-use super::{Error, Options};
+use super::{Error, Options, Stop, blocks};
 
 /// `netloom bench network`.
 #[derive(Clone, Debug, Args)]
@@ -31,10 +31,31 @@ pub(crate) struct NetworkArgs {
     /// Write a page with plots too
     #[arg(long, value_name = "FILE.html")]
     pub(crate) report: Option<PathBuf>,
+    /// Write the tables into a Markdown file too, between its marks `bench network`; may be repeated
+    #[arg(long, value_name = "FILE.md")]
+    into: Vec<PathBuf>,
+    /// Measure nothing: tell what an earlier run printed with `--output json`
+    #[arg(long, value_name = "FILE.json", conflicts_with_all = ["quick", "setups", "peers", "rounds", "alone"])]
+    from: Option<PathBuf>,
 }
 
 impl NetworkArgs {
-    pub(crate) fn options(&self) -> Options {
+    /// Measures, or reads what was measured.
+    pub(crate) fn run(&self) -> Result<Report, Error> {
+        self.into.iter().try_for_each(|file| blocks::hold(file))?;
+        if let Some(from) = &self.from {
+            return read(from);
+        }
+        let stop = Stop::on_signals().map_err(|source| Error::Signals { source })?;
+        super::run(&self.options(), &stop)
+    }
+
+    /// Writes the tables where they were wanted.
+    pub(crate) fn write(&self, report: &Report) -> Result<(), Error> {
+        self.into.iter().try_for_each(|file| blocks::write(report, file))
+    }
+
+    fn options(&self) -> Options {
         let mut options = if self.quick { Options::quick() } else { Options::full() };
         if !self.setups.is_empty() {
             options.setups.clone_from(&self.setups);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::findings::said;
+use super::facets::peers;
 use super::report::{Conditions, Measurement, Metric, Report};
 use super::setup::SetupName;
 
@@ -144,6 +144,18 @@ fn machine(old: &Report, new: &Report) -> Vec<String> {
         lines.extend(differs(name, before, value));
     }
     lines
+}
+
+/// Conditions in words.
+fn said(conditions: Conditions) -> String {
+    let mut words = vec![peers(conditions.peers)];
+    words.extend(conditions.position.map(|position| format!("{position}")));
+    words.extend(
+        conditions.streams.filter(|streams| *streams > 1).map(|streams| format!("{streams} streams")),
+    );
+    words.extend(conditions.mtu.filter(|mtu| *mtu != 1500).map(|mtu| format!("MTU {mtu}")));
+    words.extend(conditions.bytes.map(|bytes| format!("{bytes} bytes")));
+    words.join(", ")
 }
 
 impl fmt::Display for Comparison {

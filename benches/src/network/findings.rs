@@ -1,7 +1,10 @@
-//! What the figures say: what to know when reading them, which targets are met, and where we lose.
+//! What to know when reading the figures: doubts about themselves.
+
+use std::collections::BTreeMap;
 
 use super::markdown::figure;
-use super::report::{Conditions, Measurement, Metric, Report};
+use super::pods::Position;
+use super::report::{Metric, Report};
 use super::setup::SetupName;
 
 /// The load average above which a machine was busy with something else, in hundredths for each processor.
@@ -17,8 +20,12 @@ const HEADLINES: [Metric; 8] = [
     Metric::PeerAdded,
     Metric::PolicyAdded,
 ];
+/// An interval that is wider than this share of its median says little.
+const WIDE: f64 = 0.2;
+/// What the generator does without a network, to what it does over `veth`: beyond this little is left for setups to differ in.
+const NEAR: f64 = 0.8;
 
-/// Doubts about the figures themselves.
+/// Doubts about the figures.
 pub(crate) fn notes(report: &Report) -> Vec<String> {
     let mut notes = Vec::new();
     let machine = &report.machine;
@@ -32,155 +39,97 @@ pub(crate) fn notes(report: &Report) -> Vec<String> {
     if machine.processors == 1 {
         notes.push("Both ends share the only processor.".to_owned());
     }
-    for check in &report.cross_checks {
-        if !check.agree {
-            notes.push(format!(
-                "{} and our generator differ over {}: {} {:.2} and {:.2}, {:.2} times.",
-                check.tool, check.setup, check.metric, check.theirs, check.ours, check.ratio
-            ));
-        }
+    for check in report.cross_checks.iter().filter(|check| !check.agree) {
+        let spread = check.spread().map_or_else(String::new, |(least, most)| {
+            format!(" ({least:.2} to {most:.2} in {} pairs)", check.ratios.len())
+        });
+        notes.push(format!(
+            "{} and our generator differ over {}: {} {} and {}, {:.2} times{spread}.",
+            check.tool,
+            check.setup,
+            check.metric,
+            figure(check.theirs),
+            figure(check.ours),
+            check.ratio
+        ));
     }
     if report.cross_checks.is_empty() {
         notes.push("Our generator was not compared with another.".to_owned());
     }
-    let wide = report.results.iter().filter(|one| spread(one) > 0.2 && HEADLINES.contains(&one.metric));
-    let wide: Vec<String> =
-        wide.map(|one| format!("{} of {} {}", one.metric, one.setup, said(one.conditions))).collect();
-    if !wide.is_empty() {
-        notes.push(format!("The interval is wider than a fifth of the median for: {}.", wide.join("; ")));
-    }
+    notes.extend(near_the_limit(report));
+    notes.extend(wide(report));
     notes
 }
 
-fn spread(one: &Measurement) -> f64 {
-    (one.interval.1 - one.interval.0) / one.median
-}
-
-/// Conditions in words.
-pub(crate) fn said(conditions: Conditions) -> String {
-    let mut words = vec![format!("{} peers", conditions.peers)];
-    words.extend(conditions.position.map(|position| format!("{position}")));
-    words.extend(
-        conditions.streams.filter(|streams| *streams > 1).map(|streams| format!("{streams} streams")),
-    );
-    words.extend(conditions.mtu.filter(|mtu| *mtu != 1500).map(|mtu| format!("MTU {mtu}")));
-    words.extend(conditions.bytes.map(|bytes| format!("{bytes} bytes")));
-    words.join(", ")
-}
-
-/// What is aimed at, and what came of it.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Target {
-    pub(crate) what: String,
-    pub(crate) found: f64,
-    pub(crate) met: bool,
-}
-
-/// netloom's targets, as far as they were measured.
-pub(crate) fn targets(report: &Report) -> Vec<Target> {
-    let ours = |metric: Metric| {
-        report.results.iter().filter(move |one| one.setup == SetupName::Netloom && one.metric == metric)
-    };
-    let mut targets = Vec::new();
-    for one in ours(Metric::ExchangeP50).filter(|one| one.conditions.peers > 0) {
-        let found = one.vs_veth_median.unwrap_or(f64::NAN);
-        targets.push(Target {
-            what: format!("request and answer, {}: p50 at most 1.05 times veth", said(one.conditions)),
-            found,
-            met: found <= 1.05,
-        });
-    }
-    for one in ours(Metric::StreamGbit).filter(|one| one.conditions.peers > 0) {
-        let found = one.vs_veth_median.unwrap_or(f64::NAN);
-        targets.push(Target {
-            what: format!("throughput, {}: at least 0.95 times veth", said(one.conditions)),
-            found,
-            met: found >= 0.95,
-        });
-    }
-    for one in ours(Metric::ConnectRate).filter(|one| one.conditions.peers >= 10) {
-        let rival = rivals(report, one).map(|rival| rival.median).fold(f64::NAN, f64::max);
-        if rival.is_nan() {
-            continue;
-        }
-        targets.push(Target {
-            what: format!(
-                "connections a second, {}: ahead of the best other that enforces",
-                said(one.conditions)
-            ),
-            found: one.median / rival,
-            met: one.median > rival,
-        });
-    }
-    targets.extend(flatness(report));
-    for one in ours(Metric::PeerAdded).filter(|one| one.conditions.peers == 10_000) {
-        targets.push(Target {
-            what: format!("an added peer is enforced, {}: within 5 ms", said(one.conditions)),
-            found: one.median,
-            met: one.median < 5.0,
-        });
-    }
-    targets
-}
-
-/// The connect rate at the most peers to that at the fewest, both as ratios to veth.
-fn flatness(report: &Report) -> Option<Target> {
-    let mut rates: Vec<&Measurement> = report
-        .results
-        .iter()
-        .filter(|one| one.setup == SetupName::Netloom && one.metric == Metric::ConnectRate)
-        .filter(|one| one.conditions.position == Some(super::pods::Position::Last))
-        .collect();
-    rates.sort_by_key(|one| one.conditions.peers);
-    let (fewest, most) = (rates.first()?, rates.last()?);
-    let found = most.vs_veth_median? / fewest.vs_veth_median?;
-    let (few, many) = (fewest.conditions.peers, most.conditions.peers);
-    (few != many).then(|| Target {
-        what: format!("connections a second with {many} peers to those with {few}: at least 0.95"),
-        found,
-        met: found >= 0.95,
-    })
-}
-
-/// The others that enforce, under the same conditions.
-fn rivals<'a>(report: &'a Report, one: &'a Measurement) -> impl Iterator<Item = &'a Measurement> {
-    report.results.iter().filter(move |other| {
-        other.metric == one.metric
-            && other.conditions == one.conditions
-            && !matches!(other.setup, SetupName::Veth | SetupName::Netloom)
-    })
-}
-
-/// Where another setup that enforces is ahead of ours, and the intervals are apart.
-pub(crate) fn losses(report: &Report, metric: Metric) -> Vec<String> {
-    let ours = report.results.iter().filter(|one| one.setup == SetupName::Netloom && one.metric == metric);
-    ours.flat_map(|one| {
-        rivals(report, one).filter(|rival| is_ahead(rival, one)).map(move |rival| {
-            let (theirs, own) = (figure(rival.median), figure(one.median));
-            format!("{} with {} has {theirs}, netloom {own}", rival.setup, said(one.conditions))
+/// Where the generator itself is most of what is measured.
+fn near_the_limit(report: &Report) -> Vec<String> {
+    let metrics = [Metric::StreamGbit, Metric::ExchangeP50, Metric::ConnectRate, Metric::DatagramRate];
+    let near = |metric: Metric| {
+        let limit = *report.limits.get(&metric.name())?;
+        let plain = |one: &&super::report::Measurement| {
+            let when = one.conditions;
+            let alone =
+                when.streams.is_none_or(|streams| streams == 1) && when.mtu.is_none_or(|mtu| mtu == 1500);
+            let last = when.position.is_none_or(|at| at == Position::Last);
+            let bytes = metric != Metric::DatagramRate || when.bytes == Some(64);
+            one.setup == SetupName::Veth && one.metric == metric && alone && last && bytes
+        };
+        let veth = report.results.iter().find(plain)?.median;
+        let share = if metric.more_is_better() { veth / limit } else { limit / veth };
+        (share > NEAR).then(|| {
+            format!(
+                "{metric} is {} over veth and {} over loopback, where there is no network: the generator, and processors that \
+                 wake each other, are most of it, and setups can differ in little else.",
+                figure(veth),
+                figure(limit)
+            )
         })
+    };
+    metrics.into_iter().filter_map(near).collect()
+}
+
+/// How many figures of each kind have wide intervals.
+fn wide(report: &Report) -> Option<String> {
+    let mut counts: BTreeMap<Metric, (usize, usize)> = BTreeMap::new();
+    for one in report.results.iter().filter(|one| HEADLINES.contains(&one.metric)) {
+        let (wide, all) = counts.entry(one.metric).or_default();
+        *wide += usize::from((one.interval.1 - one.interval.0) / one.median > WIDE);
+        *all += 1;
+    }
+    let told: Vec<String> = counts
+        .iter()
+        .filter(|(_, (wide, _))| *wide > 0)
+        .map(|(metric, (wide, all))| format!("{wide} of {all} of {metric}"))
+        .collect();
+    (!told.is_empty()).then(|| {
+        format!(
+            "Intervals are wider than a fifth of the median for {}: these figures say little one by one.",
+            told.join(", ")
+        )
     })
-    .collect()
 }
 
-/// In one sentence, whether netloom is behind by this metric.
-pub(crate) fn sentence(report: &Report, metric: Metric) -> String {
-    let losses = losses(report, metric);
-    let measured = report.results.iter().any(|one| one.setup == SetupName::Netloom && one.metric == metric);
-    if !measured {
-        return "netloom was not measured.".to_owned();
-    }
-    if losses.is_empty() {
-        return "No other setup that enforces is ahead of netloom here by more than both intervals."
-            .to_owned();
-    }
-    format!("netloom is behind: {}.", losses.join("; "))
-}
+#[cfg(test)]
+mod tests {
+    use super::super::report::tests::full;
+    use super::*;
 
-fn is_ahead(rival: &Measurement, one: &Measurement) -> bool {
-    if one.metric.more_is_better() {
-        rival.interval.0 > one.interval.1
-    } else {
-        rival.interval.1 < one.interval.0
+    #[test]
+    fn a_generator_that_is_most_of_a_figure_is_named() {
+        let mut report = full();
+        let said = |report: &Report| near_the_limit(report).join(" ");
+        assert_eq!(said(&report), "", "nothing is known of the limits");
+        // The report's figures are all near 100.
+        report.limits.insert(Metric::ExchangeP50.name(), 90.0);
+        report.limits.insert(Metric::ConnectRate.name(), 1_000.0);
+        assert!(said(&report).starts_with("tcp_rr_us_p50 is "), "{}", said(&report));
+        assert!(!said(&report).contains("tcp_crr_per_s"));
+    }
+
+    #[test]
+    fn notes_of_a_full_report_are_short() {
+        for note in notes(&full()) {
+            assert!(note.len() < 500, "{note}");
+        }
     }
 }

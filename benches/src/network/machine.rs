@@ -93,6 +93,7 @@ impl Machine {
             programs: PROGRAMS
                 .into_iter()
                 .filter_map(|(name, flag)| Some((name.to_owned(), version(name, flag)?)))
+                .chain([("netloom".to_owned(), env!("CARGO_PKG_VERSION").to_owned())])
                 .collect(),
             load_hundredths: load.map_or(0, |load| (load * 100.0) as u64),
             offloads: String::new(),

@@ -7,13 +7,16 @@
 //!
 //! [`plan`] says what is measured, [`run`](fn@run) does it: rounds in which each setup has its turn right after the other, so that
 //! what disturbs the machine disturbs all. `traffic` is our own, `tools` are others' beside it. What comes of it is a
-//! [`report`]; two of them are [compared](compare).
+//! [`report`], told in `facets` as `markdown`, as a `page` with plots and in `blocks` of other pages; how netloom stands beside
+//! the others is in `standing`, `targets` and `findings`. Two reports are [compared](compare).
 
+mod blocks;
 pub mod change;
 pub(crate) mod cli;
 pub mod compare;
 mod cpu;
 mod error;
+mod facets;
 mod findings;
 pub mod machine;
 mod markdown;
@@ -21,13 +24,16 @@ mod offloads;
 mod page;
 pub mod plan;
 pub mod pods;
+mod progress;
 pub mod proof;
 pub mod report;
 pub mod rules;
 mod run;
 pub mod setup;
+mod standing;
 mod stats;
 mod stop;
+mod targets;
 mod tools;
 pub mod traffic;
 

@@ -14,7 +14,7 @@ type Features = BTreeMap<String, String>;
 /// What the links of a pod do in each setup: what is alike in all, and how they differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Offloads {
-    /// The common states of the features that `ethtool` tells first, or that they are not told.
+    /// Which of the features that `ethtool` tells first are on and which off, or that they are not told.
     pub(crate) told: String,
     /// One sentence for each setup that has others than the first.
     pub(crate) differences: Vec<String>,
@@ -49,10 +49,18 @@ fn compared(asked: &[(SetupName, String)]) -> Option<Offloads> {
             .collect();
         (!told.is_empty()).then(|| format!("Pods' links of {setup} differ: {}.", told.join(", ")))
     };
-    // Those that `ethtool` sets in belong to the one above them.
-    let first_ones = text.lines().filter(|line| !line.starts_with(char::is_whitespace)).filter_map(feature);
-    let told: Vec<String> = first_ones.map(|(name, state)| format!("{name} {state}")).collect();
-    Some(Offloads { told: told.join(", "), differences: others.iter().filter_map(differing).collect() })
+    Some(Offloads { told: told(text), differences: others.iter().filter_map(differing).collect() })
+}
+
+/// Those that are on, and those that somebody could have on. What `ethtool` sets in belongs to the one above it.
+fn told(text: &str) -> String {
+    let of = |wanted: &str| {
+        let first_ones =
+            text.lines().filter(|line| !line.starts_with(char::is_whitespace)).filter_map(feature);
+        let names = first_ones.filter(|(_, state)| state == wanted).map(|(name, _)| name);
+        names.collect::<Vec<_>>().join(", ")
+    };
+    format!("on: {}; off: {}; all others are fixed", of("on"), of("off"))
 }
 
 fn features(text: &str) -> Features {
@@ -68,7 +76,7 @@ fn feature(line: &str) -> Option<(String, String)> {
 mod tests {
     use super::*;
 
-    const TOLD: &str = "Features for eth0:\nrx-checksumming: on\ntx-checksumming: on\n\ttx-checksum-ipv4: off [fixed]\n\ttx-checksum-ip-generic: on\ngeneric-receive-offload: off\n";
+    const TOLD: &str = "Features for eth0:\nrx-checksumming: on\ntx-checksumming: on\n\ttx-checksum-ipv4: off [fixed]\n\ttx-checksum-ip-generic: on\ngeneric-receive-offload: off\nntuple-filters: off [fixed]\n";
 
     #[test]
     fn links_that_differ_are_named() {
@@ -79,7 +87,9 @@ mod tests {
             (SetupName::Netloom, other),
         ])
         .unwrap();
-        assert_eq!(found.told, "rx-checksumming on, tx-checksumming on, generic-receive-offload off");
+        let expected =
+            "on: rx-checksumming, tx-checksumming; off: generic-receive-offload; all others are fixed";
+        assert_eq!(found.told, expected);
         let expected = "Pods' links of netloom differ: tx-checksum-ip-generic is off (in veth on).";
         assert_eq!(found.differences, [expected]);
     }

@@ -12,6 +12,7 @@ use lab::pod::Port;
 
 use super::Error;
 use super::pods::{Pod, Pods, Position};
+use super::report::Probed;
 use super::rules::{CLOSED, PORTS};
 use super::setup::{Setup, SetupName};
 
@@ -78,6 +79,23 @@ pub fn prove(setups: &[Box<dyn Setup>], peers: usize) -> Result<Proof, Error> {
     })?;
     setups.iter().try_for_each(|setup| setup.inspect(peers))?;
     Ok(Proof { peers, setups: asked.iter().map(|(setup, ..)| *setup).collect(), probes })
+}
+
+/// What became of each probe with policies of each size.
+pub(crate) fn table(proofs: &[Proof]) -> Vec<Probed> {
+    let mut table: Vec<Probed> = Vec::new();
+    for proof in proofs {
+        for probe in &proof.probes {
+            let name = probe.to_string();
+            let index = table.iter().position(|row| row.probe == name).unwrap_or_else(|| {
+                table.push(Probed { probe: name, let_through: Vec::new(), dropped: Vec::new() });
+                table.len() - 1
+            });
+            let row = &mut table[index];
+            if probe.allowed { row.let_through.push(proof.peers) } else { row.dropped.push(proof.peers) }
+        }
+    }
+    table
 }
 
 /// Whom to try from where. Without a policy everything is let through.
@@ -175,5 +193,27 @@ fn answering(pod: &Pod) -> Answering {
         name: pod.name.clone(),
         addresses: vec![pod.address.into()],
         ports: ports.into_iter().flat_map(|number| [(number, "TCP"), (number, "UDP")]).map(port).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_policies_drop_is_let_through_without_them() {
+        let proof = |peers| Proof { peers, setups: vec![SetupName::Nftables], probes: probes(peers) };
+        let table = table(&[proof(0), proof(10), proof(10_000)]);
+        let dropped: Vec<_> = table.iter().filter(|row| !row.dropped.is_empty()).collect();
+        // Three peers to the closed port and two others to an open one, by both protocols.
+        assert_eq!(dropped.len(), 10);
+        for row in dropped {
+            assert_eq!((&row.let_through[..], &row.dropped[..]), (&[0][..], &[10, 10_000][..]), "{row:?}");
+        }
+        // Nobody is dropped wherever he goes, and nobody drops whoever comes.
+        for pod in ["first", "stranger", "newcomer", "to server", "to other"] {
+            let through = |row: &&Probed| row.probe.contains(pod) && row.let_through.len() == 3;
+            assert!(table.iter().any(|row| through(&row)), "{pod}");
+        }
     }
 }

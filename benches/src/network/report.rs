@@ -164,7 +164,10 @@ pub struct RuleSet {
     pub text: Option<String>,
 }
 
-/// What another program measured, beside what our own did.
+/// How far two generators may be apart, as a share of the other's figure.
+const AGREEMENT: f64 = 0.1;
+
+/// What another program measured, beside what our own did: in pairs, one right after the other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CrossCheck {
     /// The other program.
@@ -177,10 +180,49 @@ pub struct CrossCheck {
     pub ours: f64,
     /// Its median.
     pub theirs: f64,
-    /// Ours to theirs.
+    /// Ours to theirs: the median of the pairs'.
     pub ratio: f64,
+    /// The ratio of each pair, in the order in which they were taken.
+    #[serde(default)]
+    pub ratios: Vec<f64>,
     /// Whether they are within 10 % of each other.
     pub agree: bool,
+}
+
+impl CrossCheck {
+    /// Of pairs of ours and theirs; none of none.
+    pub(crate) fn of(tool: &str, setup: SetupName, metric: Metric, pairs: &[(f64, f64)]) -> Option<Self> {
+        let (ours, theirs): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+        let ratios: Vec<f64> = pairs.iter().map(|(own, other)| own / other).collect();
+        let ratio = Summary::of(&ratios)?.median;
+        Some(Self {
+            tool: tool.to_owned(),
+            setup,
+            metric,
+            ours: Summary::of(&ours)?.median,
+            theirs: Summary::of(&theirs)?.median,
+            ratio,
+            ratios,
+            agree: (ratio - 1.0).abs() <= AGREEMENT,
+        })
+    }
+
+    /// The smallest and the greatest ratio of a pair, where there was more than one.
+    pub(crate) fn spread(&self) -> Option<(f64, f64)> {
+        let summary = Summary::of(&self.ratios).filter(|_| self.ratios.len() > 1)?;
+        Some((summary.min, summary.max))
+    }
+}
+
+/// A probe, and what became of it with policies of each size.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probed {
+    /// From whom, to whom, which port.
+    pub probe: String,
+    /// The sizes with which it was let through; 0 is no policy.
+    pub let_through: Vec<usize>,
+    /// The sizes with which it was dropped by all that enforce, and let through by veth.
+    pub dropped: Vec<usize>,
 }
 
 /// Everything.
@@ -194,8 +236,9 @@ pub struct Report {
     pub limits: BTreeMap<String, f64>,
     /// Our generator beside others.
     pub cross_checks: Vec<CrossCheck>,
-    /// What was proved before measuring, in all setups alike.
-    pub proof: Vec<String>,
+    /// What was proved before and after measuring, in all setups alike.
+    #[serde(default)]
+    pub probes: Vec<Probed>,
     /// What should be known when reading the figures.
     pub notes: Vec<String>,
     /// The measurements.
@@ -250,8 +293,59 @@ impl Samples {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use super::super::plan::Options;
+    use super::super::traffic::Work;
     use super::*;
+
+    /// A report of these samples alone.
+    pub(crate) fn report_of(all: &[(SetupName, Metric, Conditions, &[f64])]) -> Report {
+        let mut samples = Samples::default();
+        for (setup, metric, conditions, values) in all {
+            values.iter().for_each(|value| samples.add(*setup, *metric, *conditions, *value));
+        }
+        Report {
+            machine: Machine::default(),
+            rules: Vec::new(),
+            limits: BTreeMap::new(),
+            cross_checks: Vec::new(),
+            probes: Vec::new(),
+            notes: Vec::new(),
+            results: samples.summaries(),
+        }
+    }
+
+    /// Everything that a full run measures. Figures fall from setup to setup, from 110 to 85, without overlap.
+    pub(crate) fn full() -> Report {
+        let options = Options::full();
+        let mut all = Vec::new();
+        for &peers in &options.sizes {
+            for case in options.cases(peers).into_iter().flat_map(|(_, cases)| cases) {
+                let metrics: &[Metric] = match case.work {
+                    Work::Stream { .. } => &[Metric::StreamGbit, Metric::CpuPerGigabyte],
+                    Work::Exchange => &[Metric::ExchangeP50, Metric::ExchangeP99, Metric::ExchangeP999],
+                    Work::Connect => &[Metric::ConnectRate, Metric::CpuPerConnection],
+                    Work::Datagrams { .. } => &[Metric::DatagramRate, Metric::CpuPerPacket],
+                };
+                all.extend(metrics.iter().map(|metric| (*metric, case.conditions, true)));
+            }
+            let changes =
+                [Metric::PeerAdded, Metric::PeerAddedCpu, Metric::PolicyAdded, Metric::Load, Metric::Memory];
+            let when = Conditions { peers, ..Conditions::default() };
+            all.extend(changes.iter().filter(|_| peers > 0).map(|metric| (*metric, when, false)));
+        }
+        let values: Vec<Vec<f64>> = (0..SetupName::ALL.len())
+            .map(|setup| {
+                (0..options.rounds).map(|round| 110.0 - 5.0 * setup as f64 + 0.1 * round as f64).collect()
+            })
+            .collect();
+        let mut samples = Vec::new();
+        for (metric, when, with_veth) in all {
+            let setups = SetupName::ALL.into_iter().zip(&values).skip(usize::from(!with_veth));
+            samples.extend(setups.map(|(setup, values)| (setup, metric, when, &values[..])));
+        }
+        report_of(&samples)
+    }
 
     #[test]
     fn ratios_are_of_the_same_round() {
@@ -271,6 +365,17 @@ mod tests {
             (10.0, Some(0.5), Some((0.25, 0.5)))
         );
         assert_eq!(find(Metric::PeerAdded).unwrap().vs_veth_median, None);
+    }
+
+    #[test]
+    fn generators_are_compared_pair_by_pair() {
+        let of = |pairs: &[(f64, f64)]| CrossCheck::of("wrk", SetupName::Veth, Metric::ConnectRate, pairs);
+        // The machine got slower from pair to pair, for both: the ratio of the medians would be 0.8.
+        let check = of(&[(100.0, 100.0), (80.0, 80.0), (40.0, 100.0)]).unwrap();
+        assert_eq!((check.ratio, check.spread(), check.agree), (1.0, Some((0.4, 1.0)), true));
+        let check = of(&[(100.0, 80.0)]).unwrap();
+        assert_eq!((check.ratio, check.spread(), check.agree), (1.25, None, false));
+        assert_eq!(of(&[]), None);
     }
 
     #[test]

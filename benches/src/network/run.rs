@@ -8,18 +8,16 @@ use netcore::Netns;
 use super::machine::Machine;
 use super::plan::{Case, Options};
 use super::pods::Position;
+use super::progress::{Progress, Rough};
 use super::proof::{self, Proof};
 use super::report::{Conditions, CrossCheck, Metric, Report, RuleSet, Samples};
 use super::setup::{self, Setup, SetupName};
-use super::stats::median;
 use super::tools::Tool;
-use super::traffic::{self, Path, Window, Work};
+use super::traffic::{self, Path, Work};
 use super::{Error, Stop, change, findings, offloads, rules};
 
 /// Over which setups our generator is compared with others.
 const CHECKED: [SetupName; 2] = [SetupName::Veth, SetupName::Netloom];
-/// How far two generators may be apart, as a share of the other's figure.
-const AGREEMENT: f64 = 0.1;
 /// Of so many peers the rules are shown.
 const SHOWN: usize = 10;
 
@@ -41,14 +39,24 @@ pub fn run(options: &Options, stop: &Stop) -> Result<Report, Error> {
     if !missing.is_empty() {
         return Err(Error::Missing { missing });
     }
+    // What is measured, as it came out: `veth` may not have been asked for.
+    let options = &Options { setups: names.clone(), ..options.clone() };
+    let over = names.iter().filter(|name| CHECKED.contains(name)).count();
+    let tools = Tool::ALL.iter().filter(|tool| tool.is_here()).count();
+    let planned = options.expected(tools, over);
+    let mut progress = Progress::begin(planned);
     let mut machine = Machine::here();
-    tell("what the generator can do without a network");
+    progress.tell(&format!("{} setups, {} rounds, about {}", names.len(), options.rounds, Rough(planned)));
+    progress.tell("what the generator can do without a network");
     let limits = limits(options)?;
-    tell("building the setups");
+    progress.tell("building the setups");
+    let setups = setup::build(&names)?;
+    progress.done(options.beginning());
     let mut run = Run {
         options,
         stop,
-        setups: setup::build(&names)?,
+        progress,
+        setups,
         samples: Samples::default(),
         rules: Vec::new(),
         proofs: Vec::new(),
@@ -57,6 +65,7 @@ pub fn run(options: &Options, stop: &Stop) -> Result<Report, Error> {
     };
     let offloads = offloads::of(&run.setups);
     machine.offloads = offloads.told;
+    run.prove_open()?;
     for &peers in &options.sizes {
         run.at(peers)?;
     }
@@ -66,7 +75,7 @@ pub fn run(options: &Options, stop: &Stop) -> Result<Report, Error> {
         rules,
         limits,
         cross_checks,
-        proof: proofs.iter().flat_map(told).collect(),
+        probes: proof::table(&proofs),
         notes: Vec::new(),
         results: samples.summaries(),
     };
@@ -74,11 +83,6 @@ pub fn run(options: &Options, stop: &Stop) -> Result<Report, Error> {
     report.notes.extend(offloads.differences);
     report.notes.extend(troubles);
     Ok(report)
-}
-
-/// What is going on, for whoever waits.
-fn tell(what: &str) {
-    eprintln!("netloom bench network: {what}");
 }
 
 fn limits(options: &Options) -> Result<BTreeMap<String, f64>, Error> {
@@ -94,18 +98,10 @@ fn limits(options: &Options) -> Result<BTreeMap<String, f64>, Error> {
     Ok(limits)
 }
 
-fn told(proof: &Proof) -> Vec<String> {
-    let setups: Vec<&str> = proof.setups.iter().map(|setup| setup.as_str()).collect();
-    let verdict = |allowed| if allowed { "let through" } else { "dropped" };
-    let line = |probe: &proof::Probe| format!("{} peers: {probe}: {}", proof.peers, verdict(probe.allowed));
-    let mut lines = vec![format!("{} peers: probed alike: {}", proof.peers, setups.join(", "))];
-    lines.extend(proof.probes.iter().map(line));
-    lines
-}
-
 struct Run<'a> {
     options: &'a Options,
     stop: &'a Stop,
+    progress: Progress,
     setups: Vec<Box<dyn Setup>>,
     samples: Samples,
     rules: Vec<RuleSet>,
@@ -116,17 +112,34 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Holds that without policies all probes are let through in all setups: what is dropped later is dropped by them, and
+    /// not for want of a route or of somebody who answers.
+    fn prove_open(&mut self) -> Result<(), Error> {
+        if self.options.sizes.contains(&0) {
+            return Ok(());
+        }
+        self.progress.tell("proving that all let everything through without policies");
+        for setup in &mut self.setups {
+            self.stop.check()?;
+            setup.load(0)?;
+        }
+        self.proofs.push(proof::prove(&self.setups, 0)?);
+        Ok(())
+    }
+
     /// All that is measured at one size.
     fn at(&mut self, peers: usize) -> Result<(), Error> {
         self.load(peers)?;
-        tell(&format!("{peers} peers: proving that all judge alike"));
+        self.progress.tell(&format!("{peers} peers: proving that all judge alike"));
         self.proofs.push(proof::prove(&self.setups, peers)?);
+        self.progress.done(self.options.loading(peers));
         for (mtu, cases) in self.options.cases(peers) {
             for setup in &mut self.setups {
                 setup.set_mtu(mtu)?;
             }
             for round in 0..self.options.rounds {
-                tell(&format!("{peers} peers, MTU {mtu}: round {} of {}", round + 1, self.options.rounds));
+                let round_of = format!("round {} of {}", round + 1, self.options.rounds);
+                self.progress.tell(&format!("{peers} peers, MTU {mtu}: {round_of}"));
                 for case in &cases {
                     self.sample(*case, round)?;
                 }
@@ -140,7 +153,8 @@ impl Run<'_> {
         if peers > 0 {
             self.changes(peers)?;
         }
-        Ok(())
+        // All that was measured was measured under what was proved before.
+        proof::prove(&self.setups, peers).map(drop)
     }
 
     fn load(&mut self, peers: usize) -> Result<(), Error> {
@@ -148,7 +162,7 @@ impl Run<'_> {
         for setup in &mut self.setups {
             let name = setup.name();
             self.stop.check()?;
-            tell(&format!("{peers} peers: loading {name}"));
+            self.progress.tell(&format!("{peers} peers: loading {name}"));
             let loaded = setup.load(peers)?;
             if !setup.enforces() || peers == 0 {
                 continue;
@@ -179,56 +193,59 @@ impl Run<'_> {
             for (metric, value) in measured {
                 self.samples.add(setup.name(), metric, case.conditions, value);
             }
+            self.progress.done(self.options.sampling());
         }
         Ok(())
     }
 
-    /// Our generator and the others in turn, over the same paths.
+    /// Our generator and the others in pairs, over the same paths. Who is first changes from pair to pair.
     fn cross_check(&mut self, peers: usize) -> Result<(), Error> {
-        let rounds = self.options.cross_checks;
-        let window = Window {
-            time: self.options.time.max(std::time::Duration::from_secs(1)),
-            ..self.options.window()
-        };
         for tool in Tool::ALL.into_iter().filter(|tool| tool.is_here()) {
-            tell(&format!("{peers} peers: beside {}", tool.program()));
-            let (work, metric) = tool.like();
-            for setup in self.setups.iter().filter(|setup| CHECKED.contains(&setup.name())) {
-                let path = path(setup.as_ref(), Position::Last);
-                let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-                for _ in 0..rounds {
-                    self.stop.check()?;
-                    let measured = traffic::send(path, work, window)?;
-                    ours.extend(measured.iter().filter(|(what, _)| *what == metric).map(|(_, value)| *value));
-                    match tool.measure(path, window) {
-                        Ok(figure) => theirs.push(figure),
-                        // Its trouble, and not that of what is measured: but it is said.
-                        Err(error) => self.troubles.push(format!("Over {}: {error}.", setup.name())),
-                    }
+            self.progress.tell(&format!("{peers} peers: beside {}", tool.program()));
+            for index in 0..self.setups.len() {
+                if CHECKED.contains(&self.setups[index].name()) {
+                    let pairs = self.pairs(tool, index)?;
+                    let (setup, metric) = (self.setups[index].name(), tool.like().1);
+                    self.cross_checks.extend(CrossCheck::of(tool.program(), setup, metric, &pairs));
                 }
-                if theirs.is_empty() {
-                    continue;
-                }
-                let (ours, theirs) = (median(&ours), median(&theirs));
-                let ratio = ours / theirs;
-                self.cross_checks.push(CrossCheck {
-                    tool: tool.program().to_owned(),
-                    setup: setup.name(),
-                    metric,
-                    ours,
-                    theirs,
-                    ratio,
-                    agree: (ratio - 1.0).abs() <= AGREEMENT,
-                });
             }
         }
         Ok(())
     }
 
+    /// What ours found, and right before or after it the other. A pair of which the other failed is left out and said.
+    fn pairs(&mut self, tool: Tool, index: usize) -> Result<Vec<(f64, f64)>, Error> {
+        let (setup, (work, metric)) = (&self.setups[index], tool.like());
+        let (path, window) = (path(setup.as_ref(), Position::Last), self.options.beside());
+        let ours = || {
+            let measured = traffic::send(path, work, window)?;
+            Ok::<_, Error>(measured.into_iter().find(|(what, _)| *what == metric).map(|(_, value)| value))
+        };
+        let mut pairs = Vec::new();
+        for round in 0..self.options.cross_checks {
+            self.stop.check()?;
+            let (own, other) = if round.is_multiple_of(2) {
+                let own = ours()?;
+                (own, tool.measure(path, window))
+            } else {
+                let other = tool.measure(path, window);
+                (ours()?, other)
+            };
+            match other {
+                Ok(other) => pairs.extend(own.map(|own| (own, other))),
+                // Its trouble, and not that of what is measured: but it is said.
+                Err(error) => self.troubles.push(format!("Over {}: {error}.", setup.name())),
+            }
+            self.progress.done(self.options.pairing());
+        }
+        Ok(pairs)
+    }
+
     fn changes(&mut self, peers: usize) -> Result<(), Error> {
         let conditions = Conditions { peers, ..Conditions::default() };
         for round in 0..self.options.rounds {
-            tell(&format!("{peers} peers: changes, round {} of {}", round + 1, self.options.rounds));
+            let round_of = format!("round {} of {}", round + 1, self.options.rounds);
+            self.progress.tell(&format!("{peers} peers: changes, {round_of}"));
             for setup in self.setups.iter_mut().filter(|setup| setup.enforces()) {
                 self.stop.check()?;
                 let name = setup.name();
@@ -243,6 +260,7 @@ impl Run<'_> {
                     self.samples.add(name, metric, conditions, time.as_secs_f64() * 1e3);
                 }
             }
+            self.progress.done(self.options.changing());
         }
         Ok(())
     }

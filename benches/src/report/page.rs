@@ -9,12 +9,15 @@ use crate::Error;
 
 /// How the page looks. Pictures keep their white ground, since their colours are chosen for it.
 const STYLE: &str = "\
-body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}\
+body{font:16px/1.5 system-ui,sans-serif;max-width:66rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}\
 h1{font-size:1.8rem}h2{font-size:1.3rem;margin-top:2.5rem}\
 .table{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
-th,td{padding:.25rem .75rem;border-bottom:1px solid #ddd;text-align:right;white-space:nowrap}\
+th,td{padding:.25rem .75rem;border-bottom:1px solid #ddd;text-align:right;vertical-align:top}\
+td,.figures th{white-space:nowrap}td small{opacity:.75}\
+.words td{white-space:normal;text-align:left;overflow-wrap:break-word}.words th{text-align:left}.words td:first-child{min-width:14rem}\
 th:first-child,td:first-child{text-align:left}thead th{border-bottom:2px solid #888}\
 figure{margin:1rem 0}figure svg{max-width:100%;height:auto;background:#fff}\
+pre{overflow:auto;max-height:30rem;font-size:.8rem}\
 @media(prefers-color-scheme:dark){body{color:#eee;background:#181818}th,td{border-color:#444}}";
 
 /// A page of results. Its text is HTML that needs no other file.
@@ -30,13 +33,16 @@ pub struct Page {
 pub struct Section {
     heading: String,
     sentence: String,
+    points: Vec<String>,
+    plots: Vec<(Picture, String)>,
     table: Option<Table>,
-    plots: Vec<Picture>,
+    texts: Vec<(String, String)>,
 }
 
-/// Figures in rows; the first column names each row.
+/// Figures in rows; the first column names each row. What follows a line's end in a cell is told smaller, below.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
+    of_words: bool,
     head: Vec<String>,
     rows: Vec<Vec<String>>,
 }
@@ -107,10 +113,30 @@ impl Section {
         self
     }
 
+    /// With these points, one below the other.
+    #[must_use]
+    pub fn points<T: Into<String>>(mut self, points: impl IntoIterator<Item = T>) -> Self {
+        self.points.extend(points.into_iter().map(Into::into));
+        self
+    }
+
     /// With one plot more.
     #[must_use]
-    pub fn plot(mut self, plot: Picture) -> Self {
-        self.plots.push(plot);
+    pub fn plot(self, plot: Picture) -> Self {
+        self.plot_showing(plot, "")
+    }
+
+    /// With one plot more, and what it shows in a sentence below.
+    #[must_use]
+    pub fn plot_showing(mut self, plot: Picture, shows: impl Into<String>) -> Self {
+        self.plots.push((plot, shows.into()));
+        self
+    }
+
+    /// With a text as it is, folded behind a line.
+    #[must_use]
+    pub fn text(mut self, line: impl Into<String>, text: impl Into<String>) -> Self {
+        self.texts.push((line.into(), text.into()));
         self
     }
 }
@@ -119,7 +145,13 @@ impl Table {
     /// A table with these columns and no rows.
     #[must_use]
     pub fn new<T: Into<String>>(head: impl IntoIterator<Item = T>) -> Self {
-        Self { head: head.into_iter().map(Into::into).collect(), rows: Vec::new() }
+        Self { head: head.into_iter().map(Into::into).collect(), ..Self::default() }
+    }
+
+    /// With words in place of figures: long ones are broken.
+    #[must_use]
+    pub fn of_words(self) -> Self {
+        Self { of_words: true, ..self }
     }
 
     /// With one row more.
@@ -145,10 +177,23 @@ impl fmt::Display for Page {
 impl fmt::Display for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "<section>\n<h2>{}</h2>\n<p>{}</p>", Escaped(&self.heading), Escaped(&self.sentence))?;
-        self.table.iter().try_for_each(|table| table.fmt(f))?;
-        for plot in &self.plots {
+        if !self.points.is_empty() {
+            writeln!(f, "<ul>")?;
+            self.points.iter().try_for_each(|point| writeln!(f, "<li>{}</li>", Escaped(point)))?;
+            writeln!(f, "</ul>")?;
+        }
+        for (plot, shows) in &self.plots {
             let (title, svg) = (Escaped(&plot.title), &plot.svg);
-            writeln!(f, "<figure role=\"img\" aria-label=\"{title}\">\n{svg}\n</figure>")?;
+            writeln!(f, "<figure>\n<div role=\"img\" aria-label=\"{title}\">{svg}</div>")?;
+            if !shows.is_empty() {
+                writeln!(f, "<figcaption>{}</figcaption>", Escaped(shows))?;
+            }
+            writeln!(f, "</figure>")?;
+        }
+        self.table.iter().try_for_each(|table| table.fmt(f))?;
+        for (line, text) in &self.texts {
+            let (line, text) = (Escaped(line), Escaped(text));
+            writeln!(f, "<details><summary>{line}</summary>\n<pre>{text}</pre></details>")?;
         }
         writeln!(f, "</section>")
     }
@@ -158,10 +203,18 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let row = |f: &mut fmt::Formatter<'_>, tag: &str, cells: &[String]| {
             write!(f, "<tr>")?;
-            cells.iter().try_for_each(|cell| write!(f, "<{tag}>{}</{tag}>", Escaped(cell)))?;
+            for cell in cells {
+                match cell.split_once('\n') {
+                    Some((first, below)) => {
+                        write!(f, "<{tag}>{}<br><small>{}</small></{tag}>", Escaped(first), Escaped(below))?;
+                    }
+                    None => write!(f, "<{tag}>{}</{tag}>", Escaped(cell))?,
+                }
+            }
             writeln!(f, "</tr>")
         };
-        writeln!(f, "<div class=\"table\"><table>\n<thead>")?;
+        let class = if self.of_words { "words" } else { "figures" };
+        writeln!(f, "<div class=\"table\"><table class=\"{class}\">\n<thead>")?;
         row(f, "th", &self.head)?;
         writeln!(f, "</thead>\n<tbody>")?;
         self.rows.iter().try_for_each(|cells| row(f, "td", cells))?;
@@ -192,12 +245,20 @@ mod tests {
 
     #[test]
     fn a_page_is_one_file_and_text_stays_text() {
-        let table = Table::new(["name", "<b>"]).row(["a & b", "1"]).row(["\"c\"", "2"]);
-        let page = Page::new("Title <1>", "About").section(Section::new("H", "S").table(table));
+        let table = Table::new(["name", "<b>"]).row(["a & b", "1\n<2>"]).row(["\"c\"", "2"]);
+        let section = Section::new("H", "S").table(table).points(["<i>"]).text("all <of it>", "-m <n>");
+        let page = Page::new("Title <1>", "About").section(section);
         let html = page.to_string();
-        for part in
-            ["<title>Title &lt;1&gt;</title>", "<th>&lt;b&gt;</th>", "<td>a &amp; b</td>", "&quot;c&quot;"]
-        {
+        for part in [
+            "<title>Title &lt;1&gt;</title>",
+            "<th>&lt;b&gt;</th>",
+            "<td>a &amp; b</td>",
+            "&quot;c&quot;",
+            "1<br><small>&lt;2&gt;</small>",
+            "<li>&lt;i&gt;</li>",
+            "<summary>all &lt;of it&gt;</summary>",
+            "<pre>-m &lt;n&gt;</pre>",
+        ] {
             assert!(html.contains(part), "{part} is not in {html}");
         }
         for foreign in ["<script", "http:", "https:", "src=", "href=", "@import", "url("] {

@@ -95,10 +95,30 @@ pub struct Bars {
 /// The bars of one colour, one in each group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
-    /// What it is, for the legend.
-    pub name: String,
-    /// One value for each group; none where it was not measured.
-    pub values: Vec<Option<f64>>,
+    name: String,
+    values: Vec<Option<f64>>,
+    intervals: Vec<Option<(f64, f64)>>,
+    colour: Option<RGBColor>,
+}
+
+impl Series {
+    /// A name for the legend, and one value for each group; none where it was not measured.
+    #[must_use]
+    pub fn new(name: impl Into<String>, values: Vec<Option<f64>>) -> Self {
+        Self { name: name.into(), values, intervals: Vec::new(), colour: None }
+    }
+
+    /// With the interval in which each value lies, drawn as a line over its bar.
+    #[must_use]
+    pub fn between(self, intervals: Vec<Option<(f64, f64)>>) -> Self {
+        Self { intervals, ..self }
+    }
+
+    /// In this colour (red, green, blue), whatever its place: the same thing has the same in all plots of a page.
+    #[must_use]
+    pub fn coloured(self, (red, green, blue): (u8, u8, u8)) -> Self {
+        Self { colour: Some(RGBColor(red, green, blue)), ..self }
+    }
 }
 
 impl Lines {
@@ -109,12 +129,15 @@ impl Lines {
     pub fn draw(&self) -> Result<Picture, Error> {
         let points = || self.lines.iter().flat_map(|line| &line.points);
         let (x, y) = (self.x.end(points().map(|point| point.0)), self.y.end(points().map(|point| point.1)));
-        picture(&self.title, self.lines.iter().map(|line| &line.name), |root| {
+        let names = self.lines.iter().map(|line| &line.name).zip(COLOURS.iter().copied().cycle());
+        picture(&self.title, names, |root| {
             let mut chart = frame(&self.title, root).build_cartesian_2d(0.0..x, 0.0..y)?;
             chart
                 .configure_mesh()
                 .x_desc(&self.x.label)
                 .y_desc(&self.y.label)
+                .x_label_formatter(&|value| tick(*value, x))
+                .y_label_formatter(&|value| tick(*value, y))
                 .axis_desc_style(letters())
                 .label_style(letters())
                 .light_line_style(WHITE)
@@ -135,27 +158,47 @@ impl Bars {
     /// [`Error::Plot`].
     pub fn draw(&self) -> Result<Picture, Error> {
         let values = self.series.iter().flat_map(|series| &series.values).filter_map(|value| *value);
-        let y = self.y.end(values);
+        let ends = self.series.iter().flat_map(|series| &series.intervals).filter_map(|value| *value);
+        let y = self.y.end(values.chain(ends.map(|(_, high)| high)));
         let (groups, series) = (self.groups.len(), self.series.len().max(1));
-        picture(&self.title, self.series.iter().map(|series| &series.name), |root| {
+        let colours = || {
+            let own = self.series.iter().map(|series| series.colour);
+            own.zip(COLOURS.iter().cycle()).map(|(own, other)| own.unwrap_or(*other))
+        };
+        let names = self.series.iter().map(|series| &series.name).zip(colours());
+        picture(&self.title, names, |root| {
             let mut chart = frame(&self.title, root).build_cartesian_2d(0.0..groups.max(1) as f64, 0.0..y)?;
             chart
                 .configure_mesh()
                 .disable_x_mesh()
                 .disable_x_axis()
                 .y_desc(&self.y.label)
+                .y_label_formatter(&|value| tick(*value, y))
                 .axis_desc_style(letters())
                 .label_style(letters())
                 .light_line_style(WHITE)
                 .draw()?;
             // Of each group a tenth stays free on both sides.
             let width = 0.8 / series as f64;
-            for ((index, series), colour) in self.series.iter().enumerate().zip(COLOURS.iter().cycle()) {
+            for ((index, series), colour) in self.series.iter().enumerate().zip(colours()) {
                 let bars = series.values.iter().enumerate().filter_map(|(group, value)| {
                     let left = group as f64 + 0.1 + width * index as f64;
                     Some(Rectangle::new([(left, 0.0), (left + width * 0.92, (*value)?)], colour.filled()))
                 });
                 chart.draw_series(bars)?;
+                for (group, (low, high)) in
+                    series.intervals.iter().enumerate().filter_map(|(group, ends)| Some((group, (*ends)?)))
+                {
+                    let middle = group as f64 + 0.1 + width * (index as f64 + 0.46);
+                    let (left, right) = (middle - width * 0.15, middle + width * 0.15);
+                    let strokes = [
+                        [(middle, low), (middle, high)],
+                        [(left, low), (right, low)],
+                        [(left, high), (right, high)],
+                    ];
+                    chart
+                        .draw_series(strokes.map(|stroke| PathElement::new(stroke, BLACK.stroke_width(1))))?;
+                }
             }
             let below = letters().pos(plotters::style::text_anchor::Pos::new(
                 plotters::style::text_anchor::HPos::Center,
@@ -176,7 +219,7 @@ type Failure = DrawingAreaErrorKind<std::io::Error>;
 
 fn picture<'a>(
     title: &str,
-    names: impl Iterator<Item = &'a String>,
+    names: impl Iterator<Item = (&'a String, RGBColor)>,
     draw: impl FnOnce(&Root<'_>) -> Result<(), Failure>,
 ) -> Result<Picture, Error> {
     let mut svg = String::new();
@@ -193,8 +236,8 @@ fn picture<'a>(
 }
 
 /// A colour and a name a line.
-fn legend<'a>(beside: &Root<'_>, names: impl Iterator<Item = &'a String>) -> Result<(), Failure> {
-    for ((name, colour), top) in names.zip(COLOURS.iter().cycle()).zip((60..).step_by(22)) {
+fn legend<'a>(beside: &Root<'_>, names: impl Iterator<Item = (&'a String, RGBColor)>) -> Result<(), Failure> {
+    for ((name, colour), top) in names.zip((60..).step_by(22)) {
         beside.draw(&Rectangle::new([(8, top), (20, top + 10)], colour.filled()))?;
         beside.draw(&Text::new(name.clone(), (28, top - 1), letters()))?;
     }
@@ -205,6 +248,24 @@ fn frame<'a, 'b>(title: &str, root: &'a Root<'b>) -> ChartBuilder<'a, 'b, SVGBac
     let mut chart = ChartBuilder::on(root);
     chart.caption(title, ("sans-serif", LETTERS + 4)).margin(12).x_label_area_size(46).y_label_area_size(64);
     chart
+}
+
+/// A number at an axis that ends there: as many digits as tell its marks apart.
+fn tick(value: f64, end: f64) -> String {
+    let whole = format!("{value:.0}");
+    match end {
+        ..1.0 => format!("{value:.2}"),
+        ..10.0 => format!("{value:.1}"),
+        _ => thousands(&whole),
+    }
+}
+
+/// Digits in groups of three.
+pub(crate) fn thousands(digits: &str) -> String {
+    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |digits| ("-", digits));
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| str::from_utf8(group).ok()).collect();
+    format!("{sign}{}", groups.join(","))
 }
 
 fn letters() -> TextStyle<'static> {
@@ -238,8 +299,8 @@ mod tests {
             groups: vec!["small".into(), "large".into()],
             y: Axis::new("calls"),
             series: vec![
-                Series { name: "ours".into(), values: vec![Some(3.0), None] },
-                Series { name: "theirs".into(), values: vec![Some(5.0), Some(9.0)] },
+                Series::new("ours", vec![Some(3.0), None]),
+                Series::new("theirs", vec![Some(5.0), Some(9.0)]),
             ],
         };
         let svg = bars.draw().unwrap().svg;
@@ -249,6 +310,24 @@ mod tests {
         // Three bars, two in the legend.
         let filled = |colour: &str| svg.matches(&format!("fill=\"{colour}\"")).count();
         assert_eq!((filled("#0072B2"), filled("#D55E00")), (2, 3));
+    }
+
+    #[test]
+    fn intervals_are_within_the_plot_and_colours_stay() {
+        let series = Series::new("ours", vec![Some(3.0)]).between(vec![Some((2.0, 9.0))]).coloured((1, 2, 3));
+        let bars =
+            Bars { title: "t".into(), groups: vec!["g".into()], y: Axis::new("y"), series: vec![series] };
+        let svg = bars.draw().unwrap().svg;
+        assert_eq!(svg.matches("fill=\"#010203\"").count(), 2, "a bar, and the legend's");
+        // The axis goes to 9.45, so that the mark at 9 is drawn.
+        assert!(svg.contains("\n9.0\n"), "{svg}");
+    }
+
+    #[test]
+    fn marks_have_few_digits() {
+        let told = [(0.1 + 0.2, 0.5), (2.5, 9.0), (80.0, 90.0), (9_000.0, 20_000.0), (12_000.0, 20_000.0)];
+        assert_eq!(told.map(|(value, end)| tick(value, end)), ["0.30", "2.5", "80", "9,000", "12,000"]);
+        assert_eq!(["1", "1000", "-1234567"].map(thousands), ["1", "1,000", "-1,234,567"]);
     }
 
     #[test]

@@ -1,4 +1,8 @@
-//! As many datagrams as go through.
+//! As many datagrams as go through, of a flow that was answered once.
+//!
+//! Without an answer connection tracking would take each datagram for the first of its flow, and rules would judge them all:
+//! a flow in use, as QUIC's or that of a name server's client, has its answers. The first datagram is answered, while
+//! nothing counts yet.
 
 use std::io;
 use std::net::UdpSocket;
@@ -66,10 +70,15 @@ fn offer(socket: &UdpSocket, bytes: usize, gate: &Gate, sent: &AtomicU64) -> io:
 fn receive(socket: &UdpSocket, gate: &Gate, received: &AtomicU64) -> io::Result<()> {
     Side::Server.pin()?;
     let mut payload = [0; MOST];
+    let mut answered = false;
     while !gate.is_over() {
-        match socket.recv(&mut payload) {
-            Ok(_) => {
+        match socket.recv_from(&mut payload) {
+            Ok((_, from)) => {
                 received.fetch_add(1, Ordering::Relaxed);
+                if !answered {
+                    socket.send_to(&payload[..1], from)?;
+                    answered = true;
+                }
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
             Err(error) => return Err(error),

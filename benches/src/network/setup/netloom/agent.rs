@@ -52,8 +52,30 @@ const JUDGING: [&str; 8] = [
     maps::POLICY_SPARSE,
 ];
 
-/// Entries of the datapath's maps by which peers are judged.
+/// So many looks in a row must find as many entries, or some may still be under way: an agent removes what it replaced
+/// only once nobody reads that any more.
+const SETTLED: usize = 5;
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(50);
+/// After so many looks their number is told as it is.
+const LOOKS: usize = 40;
+
+/// Entries of the datapath's maps by which peers are judged, once they have settled.
 pub(super) fn entries(socket: &Path) -> Result<usize, Error> {
+    let (mut found, mut same) = (counted(socket)?, 1);
+    for _ in 1..LOOKS {
+        if same == SETTLED {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+        let now = counted(socket)?;
+        same = if now == found { same + 1 } else { 1 };
+        found = now;
+    }
+    Ok(found)
+}
+
+fn counted(socket: &Path) -> Result<usize, Error> {
     let status = status(socket)?;
     let judging = status.maps.iter().filter(|fill| JUDGING.contains(&fill.map.as_str()));
     Ok(judging.map(|fill| usize::try_from(fill.entries).unwrap_or(usize::MAX)).sum())
