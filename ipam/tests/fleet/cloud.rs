@@ -67,6 +67,11 @@ impl Cloud {
         }
     }
 
+    /// For so long it does not know the ids of interfaces that it made.
+    pub fn forgets_new_ids_for(&mut self, time: Duration) {
+        self.region.settings_mut().lags.new_ids = time;
+    }
+
     /// The subnet of nodes.
     pub fn subnet(&self) -> &str {
         &self.subnets[0]

@@ -9,6 +9,7 @@ mod faults;
 mod late;
 mod node;
 mod refusals;
+mod unseen;
 mod wire;
 
 use cloud::{Cloud, PODS};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Fleet, Flight, Node, Outgoing, node::assigned, turn::Kept};
+use super::{Fleet, Flight, Node, Outgoing, node::assigned, outcome::named, turn::Kept};
 use crate::{
     Timestamp,
     ec2::{Addresses, CreateInterface, Interface, Request},
@@ -55,7 +55,8 @@ impl Fleet {
             return;
         }
         for request in next.into_iter().chain(self.end_with_instance(node)) {
-            match node.troubles.until(request.action(), now) {
+            let unseen = node.troubles.unseen_until(named(&request), now);
+            match node.troubles.until(request.action(), now).max(unseen) {
                 Some(until) => self.wake_at(until),
                 None => return self.ask_for(node, request, None, now, out),
             }
