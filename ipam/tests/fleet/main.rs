@@ -6,6 +6,7 @@ mod chaos;
 mod cloud;
 mod cluster;
 mod faults;
+mod fence;
 mod late;
 mod node;
 mod refusals;
