@@ -48,6 +48,9 @@ pub enum Reason {
     /// The type takes no prefixes; single addresses are used.
     #[error("interfaces of {0} take no prefixes")]
     PrefixesUnsupported(String),
+    /// EC2 says of an interface what this version does not know. It is used as if nothing were the matter.
+    #[error("EC2 shows interface {0} in a state that this version does not know")]
+    UnknownState(String),
     /// An interface has more than can be attached.
     #[error("interface {0} has more addresses than the instance type allows")]
     TooManyAddresses(String),

@@ -43,6 +43,8 @@ impl Fleet {
         if node.must_look() {
             node.reasons.extend(self.failures(&[Kept::OfNodes]));
         }
+        let odd = node.interfaces.iter().flatten().filter(|of| of.is_in_unknown_state());
+        node.reasons.extend(odd.map(|of| Reason::UnknownState(of.id.clone())));
         let next = self.grow(node, now);
         let interfaces = self.listable(node, now);
         self.tell(node, interfaces, now, out);
