@@ -5,6 +5,7 @@
 mod chaos;
 mod cloud;
 mod cluster;
+mod denied;
 mod faults;
 mod fence;
 mod late;

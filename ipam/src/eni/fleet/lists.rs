@@ -306,6 +306,13 @@ impl Fleet {
         missing
     }
 
+    /// Why lists cannot be read anew, where that does not pass by itself: what is known of them gets old.
+    pub(super) fn lasting_failures(&self, node: &Node) -> Vec<Reason> {
+        let groups = node.chooses_groups().then_some(Kept::Groups);
+        let of_all = [Kept::Subnets, Kept::Vpc, Kept::Interfaces, Kept::OfNodes].into_iter().chain(groups);
+        of_all.filter_map(|kept| self.lists.turns.lasting_failure(kept).cloned()).collect()
+    }
+
     /// Why lists cannot be read.
     pub(super) fn failures(&self, missing: &[Kept]) -> Vec<Reason> {
         missing.iter().filter_map(|kept| self.lists.turns.failure(*kept).cloned()).collect()

@@ -104,8 +104,7 @@ impl Fleet {
             // Looking would take longer than EC2 does.
             return;
         }
-        let (name, code) = (action.name(), error.code.clone());
-        let reason = Reason::Refused { action: name, subject: subject(request).to_owned(), code };
+        let reason = Reason::refused(error, subject(request));
         match (error.kind, request) {
             (
                 ErrorKind::NoFreePrefix | ErrorKind::NoFreeAddress,
@@ -120,10 +119,9 @@ impl Fleet {
                 }
             }
             // Others may be ours to change.
-            (
-                ErrorKind::Denied,
-                Request::Assign { interface_id, .. } | Request::Unassign { interface_id, .. },
-            ) if error.code == NO_RIGHT => {
+            (_, Request::Assign { interface_id, .. } | Request::Unassign { interface_id, .. })
+                if may_be_of_one(request, error) =>
+            {
                 return node.troubles.avoid(interface_id, reason, now, &mut self.lots);
             }
             (ErrorKind::PrefixesUnsupported, _) => {
@@ -253,7 +251,18 @@ pub(super) fn named(request: &Request) -> impl Iterator<Item = &str> {
     interface.into_iter().chain(instance).map(String::as_str)
 }
 
-fn subject(request: &Request) -> &str {
+/// Whether an action may have been denied for its subject alone.
+pub(super) fn denied_for_one(request: &Request, result: &Result<Reply, Error>) -> bool {
+    result.as_ref().is_err_and(|error| may_be_of_one(request, error))
+}
+
+fn may_be_of_one(request: &Request, error: &Error) -> bool {
+    let about_one = matches!(request, Request::Assign { .. } | Request::Unassign { .. });
+    about_one && error.kind == ErrorKind::Denied && error.code == NO_RIGHT
+}
+
+/// What a request is about.
+pub(super) fn subject(request: &Request) -> &str {
     match request {
         Request::Assign { interface_id, .. }
         | Request::Unassign { interface_id, .. }

@@ -43,6 +43,7 @@ impl Fleet {
         if node.must_look() {
             node.reasons.extend(self.failures(&[Kept::OfNodes]));
         }
+        node.reasons.extend(self.lasting_failures(node));
         let odd = node.interfaces.iter().flatten().filter(|of| of.is_in_unknown_state());
         node.reasons.extend(odd.map(|of| Reason::UnknownState(of.id.clone())));
         let next = self.grow(node, now);
@@ -247,8 +248,9 @@ impl Fleet {
         let wants = node.interfaces.is_some() && node.wanted(now) > 0;
         let refused = node.troubles.reasons(wants, !node.promised.is_empty());
         let reasons = node.reasons.iter().chain(refused).chain(&node.unreadable);
-        let mut error: Vec<String> = reasons.map(ToString::to_string).collect();
-        error.dedup();
+        let mut said = BTreeSet::new();
+        let reasons = reasons.map(ToString::to_string).filter(|reason| said.insert(reason.clone()));
+        let error: Vec<String> = reasons.collect();
         let status = NodeStatus { interfaces, error: (!error.is_empty()).then(|| error.join("; ")) };
         if node.at_api || status == node.record.status {
             return;

@@ -54,7 +54,9 @@ impl Troubles {
     pub(super) fn failed(&mut self, action: Action, reason: Option<Reason>, now: Timestamp, lots: &mut Rng) {
         let trouble = self.of.entry(action).or_default();
         trouble.backoff.failed(RETRY.0, RETRY.1, now, lots);
-        trouble.reason = reason.or(trouble.reason.take());
+        if let Some(reason) = reason {
+            trouble.reason = Some(reason.after(trouble.reason.take()));
+        }
     }
 
     /// It was done.
@@ -75,7 +77,7 @@ impl Troubles {
     pub(super) fn avoid(&mut self, interface_id: &str, reason: Reason, now: Timestamp, lots: &mut Rng) {
         let trouble = self.avoided.entry(interface_id.to_owned()).or_default();
         trouble.backoff.failed(REST.0, REST.1, now, lots);
-        trouble.reason = Some(reason);
+        trouble.reason = Some(reason.after(trouble.reason.take()));
     }
 
     /// It could be changed after all.
