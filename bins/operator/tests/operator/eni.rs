@@ -256,12 +256,11 @@ pub(crate) async fn tells_why_ec2_does_not_answer(cluster: &mut Cluster) -> Resu
     // A label of a name has at most 63 characters: no server has to be asked.
     let operator = world.start_at(cluster, &format!("{}.invalid", "x".repeat(64)))?;
     world.node(cluster, "e6").await?;
-    let error = |node: &Value| {
-        let error = node["status"]["ipam"]["operator-status"]["error"].as_str();
-        error.unwrap_or_default().to_owned()
+    let told = |node: &Value| {
+        let error = node["status"]["ipam"]["operator-status"]["error"].as_str().unwrap_or_default();
+        error.contains("DescribeSubnets fails: NoAnswer: ") && error.contains("dns error")
     };
-    let node = cluster.until("CiliumNode", None, "e6", |node| error(node).contains("dns error")).await?;
-    ensure!(error(&node).contains("DescribeSubnets fails: NoAnswer: "), "{node}");
+    cluster.until("CiliumNode", None, "e6", told).await?;
     operator.said("component=ec2").await?;
     let failing =
         operator.log().lines().any(|line| line.contains("component=ec2") && line.contains("dns error"));
