@@ -136,7 +136,7 @@ async fn lead(
 ) -> Result<()> {
     let client = connector.fenced(leadership.clone())?;
     let watchdog = Watchdog::new(DUTIES, STEP);
-    let mut tasks = controllers::start(client, leadership, options, ec2, metrics, &watchdog);
+    let mut tasks = controllers::start(client, leadership, options, ec2, (metrics, health), &watchdog);
     let outcome = tokio::select! {
         never = watchdog.watch(health) => match never {},
         changed = terms.changed() => changed.context("the election has ended"),
@@ -147,5 +147,7 @@ async fn lead(
     };
     // Until each of them has ended, one may still write.
     tasks.shutdown().await;
+    // Who does not lead asks nothing of EC2.
+    health.remove(eni::PART);
     outcome
 }

@@ -68,9 +68,15 @@ pub(crate) fn security_groups(answer: DescribeSecurityGroupsOutput) -> Read<Repl
     Ok(Reply::SecurityGroups { groups: each(&list, security_group)?, next_token: answer.next_token })
 }
 
-pub(crate) fn instance_types(answer: &DescribeInstanceTypesOutput) -> Read<Reply> {
-    let list = need("instanceTypeSet", answer.instance_types.as_ref())?;
-    Ok(Reply::InstanceTypes(each(list, instance_type)?))
+pub(crate) fn instance_types(answer: DescribeInstanceTypesOutput) -> Read<Reply> {
+    let list = need("instanceTypeSet", answer.instance_types)?;
+    // One that cannot be read is a type without limits, which whoever needs them is told of.
+    let types = list.iter().filter_map(|one| {
+        let name = one.instance_type().map(types::InstanceType::as_str);
+        let unread = |why| tracing::warn!(name, %why, "an instance type is left out");
+        instance_type(one).map_err(unread).ok()
+    });
+    Ok(Reply::InstanceTypes { types: types.collect(), next_token: answer.next_token })
 }
 
 /// An interface; it need not have IPv4, as whoever made it may have wanted none.
@@ -94,7 +100,7 @@ fn interface(is: &types::NetworkInterface) -> Read<Interface> {
         prefixes: prefixes(is.ipv4_prefixes())?,
         security_groups: each(is.groups(), |group| text("groupId", group.group_id()))?,
         tags: tags(is.tag_set())?,
-        status: InterfaceStatus::named(status).ok_or_else(|| wrong("status", status))?,
+        status: InterfaceStatus::named(status),
         attachment: is.attachment().map(attachment).transpose()?.flatten(),
         requester_managed: is.requester_managed().unwrap_or(false),
         kind: is.interface_type().map_or("interface", types::NetworkInterfaceType::as_str).to_owned(),
@@ -114,7 +120,7 @@ fn attachment(is: &types::NetworkInterfaceAttachment) -> Read<Option<Attachment>
             .network_card_index()
             .map_or(Ok(0), |index| count("networkCardIndex", Some(index)))?,
         delete_on_termination: is.delete_on_termination().unwrap_or(false),
-        status: AttachmentStatus::named(status).ok_or_else(|| wrong("attachment's status", status))?,
+        status: AttachmentStatus::named(status),
         attached_at: attached_at.map(Timestamp),
     }))
 }

@@ -8,7 +8,7 @@ use aws_sdk_ec2::types::{
 };
 use ipam::ec2::{Addresses, CreateInterface, DescribeInterfaces, Error, Reply, Request, Tags};
 
-use crate::checks::SaysSo;
+use crate::checks::Check;
 use crate::{answer, failure};
 
 /// Asks once, and reads what is answered.
@@ -24,7 +24,7 @@ pub(crate) async fn ask(ec2: &Client, request: Request) -> Result<Reply, Error> 
     // The same for what has nothing to tell.
     macro_rules! done {
         ($operation:expr) => {{
-            send!($operation.customize().interceptor(SaysSo));
+            send!($operation.customize().interceptor(Check::Done));
             Ok(Reply::Done)
         }};
     }
@@ -102,8 +102,8 @@ pub(crate) async fn ask(ec2: &Client, request: Request) -> Result<Reply, Error> 
         Request::DescribeSecurityGroups { vpc_id, next_token } => answer::security_groups(send!(
             ec2.describe_security_groups().filters(filter("vpc-id", vec![vpc_id])).set_next_token(next_token)
         )),
-        Request::DescribeInstanceTypes { names } => answer::instance_types(&send!(
-            ec2.describe_instance_types().filters(filter("instance-type", names))
+        Request::DescribeInstanceTypes { names, next_token } => answer::instance_types(send!(
+            ec2.describe_instance_types().filters(filter("instance-type", names)).set_next_token(next_token)
         )),
     };
     // What can't be read says nothing about what was done.

@@ -10,7 +10,7 @@ use aws_smithy_http_client::proxy::ProxyError;
 use http::Uri;
 use ipam::ec2::{Ec2, Error, Reply, Request};
 
-use crate::checks::Whole;
+use crate::checks::Check;
 use crate::{ask, https};
 
 /// How long a request may take, the time to get credentials included: as the small client's. Whoever plans releases
@@ -85,7 +85,7 @@ impl Client {
         let timeouts =
             TimeoutConfig::builder().connect_timeout(CONNECT.min(timeout)).operation_timeout(timeout);
         let mut config = Builder::from(&shared)
-            .interceptor(Whole)
+            .interceptor(Check::Whole)
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts.build())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());

@@ -57,7 +57,13 @@ pub(crate) fn reply(action: Action, document: &Document<'_>) -> Result<Reply, De
         }
         Action::DescribeInstanceTypes => {
             root.need_child("instanceTypeSet")?;
-            Reply::InstanceTypes(root.each("instanceTypeSet", instance_type)?)
+            // One that cannot be read is a type without limits, which whoever needs them is told of.
+            let types = root.items("instanceTypeSet").filter_map(|item| {
+                let name = item.text("instanceType");
+                let unread = |why| tracing::warn!(name, %why, "an instance type is left out");
+                instance_type(item).map_err(unread).ok()
+            });
+            Reply::InstanceTypes { types: types.collect(), next_token }
         }
         Action::CreateTags
         | Action::DeleteNetworkInterface
@@ -95,16 +101,11 @@ fn interface(element: Element<'_>) -> Result<Interface, DecodeError> {
         prefixes: element.each("ipv4PrefixSet", |item| item.need_parsed("ipv4Prefix"))?,
         security_groups: element.each("groupSet", |item| Ok(item.need("groupId")?.to_owned()))?,
         tags: tags(element)?,
-        status: status(element, InterfaceStatus::named)?,
+        status: InterfaceStatus::named(element.need("status")?),
         attachment: element.child("attachment").map(attachment).transpose()?.flatten(),
         requester_managed: element.parsed("requesterManaged")?.unwrap_or(false),
         kind: element.text("interfaceType").unwrap_or("interface").to_owned(),
     })
-}
-
-fn status<T>(element: Element<'_>, named: impl Fn(&str) -> Option<T>) -> Result<T, DecodeError> {
-    let value = element.need("status")?;
-    named(value).ok_or_else(|| DecodeError::Value { name: "status", value: value.to_owned() })
 }
 
 /// An attachment to an instance; those to something else of Amazon's are none of a pod network's.
@@ -118,7 +119,7 @@ fn attachment(element: Element<'_>) -> Result<Option<Attachment>, DecodeError> {
         device_index: element.need_parsed("deviceIndex")?,
         network_card: element.parsed("networkCardIndex")?.unwrap_or(0),
         delete_on_termination: element.parsed("deleteOnTermination")?.unwrap_or(false),
-        status: status(element, AttachmentStatus::named)?,
+        status: AttachmentStatus::named(element.need("status")?),
         attached_at: milliseconds.map(Timestamp),
     }))
 }

@@ -85,7 +85,10 @@ impl Form {
                 self.some("NextToken", next_token.as_ref());
             }
             Request::DescribeVpcs { ids } => self.list("VpcId", ids),
-            Request::DescribeInstanceTypes { names } => self.filter(1, "instance-type", names),
+            Request::DescribeInstanceTypes { names, next_token } => {
+                self.filter(1, "instance-type", names);
+                self.some("NextToken", next_token.as_ref());
+            }
         }
     }
 

@@ -96,10 +96,19 @@ impl ErrorKind {
             }
             "UnauthorizedOperation"
             | "AuthFailure"
+            | "AccessDenied"
+            | "AccessDeniedException"
+            | "Blocked"
             | "ExpiredToken"
-            | "RequestExpired"
+            | "ExpiredTokenException"
+            | "IncompleteSignature"
             | "InvalidClientTokenId"
-            | "SignatureDoesNotMatch" => Self::Denied,
+            | "MissingAuthenticationToken"
+            | "OptInRequired"
+            | "PendingVerification"
+            | "RequestExpired"
+            | "SignatureDoesNotMatch"
+            | "UnrecognizedClientException" => Self::Denied,
             "IdempotentParameterMismatch" => Self::TokenMismatch,
             "InvalidNextToken" | "InvalidMaxResults" => Self::BadPageToken,
             "OperationNotPermitted" => Self::NotPermitted,

@@ -52,6 +52,11 @@ pub enum Reply {
         /// Where the next page begins, if there is one.
         next_token: Option<String>,
     },
-    /// Limits.
-    InstanceTypes(Vec<InstanceType>),
+    /// A page of limits. An entry that cannot be read is left out.
+    InstanceTypes {
+        /// The types.
+        types: Vec<InstanceType>,
+        /// Where the next page begins, if there is one.
+        next_token: Option<String>,
+    },
 }

@@ -160,6 +160,8 @@ pub enum Request {
     DescribeInstanceTypes {
         /// Their names.
         names: Vec<String>,
+        /// Where the page before ended.
+        next_token: Option<String>,
     },
 }
 

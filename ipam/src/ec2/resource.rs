@@ -63,21 +63,23 @@ pub enum InterfaceStatus {
     InUse,
     /// Being detached.
     Detaching,
+    /// Something that this version does not know.
+    Unknown,
 }
 
 impl InterfaceStatus {
     /// What EC2 calls it.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Some(match name {
+    pub fn named(name: &str) -> Self {
+        match name {
             // What CreateNetworkInterface answers, for a moment, before it is available.
             "available" | "pending" => Self::Available,
             // It belongs to something that is not an attachment to an instance, or not only.
             "in-use" | "associated" => Self::InUse,
             "attaching" => Self::Attaching,
             "detaching" => Self::Detaching,
-            _ => return None,
-        })
+            _ => Self::Unknown,
+        }
     }
 }
 
@@ -92,19 +94,21 @@ pub enum AttachmentStatus {
     Detaching,
     /// It is gone.
     Detached,
+    /// Something that this version does not know.
+    Unknown,
 }
 
 impl AttachmentStatus {
     /// What EC2 calls it.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Some(match name {
+    pub fn named(name: &str) -> Self {
+        match name {
             "attaching" => Self::Attaching,
             "attached" => Self::Attached,
             "detaching" => Self::Detaching,
             "detached" => Self::Detached,
-            _ => return None,
-        })
+            _ => Self::Unknown,
+        }
     }
 }
 
@@ -171,6 +175,13 @@ impl Interface {
     #[must_use]
     pub fn has_ipv4(&self) -> bool {
         self.primary_address != Self::NO_ADDRESS
+    }
+
+    /// Whether it, or its attachment, is in a state that this version does not know.
+    #[must_use]
+    pub fn is_in_unknown_state(&self) -> bool {
+        let attachment = self.attachment.as_ref().map(|attachment| attachment.status);
+        self.status == InterfaceStatus::Unknown || attachment == Some(AttachmentStatus::Unknown)
     }
 
     /// Slots that it uses of those that its instance type allows: the primary address, each other one, and

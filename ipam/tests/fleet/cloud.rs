@@ -37,6 +37,8 @@ pub struct Cloud {
     pub listed: usize,
     /// So many lists leave out all interfaces but primary ones.
     pub hide: u32,
+    /// What lists show otherwise than it is.
+    pub distort: Option<fn(&mut Interface)>,
     /// Requests that are refused, and the code.
     pub refuse: Vec<(Refused, &'static str)>,
 }
@@ -63,8 +65,19 @@ impl Cloud {
             calls: BTreeMap::new(),
             listed: 0,
             hide: 0,
+            distort: None,
             refuse: Vec::new(),
         }
+    }
+
+    /// For so long it does not know the ids of interfaces that it made.
+    pub fn forgets_new_ids_for(&mut self, time: Duration) {
+        self.region.settings_mut().lags.new_ids = time;
+    }
+
+    /// Lists have pages of so many where nothing is asked for.
+    pub fn pages_of(&mut self, length: usize) {
+        self.region.settings_mut().page = length;
     }
 
     /// The subnet of nodes.
@@ -196,6 +209,9 @@ impl Cloud {
         }
         if let Ok(Reply::Interfaces { interfaces, .. }) = &mut reply {
             self.listed += interfaces.len();
+            if let Some(distort) = self.distort {
+                interfaces.iter_mut().for_each(distort);
+            }
             if self.hide > 0 {
                 self.hide -= 1;
                 let primary = |of: &Interface| of.attachment.as_ref().is_some_and(|to| to.device_index == 0);

@@ -5,10 +5,13 @@
 mod chaos;
 mod cloud;
 mod cluster;
+mod denied;
 mod faults;
+mod fence;
 mod late;
 mod node;
 mod refusals;
+mod unseen;
 mod wire;
 
 use cloud::{Cloud, PODS};

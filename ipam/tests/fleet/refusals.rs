@@ -24,7 +24,7 @@ fn error(cluster: &Cluster, node: &str) -> String {
 }
 
 /// Lets a node have two prefixes and then pods for one, until one is promised back.
-fn until_promised(cluster: &mut Cluster, node: &str) {
+pub fn until_promised(cluster: &mut Cluster, node: &str) {
     cluster.want(node, pods(node, 20));
     cluster.run(60);
     cluster.end(node, 2);

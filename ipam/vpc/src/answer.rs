@@ -213,7 +213,9 @@ impl Answer {
                 let (groups, next_token) = page.map(|view| view.group);
                 Reply::SecurityGroups { groups, next_token }
             }
-            Self::InstanceTypes(page) => Reply::InstanceTypes(page.items),
+            Self::InstanceTypes(page) => {
+                Reply::InstanceTypes { types: page.items, next_token: page.next_token }
+            }
             _ => return None,
         })
     }

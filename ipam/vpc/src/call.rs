@@ -344,9 +344,9 @@ impl From<Request> for Call {
                 Self::Describe(Listing::SecurityGroups, Query::of_vpc(vpc_id, next_token))
             }
             Request::DescribeVpcs { ids } => Self::Describe(Listing::Vpcs, Query { ids, ..Query::default() }),
-            Request::DescribeInstanceTypes { names } => {
+            Request::DescribeInstanceTypes { names, next_token } => {
                 let filters = vec![("instance-type".to_owned(), names)];
-                Self::Describe(Listing::InstanceTypes, Query { filters, ..Query::default() })
+                Self::Describe(Listing::InstanceTypes, Query { filters, next_token, ..Query::default() })
             }
         }
     }

@@ -168,11 +168,12 @@ pub(crate) fn networks(interface: &Interface) -> impl Iterator<Item = Ipv4Networ
 
 /// What the state of an interface is by that of its attachment.
 pub(crate) fn status(interface: &Interface) -> InterfaceStatus {
-    use ipam::ec2::AttachmentStatus::{Attached, Attaching, Detached, Detaching};
+    use ipam::ec2::AttachmentStatus::{Attached, Attaching, Detached, Detaching, Unknown};
     match interface.attachment.as_ref().map(|attachment| attachment.status) {
         None | Some(Detached) => InterfaceStatus::Available,
         Some(Attaching) => InterfaceStatus::Attaching,
         Some(Attached) => InterfaceStatus::InUse,
         Some(Detaching) => InterfaceStatus::Detaching,
+        Some(Unknown) => InterfaceStatus::Unknown,
     }
 }

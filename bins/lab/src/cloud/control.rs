@@ -27,8 +27,8 @@ pub enum Request {
     /// It does not any more.
     Left(Use),
     /// From now on requests go wrong by chance, each way as often as this (0 to 1): lost requests and answers, 500, 503,
-    /// throttles, reads of what was two seconds ago, metadata that leaves interfaces out; and new ids are unknown for a
-    /// moment. Zero is never.
+    /// throttles, reads of what was two seconds ago, metadata that leaves interfaces out; and new ids are unknown for two
+    /// seconds. Zero is never.
     Trouble(f64),
 }
 

@@ -32,7 +32,7 @@ const KEPT: usize = 100;
 /// The longest request.
 const LONGEST: u64 = 1 << 20;
 /// For how long new ids are unknown while things go wrong.
-const NEW_IDS: Duration = Duration::from_millis(200);
+const NEW_IDS: Duration = Duration::from_secs(2);
 /// How old stale reads are.
 const STALE: Duration = Duration::from_secs(2);
 

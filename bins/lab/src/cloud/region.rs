@@ -16,8 +16,7 @@ use crate::plan::Node;
 /// the same places and less so, that nobody waits for long.
 pub const LAGS: Lags = Lags {
     describe: Duration::from_millis(500),
-    // Part of what goes wrong by chance, when it is asked for.
-    new_ids: Duration::ZERO,
+    new_ids: Duration::from_millis(500),
     metadata: Duration::from_secs(2),
     attach: Duration::from_millis(500),
     detach: Duration::from_millis(500),

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crds::{CiliumEndpoint, CiliumEndpointSlice, CiliumIdentity, CiliumNode};
+use daemon::health::Health;
 use daemon::watchdog::Watchdog;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::{Api, Client};
@@ -39,6 +40,7 @@ pub(crate) struct Context {
     /// With `ipam: eni`.
     pub(crate) ec2: Option<eni::Client>,
     pub(crate) metrics: Metrics,
+    pub(crate) health: Health,
     pub(crate) writer: Writer,
     pub(crate) watchdog: Watchdog,
     pub(crate) leadership: Leadership,
@@ -57,7 +59,7 @@ pub(crate) fn start(
     leadership: Leadership,
     options: &Arc<Options>,
     ec2: Option<eni::Client>,
-    metrics: &Metrics,
+    (metrics, health): (&Metrics, &Health),
     watchdog: &Watchdog,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
@@ -65,6 +67,7 @@ pub(crate) fn start(
         options: Arc::clone(options),
         ec2,
         metrics: metrics.clone(),
+        health: health.clone(),
         writer: Writer::new(client),
         watchdog: watchdog.clone(),
         leadership,

@@ -20,6 +20,8 @@ use crate::store::Changes;
 
 /// The name that the watchdog knows it by.
 const DUTY: &str = "network interfaces";
+/// The part of the program's health that stands for EC2: whether it answers, and allows what is asked of it.
+pub(crate) const PART: &str = "ec2";
 /// It looks at least so often.
 const LONGEST: Duration = Duration::from_secs(60);
 /// Changes that come so close together are looked at once.
@@ -126,6 +128,7 @@ impl Sight {
                 self.context.metrics.eni.show(fleet.figures(now), &mut names);
                 shown = Some(Instant::now());
             }
+            self.context.health.set(PART, answers(&fleet));
             let pause = until(fleet.wake(), clock.now().into());
             self.context.watchdog.moved(DUTY, LONGEST);
             tokio::select! {
@@ -178,6 +181,12 @@ impl Sight {
             fleet.observe(NodeRecord { pending_pods: self.pending.of(&name), ..eni.record.clone() });
         }
     }
+}
+
+/// Whether EC2 does what the fleet as a whole asks of it; else all that it does not, and why.
+fn answers(fleet: &Fleet) -> Result<(), String> {
+    let hindrances: Vec<String> = fleet.hindrances().into_iter().map(ToString::to_string).collect();
+    if hindrances.is_empty() { Ok(()) } else { Err(hindrances.join("; ")) }
 }
 
 /// How long until then.

@@ -12,7 +12,7 @@ mod pending;
 mod record;
 
 pub(crate) use client::{Client, connect};
-pub(crate) use duty::keep;
+pub(crate) use duty::{PART, keep};
 pub use keys::EniKeys;
 pub(crate) use keys::EniOptions;
 pub(crate) use metrics::EniMetrics;

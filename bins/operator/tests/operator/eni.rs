@@ -42,7 +42,12 @@ impl World {
     }
 
     fn start(&self, cluster: &mut Cluster) -> Result<Operator> {
-        let endpoint = format!("--ec2-api-endpoint=http://{}", self.server.address());
+        self.start_at(cluster, &self.server.address().to_string())
+    }
+
+    /// Starts an operator that takes another host for EC2.
+    fn start_at(&self, cluster: &mut Cluster, host: &str) -> Result<Operator> {
+        let endpoint = format!("--ec2-api-endpoint=http://{host}");
         let flags = ["--ipam=eni", "--aws-enable-prefix-delegation", "--aws-release-excess-ips"];
         let others =
             ["--excess-ip-release-delay=1", "--cluster-name=test", "--eni-tags=team=network", &endpoint];
@@ -243,6 +248,26 @@ pub(crate) async fn stopped_past_the_deadline(cluster: &mut Cluster) -> Result<(
     second.signal(Signal::SIGKILL)?;
     end(cluster, &["e3", "e4"]).await?;
     own.is_sound()
+}
+
+/// An endpoint whose name is none is told with all causes: in the log of the operator's health, and of each node.
+pub(crate) async fn tells_why_ec2_does_not_answer(cluster: &mut Cluster) -> Result<()> {
+    let world = World::new(5).await?;
+    // A label of a name has at most 63 characters: no server has to be asked.
+    let operator = world.start_at(cluster, &format!("{}.invalid", "x".repeat(64)))?;
+    world.node(cluster, "e6").await?;
+    let told = |node: &Value| {
+        let error = node["status"]["ipam"]["operator-status"]["error"].as_str().unwrap_or_default();
+        error.contains("DescribeSubnets fails: NoAnswer: ") && error.contains("dns error")
+    };
+    cluster.until("CiliumNode", None, "e6", told).await?;
+    operator.said("component=ec2").await?;
+    let failing =
+        operator.log().lines().any(|line| line.contains("component=ec2") && line.contains("dns error"));
+    ensure!(failing, "{}", operator.log());
+    operator.signal(Signal::SIGKILL)?;
+    end(cluster, &["e6"]).await?;
+    world.is_sound()
 }
 
 /// What hinders a node is told in its status and with an event, and where pods wait for it, in a condition of the Node.

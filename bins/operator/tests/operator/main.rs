@@ -31,6 +31,7 @@ async fn network_interfaces() -> Result<()> {
     eni::grows_and_shrinks(&mut cluster).await.context("growing and shrinking")?;
     eni::killed_between_request_and_write(&mut cluster).await.context("killed")?;
     eni::stopped_past_the_deadline(&mut cluster).await.context("stopped")?;
+    eni::tells_why_ec2_does_not_answer(&mut cluster).await.context("without an answer")?;
     eni::tells_what_hinders(&mut cluster).await.context("hindered")
 }
 

@@ -3,31 +3,15 @@
 use std::time::Duration;
 
 use ec2_sdk::{Client, ConnectError};
-use ipam::ec2::{Ec2, Error, Reply, Request};
 use vpc::Cloud;
-use vpc::contract::{self, wire};
-use vpc::http::Server;
+use vpc::contract::{self, Served, wire};
 
 use crate::environment::{STATIC, inside, pass};
 
-/// A client, and the server that it talks to.
-struct Served {
-    client: Client,
-    _server: Server,
-}
-
-impl Ec2 for Served {
-    async fn call(&self, request: Request) -> Result<Reply, Error> {
-        self.client.call(request).await
-    }
-}
-
-async fn connect(cloud: Cloud) -> Served {
-    let any = "127.0.0.1:0".parse().expect("an address");
-    let server = Server::query(cloud, any).await.expect("a server");
-    let endpoint = format!("http://{}", server.address());
-    let client = Client::with_timeout(Some(&endpoint), Duration::from_secs(20)).await.expect("a client");
-    Served { client, _server: server }
+async fn connect(cloud: Cloud) -> Served<Client> {
+    let client =
+        async |at: &str| Client::with_timeout(Some(at), Duration::from_secs(20)).await.expect("a client");
+    Served::start(cloud, client).await.expect("a server")
 }
 
 #[test]

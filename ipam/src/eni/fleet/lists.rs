@@ -193,7 +193,7 @@ impl Fleet {
                 let ids = nodes.values().map(|asked| asked.instance_id.clone());
                 interfaces("attachment.instance-id", ids.collect())
             }
-            What::Types(names) => Request::DescribeInstanceTypes { names: names.clone() },
+            What::Types(names) => Request::DescribeInstanceTypes { names: names.clone(), next_token },
         };
         self.send(request, Flight::List(list), None, now, out)
     }
@@ -217,10 +217,10 @@ impl Fleet {
                 self.vpc = vpcs.into_iter().find(|vpc| vpc.id == self.config.vpc_id);
                 None
             }
-            Ok(Reply::InstanceTypes(types)) => {
+            Ok(Reply::InstanceTypes { types, next_token }) => {
                 let found = types.iter().map(|of| (of.name.clone(), Some(Limits::from(of))));
                 self.limits.extend(found.collect::<Vec<_>>());
-                None
+                next_token
             }
             Ok(_) => None,
             Err(error) => return self.unlisted(&list, &error, now),
@@ -304,6 +304,13 @@ impl Fleet {
             missing.push(Kept::OfNodes);
         }
         missing
+    }
+
+    /// Why lists cannot be read anew, where that does not pass by itself: what is known of them gets old.
+    pub(super) fn lasting_failures(&self, node: &Node) -> Vec<Reason> {
+        let groups = node.chooses_groups().then_some(Kept::Groups);
+        let of_all = [Kept::Subnets, Kept::Vpc, Kept::Interfaces, Kept::OfNodes].into_iter().chain(groups);
+        of_all.filter_map(|kept| self.lists.turns.lasting_failure(kept).cloned()).collect()
     }
 
     /// Why lists cannot be read.

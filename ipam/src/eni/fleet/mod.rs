@@ -1,5 +1,6 @@
 //! All nodes' interfaces: the operator's whole logic, as one state machine.
 
+mod denied;
 mod lists;
 mod node;
 mod outcome;
@@ -8,19 +9,23 @@ mod step;
 mod trouble;
 mod turn;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use fastrand::Rng;
 
 use self::{
+    denied::Denied,
     lists::{List, Lists},
     node::Node,
     turn::Kept,
 };
-use super::{Buckets, Config, History, Limits, NodeRecord, NodeStatus, garbage::Garbage, needed};
+use super::{Buckets, Config, History, Limits, NodeRecord, NodeStatus, Reason, garbage::Garbage, needed};
 use crate::{
     Timestamp,
-    ec2::{Error, ErrorKind, Reply, Request, SecurityGroup, Subnet, Vpc},
+    ec2::{Action, Error, ErrorKind, Reply, Request, SecurityGroup, Subnet, Vpc},
 };
 
 /// How old what was looked at may be when a request is sent that takes something away. Leaders overlap by no more.
@@ -132,6 +137,7 @@ pub struct Fleet {
     history: History,
     garbage: Garbage,
     lists: Lists,
+    denied: Denied,
     flights: BTreeMap<RequestId, Flight>,
     last_id: u64,
     wake: Option<Timestamp>,
@@ -169,6 +175,7 @@ impl Fleet {
             history: History::default(),
             garbage: Garbage::default(),
             lists: Lists::default(),
+            denied: Denied::default(),
             flights: BTreeMap::new(),
             last_id: 0,
             wake: None,
@@ -181,6 +188,7 @@ impl Fleet {
         if self.deadline.is_none_or(|until| until <= now) {
             self.flights.retain(|_, flight| !matches!(flight, Flight::List(_) | Flight::Delete { .. }));
             self.lists = Lists::default();
+            self.denied = Denied::default();
             self.garbage = Garbage::default();
             for node in self.nodes.values_mut() {
                 self.last_id += 1;
@@ -301,6 +309,9 @@ impl Fleet {
         }
         match flight {
             Flight::Node { name, generation, request, sent } => {
+                let denied_for_one = outcome::denied_for_one(&request, &result);
+                let subject = outcome::subject(&request);
+                self.denied.answered(request.action(), &result, subject, denied_for_one);
                 let unsent = result.as_ref().is_err_and(|error| error.kind == ErrorKind::Unsent);
                 if self.same(&name, generation).is_some() {
                     self.outcome(&name, &request, result, sent, now);
@@ -314,7 +325,7 @@ impl Fleet {
             Flight::List(list) => self.listed(list, result, now),
             Flight::Delete { interface_id } => {
                 // Whatever came of it, the next look at all interfaces tells.
-                let _ = result;
+                self.denied.answered(Action::DeleteNetworkInterface, &result, &interface_id, true);
                 self.garbage.forget(&interface_id);
             }
         }
@@ -324,6 +335,13 @@ impl Fleet {
     #[must_use]
     pub fn interfaces(&self, node: &str) -> Option<&[crate::ec2::Interface]> {
         self.nodes.get(node)?.interfaces.as_deref()
+    }
+
+    /// What keeps the whole fleet from lists or actions of EC2's: no credentials, no right, no answer. Empty if all is
+    /// well, or while it does not lead.
+    #[must_use]
+    pub fn hindrances(&self) -> BTreeSet<&Reason> {
+        self.lists.turns.failures().chain(self.denied.reasons()).collect()
     }
 
     /// How each node fares, as far as its interfaces are known; for metrics.

@@ -12,6 +12,8 @@ use crate::{
 
 /// The code of a right that is missing: it may be missing for one interface alone, where a policy asks for our tags.
 const NO_RIGHT: &str = "UnauthorizedOperation";
+/// The code of an instance that EC2 does not know, or not yet. What is known to be gone has others.
+const UNKNOWN_INSTANCE: &str = "InvalidInstanceID.NotFound";
 
 impl Fleet {
     /// Takes the answer to a node's request.
@@ -29,6 +31,7 @@ impl Fleet {
         match result {
             Ok(reply) => {
                 node.troubles.worked(request.action());
+                named(request).for_each(|id| node.troubles.seen(id));
                 node.mutated = Some(now);
                 self.done(&mut node, request, reply, sent);
             }
@@ -97,8 +100,11 @@ impl Fleet {
         if matches!(request, Request::CreateInterface(_)) {
             node.creating = None;
         }
-        let (name, code) = (action.name(), error.code.clone());
-        let reason = Reason::Refused { action: name, subject: subject(request).to_owned(), code };
+        if unknown(request, error).is_some_and(|id| node.troubles.unseen(id, now, &mut self.lots)) {
+            // Looking would take longer than EC2 does.
+            return;
+        }
+        let reason = Reason::refused(error, subject(request));
         match (error.kind, request) {
             (
                 ErrorKind::NoFreePrefix | ErrorKind::NoFreeAddress,
@@ -113,10 +119,9 @@ impl Fleet {
                 }
             }
             // Others may be ours to change.
-            (
-                ErrorKind::Denied,
-                Request::Assign { interface_id, .. } | Request::Unassign { interface_id, .. },
-            ) if error.code == NO_RIGHT => {
+            (_, Request::Assign { interface_id, .. } | Request::Unassign { interface_id, .. })
+                if may_be_of_one(request, error) =>
+            {
                 return node.troubles.avoid(interface_id, reason, now, &mut self.lots);
             }
             (ErrorKind::PrefixesUnsupported, _) => {
@@ -145,7 +150,7 @@ impl Fleet {
             }
             ErrorKind::InterfaceInUse | ErrorKind::NotPermitted => {}
             _ if !node.troubles.not_attached(interface_id) => return,
-            // A new one may not be visible yet; one that never is, is gone.
+            // It had its time to become visible: it is gone.
             ErrorKind::InterfaceNotFound => {}
             // Whatever it is, another may do.
             _ => self.garbage.condemn(interface_id.to_owned()),
@@ -224,7 +229,40 @@ fn kind_of(addresses: &Addresses) -> Kind {
     }
 }
 
-fn subject(request: &Request) -> &str {
+/// What EC2 does not know of what a request names: an interface that it made just now, one that it attached, or a new
+/// instance.
+fn unknown<'a>(request: &'a Request, error: &Error) -> Option<&'a str> {
+    match request {
+        Request::Attach { instance_id, .. } if error.code == UNKNOWN_INSTANCE => Some(instance_id),
+        Request::Attach { interface_id, .. } | Request::SetDeleteOnTermination { interface_id, .. } => {
+            (error.kind == ErrorKind::InterfaceNotFound).then_some(interface_id)
+        }
+        _ => None,
+    }
+}
+
+/// What a request names that EC2 may not know yet.
+pub(super) fn named(request: &Request) -> impl Iterator<Item = &str> {
+    let (interface, instance) = match request {
+        Request::Attach { interface_id, instance_id, .. } => (Some(interface_id), Some(instance_id)),
+        Request::SetDeleteOnTermination { interface_id, .. } => (Some(interface_id), None),
+        _ => (None, None),
+    };
+    interface.into_iter().chain(instance).map(String::as_str)
+}
+
+/// Whether an action may have been denied for its subject alone.
+pub(super) fn denied_for_one(request: &Request, result: &Result<Reply, Error>) -> bool {
+    result.as_ref().is_err_and(|error| may_be_of_one(request, error))
+}
+
+fn may_be_of_one(request: &Request, error: &Error) -> bool {
+    let about_one = matches!(request, Request::Assign { .. } | Request::Unassign { .. });
+    about_one && error.kind == ErrorKind::Denied && error.code == NO_RIGHT
+}
+
+/// What a request is about.
+pub(super) fn subject(request: &Request) -> &str {
     match request {
         Request::Assign { interface_id, .. }
         | Request::Unassign { interface_id, .. }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Fleet, Flight, Node, Outgoing, node::assigned, turn::Kept};
+use super::{Fleet, Flight, Node, Outgoing, node::assigned, outcome::named, turn::Kept};
 use crate::{
     Timestamp,
     ec2::{Addresses, CreateInterface, Interface, Request},
@@ -43,6 +43,9 @@ impl Fleet {
         if node.must_look() {
             node.reasons.extend(self.failures(&[Kept::OfNodes]));
         }
+        node.reasons.extend(self.lasting_failures(node));
+        let odd = node.interfaces.iter().flatten().filter(|of| of.is_in_unknown_state());
+        node.reasons.extend(odd.map(|of| Reason::UnknownState(of.id.clone())));
         let next = self.grow(node, now);
         let interfaces = self.listable(node, now);
         self.tell(node, interfaces, now, out);
@@ -55,7 +58,8 @@ impl Fleet {
             return;
         }
         for request in next.into_iter().chain(self.end_with_instance(node)) {
-            match node.troubles.until(request.action(), now) {
+            let unseen = node.troubles.unseen_until(named(&request), now);
+            match node.troubles.until(request.action(), now).max(unseen) {
                 Some(until) => self.wake_at(until),
                 None => return self.ask_for(node, request, None, now, out),
             }
@@ -244,8 +248,9 @@ impl Fleet {
         let wants = node.interfaces.is_some() && node.wanted(now) > 0;
         let refused = node.troubles.reasons(wants, !node.promised.is_empty());
         let reasons = node.reasons.iter().chain(refused).chain(&node.unreadable);
-        let mut error: Vec<String> = reasons.map(ToString::to_string).collect();
-        error.dedup();
+        let mut said = BTreeSet::new();
+        let reasons = reasons.map(ToString::to_string).filter(|reason| said.insert(reason.clone()));
+        let error: Vec<String> = reasons.collect();
         let status = NodeStatus { interfaces, error: (!error.is_empty()).then(|| error.join("; ")) };
         if node.at_api || status == node.record.status {
             return;

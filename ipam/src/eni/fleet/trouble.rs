@@ -15,11 +15,25 @@ use crate::{
 const REST: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
 /// How often an interface may fail to be attached.
 const PATIENCE: u32 = 5;
+/// How soon EC2 is asked again to do something with what it does not know yet, though it made or showed it a moment ago:
+/// at first and at most.
+const UNSEEN: (Duration, Duration) = (Duration::from_millis(400), Duration::from_secs(2));
+/// For how long that is taken for lateness.
+const LATENESS: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, Default)]
 struct Trouble {
     backoff: Backoff,
     reason: Option<Reason>,
+}
+
+/// What EC2 does not know yet.
+#[derive(Clone, Debug)]
+struct Unseen {
+    since: Timestamp,
+    /// When it was last asked for.
+    last: Timestamp,
+    backoff: Backoff,
 }
 
 /// What was refused. What one action fails at says nothing about the others: each has its own count, which only its
@@ -31,6 +45,8 @@ pub(super) struct Troubles {
     avoided: BTreeMap<String, Trouble>,
     /// How often which interface was not attached.
     unattachable: BTreeMap<String, u32>,
+    /// Interfaces that EC2 does not know yet, or not as attached, and instances.
+    unseen: BTreeMap<String, Unseen>,
 }
 
 impl Troubles {
@@ -38,7 +54,9 @@ impl Troubles {
     pub(super) fn failed(&mut self, action: Action, reason: Option<Reason>, now: Timestamp, lots: &mut Rng) {
         let trouble = self.of.entry(action).or_default();
         trouble.backoff.failed(RETRY.0, RETRY.1, now, lots);
-        trouble.reason = reason.or(trouble.reason.take());
+        if let Some(reason) = reason {
+            trouble.reason = Some(reason.after(trouble.reason.take()));
+        }
     }
 
     /// It was done.
@@ -59,7 +77,7 @@ impl Troubles {
     pub(super) fn avoid(&mut self, interface_id: &str, reason: Reason, now: Timestamp, lots: &mut Rng) {
         let trouble = self.avoided.entry(interface_id.to_owned()).or_default();
         trouble.backoff.failed(REST.0, REST.1, now, lots);
-        trouble.reason = Some(reason);
+        trouble.reason = Some(reason.after(trouble.reason.take()));
     }
 
     /// It could be changed after all.
@@ -86,6 +104,33 @@ impl Troubles {
     pub(super) fn age(&mut self, now: Timestamp) {
         let long_ago = |trouble: &Trouble| now.since(trouble.backoff.over()) >= REST.1;
         self.avoided.retain(|_, trouble| !long_ago(trouble));
+        self.unseen.retain(|_, unseen| now.since(unseen.last) < REST.1);
+    }
+
+    /// EC2 does not know what it made or showed before; whether it is asked once more, soon, without looking first.
+    pub(super) fn unseen(&mut self, id: &str, now: Timestamp, lots: &mut Rng) -> bool {
+        let new = || Unseen { since: now, last: now, backoff: Backoff::default() };
+        let unseen = self.unseen.entry(id.to_owned()).or_insert_with(new);
+        unseen.last = now;
+        let late = now.since(unseen.since) < LATENESS;
+        if late {
+            unseen.backoff.failed(UNSEEN.0, UNSEEN.1, now, lots);
+        }
+        late
+    }
+
+    /// Until when EC2 is given time to know all of these.
+    pub(super) fn unseen_until<'a>(
+        &self,
+        ids: impl Iterator<Item = &'a str>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        ids.filter_map(|id| self.unseen.get(id)?.backoff.until(now)).max()
+    }
+
+    /// EC2 knows it.
+    pub(super) fn seen(&mut self, id: &str) {
+        self.unseen.remove(id);
     }
 
     /// An interface was not attached; whether that was once too often.

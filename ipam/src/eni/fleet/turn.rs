@@ -42,6 +42,8 @@ struct Turn {
     failed: Timestamp,
     /// Why it is not known, or not known better.
     failure: Option<Reason>,
+    /// That does not pass by itself: credentials or a right are missing.
+    lasts: bool,
 }
 
 /// How all lists fare.
@@ -59,6 +61,16 @@ impl Turns {
     /// Why it cannot be read, if that is worth telling.
     pub(super) fn failure(&self, kept: Kept) -> Option<&Reason> {
         self.of.get(&kept)?.failure.as_ref()
+    }
+
+    /// Why it cannot be read, if that does not pass by itself.
+    pub(super) fn lasting_failure(&self, kept: Kept) -> Option<&Reason> {
+        self.of.get(&kept).filter(|turn| turn.lasts)?.failure.as_ref()
+    }
+
+    /// Why lists cannot be read.
+    pub(super) fn failures(&self) -> impl Iterator<Item = &Reason> {
+        self.of.values().filter_map(|turn| turn.failure.as_ref())
     }
 
     /// When it is to be read; nothing while it is.
@@ -81,7 +93,7 @@ impl Turns {
     /// It was read.
     pub(super) fn worked(&mut self, kept: Kept) {
         let turn = self.of.entry(kept).or_default();
-        (turn.underway, turn.known, turn.failure) = (false, true, None);
+        (turn.underway, turn.known, turn.failure, turn.lasts) = (false, true, None, false);
         turn.backoff.worked();
     }
 
@@ -105,8 +117,11 @@ impl Turns {
         if passes && turn.backoff.failures() < PATIENCE {
             return false;
         }
-        let reason = Reason::NotListed { action: error.action.name(), code: error.code.clone() };
-        turn.failure.replace(reason) != turn.failure
+        let told = turn.failure.take();
+        let before = (told.clone(), turn.lasts);
+        turn.failure = Some(Reason::not_listed(error).after(told));
+        turn.lasts = !passes;
+        before != (turn.failure.clone(), turn.lasts)
     }
 
     /// It is to be read soon.

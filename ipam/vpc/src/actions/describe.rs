@@ -67,7 +67,7 @@ impl Region {
                 if query.ids.len() > 100 {
                     return Err(Refusal::value("At most 100 instance types can be named"));
                 }
-                let limits = Limits { most: 100, usual: 100, ids_or_length: false };
+                let limits = Limits { most: 100, usual: self.settings.page.min(100), ids_or_length: false };
                 let all = instance_types().values().cloned();
                 let known = |name: &str| instance_types().contains_key(name);
                 let missing = |name: &str| {

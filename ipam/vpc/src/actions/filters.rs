@@ -148,6 +148,7 @@ pub(crate) fn interface_status(status: InterfaceStatus) -> &'static str {
         InterfaceStatus::Attaching => "attaching",
         InterfaceStatus::InUse => "in-use",
         InterfaceStatus::Detaching => "detaching",
+        InterfaceStatus::Unknown => "unknown",
     }
 }
 
@@ -158,6 +159,7 @@ pub(crate) fn attachment_status(status: AttachmentStatus) -> &'static str {
         AttachmentStatus::Attached => "attached",
         AttachmentStatus::Detaching => "detaching",
         AttachmentStatus::Detached => "detached",
+        AttachmentStatus::Unknown => "unknown",
     }
 }
 

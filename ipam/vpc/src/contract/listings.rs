@@ -62,8 +62,11 @@ pub(super) async fn security_groups<E: Ec2>(world: &World<E>) -> Verdict {
 
 pub(super) async fn instance_types<E: Ec2>(world: &World<E>) -> Verdict {
     let names = ["m4.large", "m5.large", "m5.metal", "p5.48xlarge"].map(str::to_owned).to_vec();
-    let reply = world.call(Request::DescribeInstanceTypes { names }).await;
-    let Ok(Reply::InstanceTypes(types)) = reply else { return holds("types are described", false) };
+    let reply = world.call(Request::DescribeInstanceTypes { names, next_token: None }).await;
+    let Ok(Reply::InstanceTypes { types, next_token }) = reply else {
+        return holds("types are described", false);
+    };
+    same("one page", next_token, None)?;
     let of = |name: &str, interfaces, ipv4_per_interface, hypervisor: Option<&str>, bare_metal, vcpus| {
         InstanceType {
             name: name.to_owned(),
@@ -82,10 +85,31 @@ pub(super) async fn instance_types<E: Ec2>(world: &World<E>) -> Verdict {
     ];
     same("types", types, expected)?;
     let names = vec!["m5.gigantic".to_owned(), "m5.large".to_owned()];
-    let Ok(Reply::InstanceTypes(known)) = world.call(Request::DescribeInstanceTypes { names }).await else {
+    let reply = world.call(Request::DescribeInstanceTypes { names, next_token: None }).await;
+    let Ok(Reply::InstanceTypes { types: known, .. }) = reply else {
         return holds("an unknown type is no error", false);
     };
     same("the known one", known, vec![of("m5.large", 3, 10, Some("nitro"), false, 2)])
+}
+
+pub(super) async fn instance_types_by_page<E: Ec2>(world: &World<E>) -> Verdict {
+    world.cloud.with(|region, _| region.settings_mut().page = 2);
+    let names = ["m4.large", "m5.large", "m5.metal", "p5.48xlarge", "t3.micro"].map(str::to_owned);
+    let (mut found, mut next_token) = (Vec::new(), None);
+    for page in 1.. {
+        let request = Request::DescribeInstanceTypes { names: names.to_vec(), next_token };
+        let Ok(Reply::InstanceTypes { types, next_token: next }) = world.call(request).await else {
+            return holds("types are described", false);
+        };
+        holds("a page of two", types.len() <= 2)?;
+        found.extend(types.into_iter().map(|one| one.name));
+        next_token = next;
+        if next_token.is_none() {
+            same("pages", page, 3)?;
+            break;
+        }
+    }
+    same("types", found, names.to_vec())
 }
 
 pub(super) async fn interfaces_by_filter<E: Ec2>(world: &World<E>) -> Verdict {

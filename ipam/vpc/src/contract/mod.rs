@@ -11,12 +11,14 @@ mod attachments;
 mod faults;
 mod interfaces;
 mod listings;
+mod served;
 pub mod wire;
 mod world;
 
 use ipam::ec2::Ec2;
 
 use crate::Cloud;
+pub use served::Served;
 pub use world::{Broken, World};
 
 macro_rules! cases {
@@ -76,6 +78,7 @@ cases! {
     listings::subnets,
     listings::security_groups,
     listings::instance_types,
+    listings::instance_types_by_page,
     listings::interfaces_by_filter,
     listings::interfaces_by_page,
     listings::interfaces_that_are_not_there,

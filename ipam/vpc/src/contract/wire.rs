@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ipam::ec2::{
-    CreateInterface, DescribeInterfaces, Ec2, Error, ErrorKind, InterfaceStatus, Reply, Request, Tags,
+    AttachmentStatus, CreateInterface, DescribeInterfaces, Ec2, Error, ErrorKind, InterfaceStatus, Reply,
+    Request, Tags,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -98,6 +99,9 @@ pub async fn run<E: Ec2>(connect: impl AsyncFn(&str) -> E) -> Vec<(&'static str,
     note("other servers", other_servers_answers_are_read(&connect).await);
     note("interfaces without IPv4", interfaces_without_ipv4_are_listed(&connect).await);
     note("subnets without IPv4", subnets_without_ipv4_are_left_out(&connect).await);
+    note("unknown states", states_that_nobody_knows_cost_no_list(&connect).await);
+    note("odd instance types", an_odd_instance_type_costs_no_list(&connect).await);
+    note("a name that does not resolve", causes_are_told(&connect).await);
     note("made without IPv4", what_is_made_has_an_address(&connect).await);
     broken
 }
@@ -247,6 +251,72 @@ async fn subnets_without_ipv4_are_left_out<E: Ec2>(connect: &impl AsyncFn(&str) 
         return Err(Broken(format!("no subnets: {answered:?}")));
     };
     same("subnets", subnets.into_iter().map(|one| one.id).collect::<Vec<_>>(), vec!["subnet-2".to_owned()])
+}
+
+/// EC2 may have a state tomorrow that it has not today: the interface is listed, and the others are.
+async fn states_that_nobody_knows_cost_no_list<E: Ec2>(connect: &impl AsyncFn(&str) -> E) -> Verdict {
+    let attached = |status: &str| {
+        format!(
+            "<attachment><attachmentId>eni-attach-1</attachmentId><instanceId>i-1</instanceId>\
+             <deviceIndex>1</deviceIndex><status>{status}</status></attachment>"
+        )
+    };
+    let odd = eni("eni-1", &attached("attached")).replace("in-use", "hovering");
+    let oddly_attached = eni("eni-2", &attached("wobbling"));
+    let usual = eni("eni-3", &attached("attached"));
+    let body = format!(
+        "<DescribeNetworkInterfacesResponse><networkInterfaceSet><item>{odd}</item>\
+         <item>{oddly_attached}</item><item>{usual}</item></networkInterfaceSet>\
+         </DescribeNetworkInterfacesResponse>"
+    );
+    let (answered, _) = ask(connect, describe(), Scripted::http("200 OK", &body)).await?;
+    let Ok(Reply::Interfaces { interfaces, .. }) = answered else {
+        return Err(Broken(format!("no interfaces: {answered:?}")));
+    };
+    let states: Vec<_> =
+        interfaces.iter().map(|one| (one.status, one.attachment.as_ref().map(|to| to.status))).collect();
+    let (in_use, attached) = (InterfaceStatus::InUse, AttachmentStatus::Attached);
+    let expected = vec![
+        (InterfaceStatus::Unknown, Some(attached)),
+        (in_use, Some(AttachmentStatus::Unknown)),
+        (in_use, Some(attached)),
+    ];
+    same("states", states, expected)?;
+    let odd: Vec<bool> = interfaces.iter().map(ipam::ec2::Interface::is_in_unknown_state).collect();
+    same("odd ones", odd, vec![true, true, false])
+}
+
+/// A type with a hypervisor that nobody knows has its limits; one that tells none is left out.
+async fn an_odd_instance_type_costs_no_list<E: Ec2>(connect: &impl AsyncFn(&str) -> E) -> Verdict {
+    let limits = "<vCpuInfo><defaultVCpus>2</defaultVCpus></vCpuInfo><networkInfo>\
+        <maximumNetworkInterfaces>3</maximumNetworkInterfaces>\
+        <ipv4AddressesPerInterface>10</ipv4AddressesPerInterface></networkInfo>";
+    let body = format!(
+        "<DescribeInstanceTypesResponse><instanceTypeSet>\
+         <item><instanceType>x9.odd</instanceType></item>\
+         <item><instanceType>x9.large</instanceType><hypervisor>helium</hypervisor>{limits}</item>\
+         <item><instanceType>m5.large</instanceType><hypervisor>nitro</hypervisor>{limits}</item>\
+         </instanceTypeSet></DescribeInstanceTypesResponse>"
+    );
+    let names = ["x9.odd", "x9.large", "m5.large"].map(str::to_owned).to_vec();
+    let request = Request::DescribeInstanceTypes { names, next_token: None };
+    let (answered, _) = ask(connect, request, Scripted::http("200 OK", &body)).await?;
+    let Ok(Reply::InstanceTypes { types, .. }) = answered else {
+        return Err(Broken(format!("no types: {answered:?}")));
+    };
+    let told: Vec<_> =
+        types.iter().map(|one| (one.name.as_str(), one.interfaces, one.has_prefixes())).collect();
+    same("types", told, vec![("x9.large", 3, false), ("m5.large", 3, true)])
+}
+
+/// A name that is none is told as that, and not as a connection that failed.
+async fn causes_are_told<E: Ec2>(connect: &impl AsyncFn(&str) -> E) -> Verdict {
+    // A label of a name has at most 63 characters: no server has to be asked.
+    let endpoint = format!("http://{}.invalid", "x".repeat(64));
+    match connect(&endpoint).await.call(describe()).await {
+        Err(error) if error.kind == ErrorKind::Unanswered && error.message.contains("dns") => Ok(()),
+        other => Err(Broken(format!("the cause is not told: {other:?}"))),
+    }
 }
 
 /// What was asked for with IPv4 has it, or the answer is none; the error names what it lacks.
