@@ -28,6 +28,9 @@ pub struct Args {
     /// Directory with a file for each of these keys, as a ConfigMap is mounted
     #[arg(long, value_name = "DIR")]
     pub config_dir: Option<PathBuf>,
+    /// Check the configuration, say what is wrong with it, and end
+    #[arg(long)]
+    pub check_config: bool,
     /// Directory of manifests to take the cluster's objects from, in place of the Kubernetes API
     #[arg(long, value_name = "DIR")]
     pub manifests: Option<PathBuf>,

@@ -18,22 +18,31 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Several may run: one holds the lease and works, the others wait. Each key may also be a file in the directory of
 /// `--config-dir`, or a variable of the environment: `ipam` is CILIUM_IPAM.
 #[derive(Parser)]
-#[command(name = "netloom-operator", version)]
+#[command(name = NAME, version)]
 struct Arguments {
     /// Directory with a file for each key, as a ConfigMap is mounted
     #[arg(long, value_name = "DIRECTORY")]
     config_dir: Option<PathBuf>,
+    /// Check the configuration, say what is wrong with it, and end
+    #[arg(long)]
+    check_config: bool,
     #[command(flatten)]
     keys: Keys,
     #[command(flatten)]
     logs: LogArgs,
 }
 
+const NAME: &str = "netloom-operator";
+
 fn main() -> ExitCode {
     let parsed = match config::parse::<Arguments>(&Sources::of_process()) {
         Ok(parsed) => parsed,
-        Err(error) => error.exit("netloom-operator"),
+        Err(error) => error.exit(NAME),
     };
+    if parsed.arguments.check_config {
+        // Agents give protection; the operator has nothing to do with it.
+        return parsed.checked(NAME, |arguments| arguments.keys.check().map(|()| Vec::new()), |_| true);
+    }
     if let Err(error) = parsed.arguments.logs.init() {
         eprintln!("{error}");
         return ExitCode::FAILURE;
