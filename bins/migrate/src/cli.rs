@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::{Args, Subcommand};
 use kubernetes::client::{Connector, Settings};
 
@@ -76,7 +76,7 @@ pub fn run(command: &MigrateCommand) -> Result<()> {
         network: Duration::from_secs(args.network_timeout),
     };
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let client = Connector::new(settings(args.kubeconfig.clone())).await?.client()?;
+        let client = Connector::new(settings(args.kubeconfig.clone())?).await?.client()?;
         if args.apply {
             apply(&client, options, patience, |step| println!("{step}")).await?;
             println!("done");
@@ -101,11 +101,16 @@ pub fn run(command: &MigrateCommand) -> Result<()> {
     })
 }
 
-fn settings(kubeconfig: Option<PathBuf>) -> Settings {
+fn settings(kubeconfig: Option<PathBuf>) -> Result<Settings> {
     let named = std::env::var_os("KUBECONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube/config"));
     let kubeconfig = kubeconfig.or(named).or_else(|| home.filter(|path| path.exists()));
-    Settings { kubeconfig, ..Settings::new("netloom-migrate") }
+    let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    ensure!(
+        kubeconfig.is_some() || in_pod,
+        "there is no kubeconfig: name one by --kubeconfig or KUBECONFIG; ~/.kube/config is not there, and this is no pod"
+    );
+    Ok(Settings { kubeconfig, ..Settings::new("netloom-migrate") })
 }
 
 fn notes(plan: &Plan) {

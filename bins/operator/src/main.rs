@@ -84,9 +84,13 @@ fn start(keys: &Keys) -> Result<()> {
     })
 }
 
-/// Who this process is to the others: the machine, or pod, and something that no other process has.
+/// Who this process is to the others: its pod (`K8S_POD_NAME`), or else the machine, and something that no other process
+/// has. On the host's network the machine's name would be the node's.
 fn identity() -> Result<String> {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").context("host name")?;
+    let host = match std::env::var("K8S_POD_NAME") {
+        Ok(pod) if !pod.is_empty() => pod,
+        _ => std::fs::read_to_string("/proc/sys/kernel/hostname").context("host name")?,
+    };
     let random = std::fs::read_to_string("/proc/sys/kernel/random/uuid").context("random identity")?;
     Ok(format!("{}_{}", host.trim(), random.trim()))
 }
