@@ -68,10 +68,10 @@ pub struct Args {
     #[arg(long, value_name = "LINKS", default_value = "", hide_default_value = true)]
     pub egress_masquerade_interfaces: List,
     /// Room for addresses of pods and nodes in the datapath, in entries
-    #[arg(long, value_name = "N", default_value_t = abi::maps::capacity::ADDRESSES as u32)]
+    #[arg(long, value_name = "N", default_value_t = abi::maps::capacity::ADDRESSES as u32, value_parser = clap::value_parser!(u32).range(1..))]
     pub address_capacity: u32,
     /// Room for established connections in the datapath, in entries
-    #[arg(long, value_name = "N", default_value_t = abi::maps::capacity::CT_ESTABLISHED as u32)]
+    #[arg(long, value_name = "N", default_value_t = abi::maps::capacity::CT_ESTABLISHED as u32, value_parser = clap::value_parser!(u32).range(1..))]
     pub connection_capacity: u32,
     /// Port of the health endpoints on the loopback addresses; 0 for none
     #[arg(long, value_name = "PORT", default_value_t = 9879)]

@@ -21,7 +21,7 @@ const TAIL: u64 = 16 << 10;
 /// A program that ended soon after it was started, and not because somebody killed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ended {
-    /// What it is called: `operator1`, or a node's name for its agent.
+    /// What it is called: `operator1`, `the agent of node1`.
     pub(crate) name: String,
     /// How it ended.
     pub(crate) status: String,

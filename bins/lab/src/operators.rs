@@ -1,7 +1,9 @@
 //! How a lab's operators are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Result;
+use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cluster::Cluster;
@@ -24,8 +26,8 @@ pub struct OperatorStatus {
     pub node: String,
     /// Its process; none if it does not run.
     pub pid: Option<i32>,
-    /// Whether it holds the Lease: the others wait.
-    pub leads: bool,
+    /// Whether it holds the Lease: the others wait. Unknown where the API does not answer.
+    pub leads: Option<bool>,
     /// Since when, as the Lease has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
@@ -36,36 +38,62 @@ pub struct OperatorStatus {
     pub problem: Option<String>,
 }
 
-/// Whose the Lease is, and since when; nobody's where it is not there.
-pub(crate) type Holder = Option<(String, Option<String>)>;
+/// Who holds the Lease, and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Holder {
+    identity: String,
+    since: Option<Timestamp>,
+}
 
-/// Asks the API for the holder of the operators' Lease.
+/// Asks the API for the holder of the operators' Lease; nobody holds one that is not there.
 ///
 /// # Errors
 /// When the API does not answer.
-pub(crate) fn holder(state: &State, cluster: &Cluster) -> anyhow::Result<Holder> {
+pub(crate) fn holder(state: &State, cluster: &Cluster) -> Result<Option<Holder>> {
     let namespace = state.config.get("k8s-namespace").unwrap_or(NAMESPACE);
     let spec = cluster.lease(namespace, LEASE)?.and_then(|lease| lease.spec);
-    let since = |spec: &k8s_openapi::api::coordination::v1::LeaseSpec| {
-        spec.acquire_time.as_ref().map(|time| time.0.to_string())
-    };
-    Ok(spec
-        .and_then(|spec| Some((spec.holder_identity.clone().filter(|name| !name.is_empty())?, since(&spec)))))
+    Ok(spec.and_then(|spec| {
+        let identity = spec.holder_identity.filter(|identity| !identity.is_empty())?;
+        Some(Holder { identity, since: spec.acquire_time.map(|time| time.0) })
+    }))
 }
 
-/// The operators of a lab, in their order.
-pub(crate) fn operators(state: &State, paths: &Paths, holder: &Holder) -> Vec<OperatorStatus> {
+impl Holder {
+    /// Whether it is the operator of this name that began then: an identity is a name, and what tells a process from
+    /// earlier ones, which may hold the Lease until it runs out.
+    fn is(&self, name: &str, began: Option<Timestamp>) -> bool {
+        let is_named = self.identity.split_once('_').is_some_and(|(of, _)| of == name);
+        is_named && began.is_none_or(|began| self.since.is_none_or(|since| since >= began))
+    }
+}
+
+/// When a program began: its process id was written then.
+fn began(file: &Path) -> Option<Timestamp> {
+    let written = std::fs::metadata(file).ok()?.modified().ok()?;
+    Timestamp::try_from(written).ok()
+}
+
+/// The operators of a lab, in their order; without a holder where the API was not asked.
+pub(crate) fn operators(
+    state: &State,
+    paths: &Paths,
+    holder: Option<&Option<Holder>>,
+) -> Vec<OperatorStatus> {
     let program = state.programs.join("netloom-operator");
     let of = |(number, node): (usize, &crate::plan::Node)| {
         let name = name(number);
         let file = paths.pid(&name);
         let pid = process::running(&file, &program);
         let problem = Ended::of(&file).map(|ended| ended.to_string());
-        let held = holder.as_ref().filter(|(identity, _)| is_of(identity, &name) && pid.is_some());
+        let held =
+            holder.and_then(Option::as_ref).filter(|holder| pid.is_some() && holder.is(&name, began(&file)));
         OperatorStatus {
             node: node.name.clone(),
-            leads: held.is_some(),
-            since: held.and_then(|(_, since)| since.clone()),
+            leads: holder.map(|_| held.is_some()),
+            // Nobody cares for microseconds.
+            since: held
+                .and_then(|holder| holder.since)
+                .map(|since| since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
             log: paths.log(&name),
             problem: problem.or_else(|| pid.is_none().then(|| "it does not run".to_owned())),
             pid,
@@ -80,19 +108,17 @@ pub(crate) fn name(number: usize) -> String {
     format!("operator{}", number + 1)
 }
 
-/// Whether an identity is this operator's: its name, and what tells its process from earlier ones.
-fn is_of(identity: &str, name: &str) -> bool {
-    identity.split_once('_').is_some_and(|(of, _)| of == name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn identities_begin_with_names() {
-        assert_eq!(name(0), "operator1");
-        assert!(is_of("operator1_0b2c", "operator1"));
-        assert!(!is_of("operator11_0b2c", "operator1") && !is_of("operator1", "operator1"));
+    fn the_holder_is_a_process_and_not_its_name() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let holder = Holder { identity: "operator1_0b2c".into(), since: Some(at(100)) };
+        assert!(holder.is(&name(0), Some(at(90))) && holder.is("operator1", None));
+        assert!(!holder.is("operator1", Some(at(101))), "the one before it has left the Lease behind");
+        assert!(!holder.is("operator11", Some(at(90))));
+        assert!(!Holder { identity: "operator1".into(), since: None }.is("operator1", None));
     }
 }

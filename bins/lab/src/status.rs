@@ -125,7 +125,7 @@ pub fn status(name: &LabName) -> Result<LabStatus> {
     let nodes: Vec<_> = state.nodes.iter().map(|node| node_status(&state, &paths, node)).collect();
     let problem = state.problem()?;
     let (listed, holder, api_problem) = match asked(&state) {
-        Ok((pods, holder)) => (pods, holder, None),
+        Ok((pods, holder)) => (pods, Some(holder), None),
         Err(error) => (Vec::new(), None, Some(format!("{error:#}"))),
     };
     let mut pods = Vec::new();
@@ -141,7 +141,7 @@ pub fn status(name: &LabName) -> Result<LabStatus> {
         daemon: PidFile::holder(&paths.daemon_pid())?.map(nix::unistd::Pid::as_raw),
         kubeconfig: paths.kubeconfig(),
         directory: paths.root().to_owned(),
-        operators: operators(&state, &paths, &holder),
+        operators: operators(&state, &paths, holder.as_ref()),
         fabric: state.fabric,
         cloud,
         cloud_problem,
@@ -154,7 +154,7 @@ pub fn status(name: &LabName) -> Result<LabStatus> {
 }
 
 /// The pods, and who leads. Without the daemon there is no way to the API.
-fn asked(state: &State) -> Result<(Vec<core::Pod>, Holder)> {
+fn asked(state: &State) -> Result<(Vec<core::Pod>, Option<Holder>)> {
     let daemon = PidFile::holder(&Paths::new(&state.name).daemon_pid())?;
     ensure!(daemon.is_some(), "nothing is known of pods: the API is reached through the daemon");
     let cluster = Cluster::of(&state.name)?;
@@ -308,9 +308,10 @@ fn how(operator: &OperatorStatus, colours: Colours) -> String {
         (None, None) => return colours.bad("it does not run"),
     };
     match (operator.leads, since) {
-        (true, Some(since)) => format!("{process} {} since {since}", colours.good("leads")),
-        (true, None) => format!("{process} {}", colours.good("leads")),
-        (false, _) => format!("{process} waits"),
+        (Some(true), Some(since)) => format!("{process} {} since {since}", colours.good("leads")),
+        (Some(true), None) => format!("{process} {}", colours.good("leads")),
+        (Some(false), _) => format!("{process} waits"),
+        (None, _) => process,
     }
 }
 

@@ -6,6 +6,8 @@ use ipam::eni::{MaxPodsOptions, max_pods_with_addresses as figure};
 use policy::ClusterName;
 use serde::Serialize;
 
+use crate::out;
+
 /// The longest name of a cluster in EKS.
 const LONGEST: usize = 100;
 
@@ -61,8 +63,8 @@ pub(crate) fn iam_policy(args: IamPolicyArgs) -> Result<()> {
         vpc: args.vpc,
         primary_interfaces: args.first_interface_index == 0,
     });
-    println!("{}", serde_json::to_string_pretty(&policy).context("the policy as JSON")?);
-    Ok(())
+    let policy = serde_json::to_string_pretty(&policy).context("the policy as JSON")?;
+    out::say(&format!("{policy}\n"))
 }
 
 /// For which instances.
@@ -108,19 +110,18 @@ pub(crate) fn max_pods(args: &MaxPodsArgs) -> Result<()> {
         with_prefixes: of.has_prefixes().then(|| figure(of, options(true))).transpose()?,
     };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&figures)?);
-        return Ok(());
+        return out::say(&format!("{}\n", serde_json::to_string_pretty(&figures)?));
     }
-    println!(
-        "{name}: {} network interfaces of {} IPv4 addresses",
-        figures.interfaces, figures.ipv4_per_interface
-    );
-    println!("max-pods without prefixes: {}", figures.without_prefixes);
-    match figures.with_prefixes {
-        Some(pods) => println!("max-pods with prefixes:    {pods}"),
-        None => println!("it takes no prefixes"),
-    }
-    Ok(())
+    let with_prefixes = match figures.with_prefixes {
+        Some(pods) => format!("max-pods with prefixes:    {pods}"),
+        None => "it takes no prefixes".to_owned(),
+    };
+    let (interfaces, addresses) = (figures.interfaces, figures.ipv4_per_interface);
+    out::say(&format!(
+        "{name}: {interfaces} network interfaces of {addresses} IPv4 addresses\n\
+         max-pods without prefixes: {}\n{with_prefixes}\n",
+        figures.without_prefixes
+    ))
 }
 
 #[cfg(test)]

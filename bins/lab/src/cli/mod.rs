@@ -361,10 +361,12 @@ fn list(how: &How) -> Result<()> {
         return json(&listed);
     }
     listed.iter().try_for_each(|lab| {
-        let running = if lab.running {
-            "running"
-        } else {
-            "its daemon is dead: netloom lab resume starts it again, netloom lab down removes all"
+        let name = &lab.name;
+        let running = match lab.running {
+            true => "running".to_owned(),
+            false => format!(
+                "its daemon is dead: netloom lab resume --name {name} starts it again, netloom lab down --name {name} removes all"
+            ),
         };
         say(&format!("{:<20} {} nodes  {running}", lab.name.as_str(), lab.nodes))
     })

@@ -105,7 +105,7 @@ pub(super) fn agents(context: &Context) -> Result<Vec<Program>> {
             arguments.push(format!("--read-cni-conf={}", files.netconf().display()));
         }
         programs.push(Program {
-            name: node.name.clone(),
+            name: format!("the agent of {}", node.name),
             path: state.programs.join("netloom-agent"),
             arguments,
             environment: Vec::new(),

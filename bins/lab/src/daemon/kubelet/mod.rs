@@ -130,7 +130,8 @@ impl Pods {
         let Ok(node) = self.context.state.node(&name).cloned() else {
             return status::pending(&self.context, &pod, &format!("there is no node {name}")).await;
         };
-        let used = self.workers.values().filter(|worker| worker.node == name).count();
+        let stays = |worker: &&Worker| worker.node == name && !*worker.stop.borrow();
+        let used = self.workers.values().filter(stays).count();
         let capacity = self.context.state.max_pods as usize;
         if used >= capacity {
             return self.refuse(&object, &pod, used, capacity).await;
