@@ -293,9 +293,9 @@ fn say(text: &str) -> Result<()> {
 fn print_status(name: &LabName, how: &How) -> Result<()> {
     let status = status::status(name)?;
     if how.output == Output::Text {
-        say(&status::text(&status, Colours::of_stdout()))?
+        say(&status::text(&status, Colours::of_stdout()))?;
     } else {
-        json(&status)?
+        json(&status)?;
     }
     // Shown all the same: it is then that somebody asks.
     status.problem.map_or(Ok(()), |problem| bail!("{problem}"))
