@@ -28,6 +28,9 @@ pub struct Args {
     /// Directory with a file for each of these keys, as a ConfigMap is mounted
     #[arg(long, value_name = "DIR")]
     pub config_dir: Option<PathBuf>,
+    /// Check the configuration, say what is wrong with it, and end
+    #[arg(long)]
+    pub check_config: bool,
     /// Directory of manifests to take the cluster's objects from, in place of the Kubernetes API
     #[arg(long, value_name = "DIR")]
     pub manifests: Option<PathBuf>,
@@ -65,10 +68,10 @@ pub struct Args {
     #[arg(long, value_name = "LINKS", default_value = "", hide_default_value = true)]
     pub egress_masquerade_interfaces: List,
     /// Room for addresses of pods and nodes in the datapath, in entries
-    #[arg(long, value_name = "N", default_value_t = abi::maps::capacity::ADDRESSES as u32)]
+    #[arg(long, value_name = "N", default_value_t = abi::maps::capacity::ADDRESSES as u32, value_parser = clap::value_parser!(u32).range(1..))]
     pub address_capacity: u32,
     /// Room for established connections in the datapath, in entries
-    #[arg(long, value_name = "N", default_value_t = abi::maps::capacity::CT_ESTABLISHED as u32)]
+    #[arg(long, value_name = "N", default_value_t = abi::maps::capacity::CT_ESTABLISHED as u32, value_parser = clap::value_parser!(u32).range(1..))]
     pub connection_capacity: u32,
     /// Port of the health endpoints on the loopback addresses; 0 for none
     #[arg(long, value_name = "PORT", default_value_t = 9879)]

@@ -12,6 +12,7 @@
 
 mod addresses;
 pub mod args;
+mod check;
 mod clock;
 pub mod cluster;
 pub mod cni;
@@ -45,6 +46,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use args::Args;
+pub use check::check;
 use cluster::Numbering;
 use engine::Engine;
 use eni::Wishes;
@@ -62,6 +64,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// When it cannot start, or something breaks that it cannot do without.
 pub async fn run(args: Args) -> Result<()> {
     memory::keep_little();
+    for remark in check::remarks(&args) {
+        tracing::warn!(file = ?args.cni.read_cni_conf, "network configuration: {remark}");
+    }
     std::fs::create_dir_all(&args.state_dir)
         .with_context(|| format!("creating {}", args.state_dir.display()))?;
     let mut terminate = signal(SignalKind::terminate()).context("waiting for signals")?;

@@ -24,6 +24,8 @@ mod client;
 mod frame;
 mod known;
 mod message;
+mod nearest;
+pub mod netconf;
 mod queue;
 
 pub use client::{Client, ClientError};
@@ -33,6 +35,7 @@ pub use message::{
     Attachment, ConntrackSummary, EndpointStatus, Envelope, ErrorCode, ErrorReply, FlowRecord, FlowSide,
     InterfaceReply, MapFill, PodRef, PolicyStatus, Reply, Request, RuleRef, Status, Traffic, Verdict,
 };
+pub use nearest::{did_you_mean, nearest};
 pub use queue::{DEFAULT_QUEUE, DelQueue, Drained, QueueError};
 
 /// The version of this protocol. The agent refuses others.

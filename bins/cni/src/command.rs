@@ -2,6 +2,7 @@
 
 use std::io;
 
+use api::netconf::{Problem, problems};
 use api::{ClientError, Reply, Request};
 use serde_json::{Value, json};
 
@@ -64,12 +65,20 @@ fn serve(
         environment,
         config,
     };
+    if command == Command::Add {
+        odd(&input).iter().for_each(|problem| call.log.warn(problem));
+    }
     let result = call.config.validate().and_then(|()| call.serve(command));
     match &result {
         Ok(_) => call.log.debug("done"),
         Err(error) => call.log.error(error),
     }
     result
+}
+
+/// Keys that nobody knows. The specification has them ignored, but one that was misspelt should not go unnoticed.
+fn odd(input: &[u8]) -> Vec<Problem> {
+    serde_json::from_slice(input).map_or_else(|_| Vec::new(), |document| problems(&document))
 }
 
 fn versions(input: &[u8]) -> Value {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use api::netconf::PLUGIN_TYPES;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -10,7 +11,8 @@ use crate::version::CniVersion;
 
 /// The network configuration: that of `cilium-cni` and two keys of our own, `socket` and `queue-dir`.
 ///
-/// Keys that are not here are ignored, as the specification asks. Keys of the reference that change
+/// Keys that are not here are ignored, as the specification asks, but for a line in the log at each ADD
+/// ([`api::netconf`]). Keys of the reference that change
 /// nothing here are decoded nevertheless, so that one of the wrong type is an error and not a surprise.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -146,7 +148,7 @@ impl NetConf {
         if !self.name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !self.name.chars().all(inner) {
             return problem("name", format!("{:?} is no name of a network", self.name));
         }
-        if !matches!(self.kind.as_str(), "netloom-cni" | "cilium-cni") {
+        if !PLUGIN_TYPES.contains(&self.kind.as_str()) {
             return problem("type", format!("{:?} is neither netloom-cni nor cilium-cni", self.kind));
         }
         if let Some(mtu @ (1..=1279 | 65_536..)) = self.mtu {

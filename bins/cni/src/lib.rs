@@ -23,7 +23,7 @@
 //! ip netns add try
 //! CNI_PATH=target/release NETCONFPATH=/run/netloom/lab/default/nodes/node1/net.d \
 //!   CNI_ARGS='IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=try' \
-//!   ip netns exec netloom-default-node1 cnitool add netloom /run/netns/try
+//!   ip netns exec netloom-default-node1 cnitool add cilium /run/netns/try
 //! ```
 //!
 //! # Example

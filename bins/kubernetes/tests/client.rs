@@ -246,3 +246,12 @@ async fn a_watch_goes_on_whatever_happens() {
     let calls = counter.0.lock().unwrap();
     assert_eq!(calls[..2], ["GET /api/v1/configmaps 0 false", "GET /api/v1/configmaps 200 false"]);
 }
+
+#[tokio::test]
+async fn what_is_wrong_with_a_kubeconfig_is_said_once() {
+    let settings = Settings { kubeconfig: Some("/nowhere/kubeconfig".into()), ..Settings::new("test") };
+    let Err(error) = Connector::new(settings).await else { panic!("there is no such file") };
+    let said = format!("{:#}", anyhow::Error::from(error));
+    assert!(said.starts_with("kubeconfig /nowhere/kubeconfig: "), "{said}");
+    assert_eq!(said.matches("No such file").count(), 1, "{said}");
+}

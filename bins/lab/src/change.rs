@@ -17,7 +17,7 @@ use crate::wait::{self, Wanted};
 /// # Errors
 /// When there is no such lab, the batch is refused, or it takes too long.
 pub fn apply(name: &LabName, batch: &Batch, patience: Option<Duration>) -> Result<()> {
-    let state = State::load(name)?;
+    let state = State::running(name)?;
     let deadline = patience.map(|patience| Instant::now() + patience);
     let cluster = Cluster::of(name)?;
     let applied = batch.apply(&cluster)?;
@@ -32,7 +32,7 @@ pub fn apply(name: &LabName, batch: &Batch, patience: Option<Duration>) -> Resul
 /// # Errors
 /// When there is no such lab, an object is the lab's own, or it takes too long.
 pub fn delete(name: &LabName, targets: &[Target], patience: Option<Duration>) -> Result<Vec<ObjectKey>> {
-    let state = State::load(name)?;
+    let state = State::running(name)?;
     for Target { key, .. } in targets {
         let own = key.kind == "Node"
             || (key.kind == "Namespace" && matches!(key.name.as_str(), "default" | "kube-system"));

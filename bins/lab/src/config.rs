@@ -19,8 +19,9 @@ const POOLS: [(&str, &str, u8); 2] = [("ipv4", "10.244.0.0/16", 24), ("ipv6", "f
 const OPTIONS: [(&str, &str); 2] = [("ipam", "--mode"), ("enable-ipv6", "--ipv4-only")];
 
 /// Keys that differ by node, or that the lab itself depends on.
-const TAKEN: [&str; 13] = [
+const TAKEN: [&str; 14] = [
     "bpffs",
+    "check-config",
     "cni-bin-dir",
     "cni-log-file",
     "cni-queue",
@@ -85,6 +86,11 @@ impl Config {
             Ipam::Eni => all.extend(values::keys()),
         }
         all.extend(settings.iter().map(|setting| (setting.key.clone(), setting.value.clone())));
+        if let Some(file) = all.get_mut(values::READ).filter(|file| !file.is_empty()) {
+            // Programs of the lab run in another directory.
+            let path = std::path::absolute(&*file).with_context(|| format!("{}: {file}", values::READ))?;
+            *file = path.to_string_lossy().into_owned();
+        }
         let config = Self(all);
         // Programs that refuse them would not start.
         config.labelling()?;
@@ -95,6 +101,11 @@ impl Config {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
+    }
+
+    /// All keys, in alphabetical order.
+    pub(crate) fn keys(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
     /// How agents make labels of pods.

@@ -29,6 +29,12 @@ impl Progress {
             let _ = std::io::stderr().flush();
         }
     }
+
+    /// Says something that stays.
+    pub fn say(&self, line: &str) {
+        let clear = if self.visible { "\r\x1b[K" } else { "" };
+        eprintln!("{clear}{line}");
+    }
 }
 
 impl Default for Progress {

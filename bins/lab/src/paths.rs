@@ -172,7 +172,7 @@ impl NodePaths {
         self.root.join("unattended")
     }
 
-    /// What the agent reads in ENI mode: wishes about the VPC, as a network configuration.
+    /// The network configuration that the agent reads and passes on: in ENI mode with wishes about the VPC.
     #[must_use]
     pub fn netconf(&self) -> PathBuf {
         self.root.join("cni-config.json")

@@ -60,6 +60,20 @@ impl PidFile {
     }
 }
 
+/// The process whose id is in a file, if it is one of this program.
+#[must_use]
+pub fn running(file: &Path, program: &Path) -> Option<i32> {
+    let pid = fs::read_to_string(file).ok()?.trim().parse().ok()?;
+    is_of(pid, program).then_some(pid)
+}
+
+/// Whether a process is one of this program, whoever had the number before.
+#[must_use]
+pub fn is_of(pid: i32, program: &Path) -> bool {
+    let Ok(said) = fs::read(format!("/proc/{pid}/cmdline")) else { return false };
+    said.split(|byte| *byte == 0).next().unwrap_or_default() == program.as_os_str().as_encoded_bytes()
+}
+
 /// Ends the process that holds the file: asks first, and forces it after `patience`.
 ///
 /// # Errors

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::name::LabName;
 use crate::paths::{Paths, ROOT};
 use crate::plan::{self, Node};
+use crate::process::PidFile;
 
 /// What `lab up` decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,9 +44,19 @@ pub struct State {
     pub audit: bool,
     /// The port of the machine's loopback that leads to the API.
     pub port: u16,
+    /// How many pods a node takes.
+    #[serde(default = "usual_max_pods")]
+    pub max_pods: u32,
     /// The VPC, where nodes are instances of one.
     #[serde(default)]
     pub cloud: Option<Setup>,
+}
+
+/// How many pods kubelet takes where it is told nothing.
+pub(crate) const MAX_PODS: u32 = 110;
+
+const fn usual_max_pods() -> u32 {
+    MAX_PODS
 }
 
 /// How nodes get their ranges of pod addresses.
@@ -102,6 +113,31 @@ impl State {
             }
             None => bail!("there is no lab {name}: netloom lab up --name {name}"),
         }
+    }
+
+    /// As [`load`](Self::load), of a lab that can be changed and tried.
+    ///
+    /// # Errors
+    /// When its daemon, or the EC2 that it needs, is dead; the error says what to do.
+    pub fn running(name: &LabName) -> Result<Self> {
+        let state = Self::load(name)?;
+        state.problem()?.map_or(Ok(state), |problem| bail!("{problem}"))
+    }
+
+    /// What keeps the lab from going on, and what to do then; nothing where all is well.
+    ///
+    /// # Errors
+    /// When its files cannot be read.
+    pub fn problem(&self) -> Result<Option<String>> {
+        let (paths, name) = (Paths::new(&self.name), &self.name);
+        if self.cloud.is_some() && PidFile::holder(&paths.cloud_pid())?.is_none() {
+            return Ok(Some(format!(
+                "the EC2 of lab {name} has ended, and what it knew is gone: only netloom lab down --name {name} is left"
+            )));
+        }
+        Ok(PidFile::holder(&paths.daemon_pid())?.is_none().then(|| {
+            format!("the daemon of lab {name} is dead: netloom lab resume --name {name} starts it again")
+        }))
     }
 
     /// The API server's addresses.

@@ -5,15 +5,18 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use api::{Client, PolicyStatus, Reply, Request};
 use ipnetwork::IpNetwork;
+use k8s_openapi::api::core::v1 as core;
 use serde::Serialize;
 
 use crate::cloud::{self, control::CloudStatus};
 use crate::cluster::Cluster;
 use crate::console::Colours;
+use crate::ended::Ended;
 use crate::name::LabName;
+use crate::operators::{Holder, OperatorStatus, holder, operators};
 use crate::paths::Paths;
 use crate::pod::{Pod, Port};
 use crate::process::PidFile;
@@ -42,6 +45,11 @@ pub struct LabStatus {
     /// Why it does not.
     #[serde(rename = "cloudProblem", skip_serializing_if = "Option::is_none")]
     pub cloud_problem: Option<String>,
+    /// What keeps it from going on, and what to do then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Its operators.
+    pub operators: Vec<OperatorStatus>,
     /// Its nodes.
     pub nodes: Vec<NodeStatus>,
     /// Its pods; none if the API does not answer.
@@ -63,6 +71,9 @@ pub struct NodeStatus {
     pub netns: String,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
+    /// How many pods it takes.
+    #[serde(rename = "maxPods")]
+    pub max_pods: u32,
     /// Its ranges of pod addresses.
     #[serde(rename = "podCIDRs")]
     pub pod_cidrs: Vec<IpNetwork>,
@@ -111,10 +122,11 @@ pub struct PodStatus {
 pub fn status(name: &LabName) -> Result<LabStatus> {
     let state = State::load(name)?;
     let paths = Paths::new(name);
-    let nodes: Vec<_> = state.nodes.iter().map(|node| node_status(&paths, node)).collect();
-    let (listed, api_problem) = match Cluster::of(name).and_then(|cluster| cluster.pods()) {
-        Ok(pods) => (pods, None),
-        Err(error) => (Vec::new(), Some(format!("{error:#}"))),
+    let nodes: Vec<_> = state.nodes.iter().map(|node| node_status(&state, &paths, node)).collect();
+    let problem = state.problem()?;
+    let (listed, holder, api_problem) = match asked(&state) {
+        Ok((pods, holder)) => (pods, Some(holder), None),
+        Err(error) => (Vec::new(), None, Some(format!("{error:#}"))),
     };
     let mut pods = Vec::new();
     for pod in listed {
@@ -129,14 +141,24 @@ pub fn status(name: &LabName) -> Result<LabStatus> {
         daemon: PidFile::holder(&paths.daemon_pid())?.map(nix::unistd::Pid::as_raw),
         kubeconfig: paths.kubeconfig(),
         directory: paths.root().to_owned(),
+        operators: operators(&state, &paths, holder.as_ref()),
         fabric: state.fabric,
         cloud,
         cloud_problem,
+        problem,
         policies: policies(&nodes),
         nodes,
         pods,
         api_problem,
     })
+}
+
+/// The pods, and who leads. Without the daemon there is no way to the API.
+fn asked(state: &State) -> Result<(Vec<core::Pod>, Option<Holder>)> {
+    let daemon = PidFile::holder(&Paths::new(&state.name).daemon_pid())?;
+    ensure!(daemon.is_some(), "nothing is known of pods: the API is reached through the daemon");
+    let cluster = Cluster::of(&state.name)?;
+    Ok((cluster.pods()?, holder(state, &cluster)?))
 }
 
 /// What agents say that they do not do yet of these policies, by their names.
@@ -146,7 +168,7 @@ pub fn status(name: &LabName) -> Result<LabStatus> {
 pub fn warnings(name: &LabName, policies: &[String]) -> Result<Vec<String>> {
     let state = State::load(name)?;
     let paths = Paths::new(name);
-    let nodes: Vec<_> = state.nodes.iter().map(|node| node_status(&paths, node)).collect();
+    let nodes: Vec<_> = state.nodes.iter().map(|node| node_status(&state, &paths, node)).collect();
     Ok(self::policies(&nodes)
         .into_iter()
         .filter(|known| policies.contains(&known.policy))
@@ -154,7 +176,7 @@ pub fn warnings(name: &LabName, policies: &[String]) -> Result<Vec<String>> {
         .collect())
 }
 
-fn node_status(paths: &Paths, node: &crate::plan::Node) -> NodeStatus {
+fn node_status(state: &State, paths: &Paths, node: &crate::plan::Node) -> NodeStatus {
     let files = paths.node(&node.name);
     let asked =
         Client::connect(&files.socket(), PATIENCE).and_then(|mut client| client.call(&Request::Status, None));
@@ -163,7 +185,12 @@ fn node_status(paths: &Paths, node: &crate::plan::Node) -> NodeStatus {
         Ok(other) => (None, Some(format!("an answer of another kind: {other:?}"))),
         Err(error) => (None, Some(error.to_string())),
     };
+    let problem = match Ended::of(&files.agent_pid()) {
+        Some(ended) if agent.is_none() => Some(format!("its agent does not run: {ended}")),
+        _ => problem,
+    };
     NodeStatus {
+        max_pods: state.max_pods,
         name: node.name.clone(),
         netns: node.netns.clone(),
         addresses: node.addresses.iter().map(IpNetwork::ip).collect(),
@@ -209,7 +236,11 @@ pub fn text(status: &LabStatus, colours: Colours) -> String {
     let mut out = String::new();
     let daemon = match status.daemon {
         Some(pid) => format!("daemon {pid}"),
-        None => colours.bad("its daemon is dead"),
+        None => {
+            let again =
+                format!("its daemon is dead (netloom lab resume --name {} starts it again)", status.name);
+            colours.bad(&again)
+        }
     };
     // Writing to a String cannot fail, here and below.
     let _ = writeln!(
@@ -219,11 +250,15 @@ pub fn text(status: &LabStatus, colours: Colours) -> String {
         status.kubeconfig.display()
     );
     cloud::view::write(&mut out, status.cloud.as_ref(), status.cloud_problem.as_deref(), colours);
+    for operator in &status.operators {
+        let _ = writeln!(out, "  {:<8} {:<16} {}", operator.name, operator.node, how(operator, colours));
+    }
     for node in &status.nodes {
         let agent = match (&node.agent, &node.problem) {
             (Some(agent), _) => {
                 let ready = if agent.ready { colours.good("ready") } else { colours.bad("not ready") };
-                format!("agent {} {ready}, {} pods, {}", agent.pid, agent.endpoints.len(), agent.attach)
+                let pods = format!("{} of {} pods", agent.endpoints.len(), node.max_pods);
+                format!("agent {} {ready}, {pods}, {}", agent.pid, agent.attach)
             }
             (None, problem) => colours.bad(problem.as_deref().unwrap_or("no answer")),
         };
@@ -262,6 +297,22 @@ pub fn text(status: &LabStatus, colours: Colours) -> String {
         );
     }
     out
+}
+
+/// An operator in a few words.
+fn how(operator: &OperatorStatus, colours: Colours) -> String {
+    let OperatorStatus { pid, problem, since, .. } = operator;
+    let process = match (pid, problem) {
+        (_, Some(problem)) => return colours.bad(problem),
+        (Some(pid), None) => format!("operator {pid}"),
+        (None, None) => return colours.bad("it does not run"),
+    };
+    match (operator.leads, since) {
+        (Some(true), Some(since)) => format!("{process} {} since {since}", colours.good("leads")),
+        (Some(true), None) => format!("{process} {}", colours.good("leads")),
+        (Some(false), _) => format!("{process} waits"),
+        (None, _) => process,
+    }
 }
 
 fn join(addresses: &[IpAddr]) -> String {

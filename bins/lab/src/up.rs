@@ -11,16 +11,17 @@ use netcore::Netns;
 use nix::mount::{MsFlags, mount};
 
 use crate::batch::Batch;
-use crate::cloud::{self, Setup, links};
+use crate::cloud::{self, Setup, links, values};
 use crate::cluster::Cluster;
 use crate::config::{Config, Setting};
 use crate::console::Progress;
+use crate::ended::Ended;
 use crate::name::LabName;
 use crate::paths::Paths;
 use crate::process::PidFile;
-use crate::state::{Ipam, Server, State, write_json};
+use crate::state::{Ipam, MAX_PODS, Server, State, write_json};
 use crate::wait::Wanted;
-use crate::{down, fabric, lock, plan, port, wait};
+use crate::{checked, down, fabric, lock, plan, port, wait};
 
 /// How long the daemon may take to begin.
 const BEGIN: Duration = Duration::from_secs(5);
@@ -48,6 +49,8 @@ pub struct Up {
     pub ipam: Ipam,
     /// What nodes are in ENI mode, which has no IPv6 either.
     pub instance_type: String,
+    /// How many pods a node takes; where none is said, what kubelet would be told.
+    pub max_pods: Option<u32>,
     /// What serves the API.
     pub server: Server,
     /// Whether what is asked of it is written down; netloom's own server does that.
@@ -73,6 +76,7 @@ impl Up {
             operators: 1,
             ipam: Ipam::default(),
             instance_type: cloud::INSTANCE_TYPE.to_owned(),
+            max_pods: None,
             server: Server::default(),
             audit: false,
             port: None,
@@ -106,6 +110,10 @@ impl Up {
         if PidFile::holder(&paths.daemon_pid())?.is_some() {
             bail!("lab {} is up already: netloom lab down --name {}", self.name, self.name);
         }
+        progress.step("checking the configuration");
+        for warning in checked::check(&programs, &config)? {
+            progress.say(&format!("warning: {warning}"));
+        }
         progress.step("removing what an earlier lab left");
         down::remove(&self.name)?;
         // Removing has taken the locked directory away.
@@ -113,7 +121,9 @@ impl Up {
         let _lock = lock::Lock::take(&self.name)?;
         let made = self.make(&paths, &programs, &mut nodes, config, cloud, progress);
         made.map_err(|error| {
-            let error = error.context(format!("lab {} could not be made{}", self.name, logs(&paths)));
+            // What is read first on a terminal is what comes last.
+            progress.say(logs(&paths).trim_start());
+            let error = error.context(format!("lab {} could not be made", self.name));
             match down::remove(&self.name) {
                 Ok(()) => error,
                 Err(left) => error.context(format!("and could not be removed: {left:#}")),
@@ -145,7 +155,9 @@ impl Up {
             let netns: Vec<Netns> = [Ok(fabric_netns)].into_iter().chain(netns).collect::<Result<_, _>>()?;
             runtime.block_on(fabric::set_mtu(&netns, self.mtu))?;
         }
+        let of_type = cloud.as_ref().and_then(|setup| setup.max_pods(&config));
         let state = State {
+            max_pods: self.max_pods.or(of_type).unwrap_or(MAX_PODS),
             name: self.name.clone(),
             fabric,
             nodes: nodes.to_vec(),
@@ -161,6 +173,13 @@ impl Up {
         };
         state.config.write(&paths.config())?;
         write_json(&paths.state(), &state)?;
+        let netconf = match &state.cloud {
+            Some(setup) => Some(setup.netconf.clone()),
+            None => values::of_user(&state.config)?,
+        };
+        if let Some(netconf) = netconf {
+            values::write(&netconf, &state.nodes, paths)?;
+        }
         if let Some(setup) = &state.cloud {
             progress.step("starting EC2");
             setup.start(&state, paths)?;
@@ -222,7 +241,7 @@ pub fn resume(name: &LabName, patience: Duration) -> Result<State> {
     if state.cloud.is_some() {
         ensure!(
             PidFile::holder(&paths.cloud_pid())?.is_some(),
-            "its EC2 has ended, and what it knew is gone: netloom lab down --name {name}"
+            "the EC2 of lab {name} has ended, and what it knew is gone: only netloom lab down --name {name} is left"
         );
     }
     if PidFile::holder(&paths.daemon_pid())?.is_none() {
@@ -234,6 +253,7 @@ pub fn resume(name: &LabName, patience: Duration) -> Result<State> {
 }
 
 fn start_daemon(state: &State, paths: &Paths) -> Result<()> {
+    Ended::forget_all(paths)?;
     start(state, "lab-daemon", &paths.daemon_log())?;
     let start = Instant::now();
     while PidFile::holder(&paths.daemon_pid())?.is_none() {

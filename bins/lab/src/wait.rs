@@ -12,6 +12,7 @@ use policy::PodLabelling;
 use policy::manifest::{Object, ObjectKey, parse};
 
 use crate::cluster::{Cluster, Target, WATCHED};
+use crate::ended::Ended;
 use crate::paths::Paths;
 use crate::pod::{self, Pod};
 use crate::process::PidFile;
@@ -41,14 +42,14 @@ const NOT_READY: [&str; 2] = ["node.cilium.io/agent-not-ready", "node.kubernetes
 /// Waits until the API answers.
 ///
 /// # Errors
-/// After the deadline, or when the lab's daemon has ended.
+/// After the deadline, or when the lab's daemon has ended, or a program ends as soon as it is started.
 pub fn until_reachable(state: &State, deadline: Instant) -> Result<()> {
     let paths = Paths::new(&state.name);
     loop {
         if paths.kubeconfig().exists() && Cluster::of(&state.name)?.is_ready() {
             return Ok(());
         }
-        ensure!(PidFile::holder(&paths.daemon_pid())?.is_some(), "the lab's daemon has ended");
+        go_on(&paths)?;
         ensure!(Instant::now() <= deadline, "the API server does not answer in time");
         sleep(PAUSE);
     }
@@ -57,17 +58,26 @@ pub fn until_reachable(state: &State, deadline: Instant) -> Result<()> {
 /// Waits until every node has an agent that connects pods, and is open to them.
 ///
 /// # Errors
-/// After the deadline, with what is missing.
+/// After the deadline, with what is missing; at once when the lab's daemon has ended, or a program ends as soon as it
+/// is started.
 pub fn until_nodes_ready(state: &State, cluster: &Cluster, deadline: Instant) -> Result<()> {
+    let paths = Paths::new(&state.name);
     loop {
         let missing = match missing(state, cluster) {
             Ok(missing) if missing.is_empty() => return Ok(()),
             Ok(missing) => missing.join("\n"),
             Err(error) => format!("{error:#}"),
         };
+        go_on(&paths)?;
         ensure!(Instant::now() <= deadline, "the nodes are not ready in time:\n{missing}");
         sleep(PAUSE);
     }
+}
+
+/// Whether there is something to wait for.
+fn go_on(paths: &Paths) -> Result<()> {
+    ensure!(PidFile::holder(&paths.daemon_pid())?.is_some(), "the lab's daemon has ended");
+    Ended::any(paths).map_or(Ok(()), |ended| bail!("{ended}"))
 }
 
 /// What the nodes lack before they can run pods.
@@ -106,24 +116,47 @@ fn is_ready(socket: &std::path::Path) -> Result<(), String> {
 /// Waits until what is wanted is enforced on every node.
 ///
 /// # Errors
-/// After the deadline, with who lacks what.
+/// After the deadline, with who lacks what; at once when a node refuses a pod that is wanted.
 pub fn until(state: &State, cluster: &Cluster, wanted: &Wanted, deadline: Instant) -> Result<()> {
     let labelling = state.config.labelling()?;
     loop {
-        let lacking = match lacking(state, cluster, wanted, &labelling) {
+        let pods = cluster.pods();
+        let refused = pods.as_ref().map(|pods| refused(wanted, pods)).unwrap_or_default();
+        ensure!(refused.is_empty(), "{}", listed(&refused));
+        let lacking = match pods.and_then(|pods| lacking(state, cluster, wanted, &labelling, pods)) {
             Ok(lacking) if lacking.is_empty() => return Ok(()),
             Ok(lacking) => lacking,
             // It may be on its way back.
             Err(error) => vec![format!("{error:#}")],
         };
         if Instant::now() > deadline {
-            let more = lacking.len().saturating_sub(SHOWN);
-            let more = if more > 0 { format!("\nand {more} more") } else { String::new() };
-            let shown = lacking.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("\n");
-            bail!("not everything is enforced in time:\n{shown}{more}");
+            let ended =
+                Ended::any(&Paths::new(&state.name)).map(|ended| format!("{ended}\n")).unwrap_or_default();
+            bail!("not everything is enforced in time:\n{ended}{}", listed(&lacking));
         }
         sleep(PAUSE);
     }
+}
+
+/// As many lines as a person reads.
+fn listed(lines: &[String]) -> String {
+    let more = lines.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!("\nand {more} more") } else { String::new() };
+    lines.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("\n") + &more
+}
+
+/// Wanted pods that will never run: a node has refused them.
+fn refused(wanted: &Wanted, pods: &[core::Pod]) -> Vec<String> {
+    let is_wanted = |pod: &Pod| {
+        let key = pod::key(&pod.name);
+        pod.phase == "Failed" && !pod.terminating && wanted.applied.iter().any(|(applied, _)| *applied == key)
+    };
+    let of = |pod: Pod| {
+        let (node, why) =
+            (pod.node.unwrap_or_default(), pod.message.unwrap_or_else(|| "it has failed".into()));
+        format!("Pod {} does not run on {node}, and will not: {why}", pod.name)
+    };
+    pods.iter().map(Pod::of).filter(is_wanted).map(of).collect()
 }
 
 /// The addresses of all pods.
@@ -147,9 +180,9 @@ fn lacking(
     cluster: &Cluster,
     wanted: &Wanted,
     labelling: &PodLabelling,
+    mut pods: Vec<core::Pod>,
 ) -> Result<Vec<String>> {
     let paths = Paths::new(&state.name);
-    let mut pods = cluster.pods()?;
     let mut lacking = still_there(cluster, wanted, &pods)?;
     let taken: BTreeSet<IpAddr> = pods.iter().flat_map(|pod| Pod::of(pod).addresses).collect();
     // Whoever plays a node's kubelet knows best how its pods are.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::{Args, Subcommand};
 use kubernetes::client::{Connector, Settings};
 
@@ -76,7 +76,7 @@ pub fn run(command: &MigrateCommand) -> Result<()> {
         network: Duration::from_secs(args.network_timeout),
     };
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let client = Connector::new(settings(args.kubeconfig.clone())).await?.client()?;
+        let client = Connector::new(settings(args.kubeconfig.clone())?).await?.client()?;
         if args.apply {
             apply(&client, options, patience, |step| println!("{step}")).await?;
             println!("done");
@@ -101,11 +101,20 @@ pub fn run(command: &MigrateCommand) -> Result<()> {
     })
 }
 
-fn settings(kubeconfig: Option<PathBuf>) -> Settings {
+/// The kubeconfig that is named, or else the usual one; in a pod there need be none.
+fn settings(kubeconfig: Option<PathBuf>) -> Result<Settings> {
     let named = std::env::var_os("KUBECONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube/config"));
-    let kubeconfig = kubeconfig.or(named).or_else(|| home.filter(|path| path.exists()));
-    Settings { kubeconfig, ..Settings::new("netloom-migrate") }
+    let found = kubeconfig.or(named).or_else(|| home.filter(|path| path.exists()));
+    settings_of(found, std::env::var_os("KUBERNETES_SERVICE_HOST").is_some())
+}
+
+fn settings_of(kubeconfig: Option<PathBuf>, in_pod: bool) -> Result<Settings> {
+    ensure!(
+        kubeconfig.is_some() || in_pod,
+        "there is no kubeconfig: name one by --kubeconfig or KUBECONFIG; ~/.kube/config is not there, and this is no pod"
+    );
+    Ok(Settings { kubeconfig, ..Settings::new("netloom-migrate") })
 }
 
 fn notes(plan: &Plan) {
@@ -126,5 +135,18 @@ fn print(plan: &Plan) {
         println!("nothing is left to be done");
     } else if plan.refusals.is_empty() {
         println!("nothing was changed: --apply does it");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_kubeconfig_it_says_what_to_do() {
+        let refused = settings_of(None, false).map(drop).unwrap_err().to_string();
+        assert!(refused.contains("--kubeconfig or KUBECONFIG"), "{refused}");
+        assert_eq!(settings_of(None, true).unwrap().kubeconfig, None, "a pod has credentials of its own");
+        assert!(settings_of(Some("/x".into()), false).is_ok());
     }
 }

@@ -2,14 +2,20 @@
 
 use anyhow::{Context, Result, bail};
 use ipam::ec2::iam::{self, Scope};
-use ipam::eni::{MaxPodsOptions, max_pods as figure};
+use ipam::eni::{MaxPodsOptions, max_pods_with_addresses as figure};
+use policy::ClusterName;
 use serde::Serialize;
+
+use crate::out;
+
+/// The longest name of a cluster in EKS.
+const LONGEST: usize = 100;
 
 /// What the operator's role is for.
 #[derive(Debug, clap::Args)]
 pub(crate) struct IamPolicyArgs {
     /// The cluster's name, with which its network interfaces are tagged
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = cluster)]
     cluster: String,
     /// The partition: aws, aws-cn or aws-us-gov
     #[arg(long, default_value = "aws")]
@@ -29,8 +35,26 @@ pub(crate) struct IamPolicyArgs {
     first_interface_index: u32,
 }
 
+/// A cluster's name as EKS takes it.
+fn cluster(text: &str) -> Result<String, String> {
+    let begins = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let goes_on = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+    if begins && goes_on && text.len() <= LONGEST {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "EKS takes 1 to {LONGEST} letters, digits, dashes and underscores, the first a letter or a digit"
+    ))
+}
+
 /// Prints the least policy for the operator's role.
 pub(crate) fn iam_policy(args: IamPolicyArgs) -> Result<()> {
+    // The policy allows what has the tag, and the operator tags with its own key.
+    if let Err(wrong) = args.cluster.parse::<ClusterName>() {
+        eprintln!(
+            "warning: the operator's cluster-name, which is the tag of its network interfaces, cannot be this: {wrong}"
+        );
+    }
     let policy = iam::policy(&Scope {
         cluster: args.cluster,
         partition: args.partition,
@@ -39,8 +63,8 @@ pub(crate) fn iam_policy(args: IamPolicyArgs) -> Result<()> {
         vpc: args.vpc,
         primary_interfaces: args.first_interface_index == 0,
     });
-    println!("{}", serde_json::to_string_pretty(&policy).context("the policy as JSON")?);
-    Ok(())
+    let policy = serde_json::to_string_pretty(&policy).context("the policy as JSON")?;
+    out::say(&format!("{policy}\n"))
 }
 
 /// For which instances.
@@ -82,21 +106,48 @@ pub(crate) fn max_pods(args: &MaxPodsArgs) -> Result<()> {
         first_interface_index: args.first_interface_index,
         interfaces: of.interfaces,
         ipv4_per_interface: of.ipv4_per_interface,
-        without_prefixes: figure(of, options(false)),
-        with_prefixes: of.has_prefixes().then(|| figure(of, options(true))),
+        without_prefixes: figure(of, options(false))?,
+        with_prefixes: of.has_prefixes().then(|| figure(of, options(true))).transpose()?,
     };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&figures)?);
-        return Ok(());
+        return out::say(&format!("{}\n", serde_json::to_string_pretty(&figures)?));
     }
-    println!(
-        "{name}: {} network interfaces of {} IPv4 addresses",
-        figures.interfaces, figures.ipv4_per_interface
-    );
-    println!("max-pods without prefixes: {}", figures.without_prefixes);
-    match figures.with_prefixes {
-        Some(pods) => println!("max-pods with prefixes:    {pods}"),
-        None => println!("it takes no prefixes"),
+    let with_prefixes = match figures.with_prefixes {
+        Some(pods) => format!("max-pods with prefixes:    {pods}"),
+        None => "it takes no prefixes".to_owned(),
+    };
+    let (interfaces, addresses) = (figures.interfaces, figures.ipv4_per_interface);
+    out::say(&format!(
+        "{name}: {interfaces} network interfaces of {addresses} IPv4 addresses\n\
+         max-pods without prefixes: {}\n{with_prefixes}\n",
+        figures.without_prefixes
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clusters_are_named_as_eks_has_them() {
+        for name in ["a", "shop", "Shop_1-eu", &"a".repeat(100)] {
+            assert_eq!(cluster(name), Ok(name.to_owned()));
+        }
+        for wrong in ["", "-a", "_a", "a b", "a.b", "ä", "${x}", &"a".repeat(101)] {
+            assert!(cluster(wrong).is_err(), "{wrong}");
+        }
     }
-    Ok(())
+
+    #[test]
+    fn an_index_beyond_the_types_interfaces_is_told() {
+        let of = |first_interface_index| {
+            max_pods(&MaxPodsArgs { instance_type: "m5.large".into(), first_interface_index, json: true })
+        };
+        assert!(of(2).is_ok());
+        let wrong = of(5).unwrap_err().to_string();
+        assert!(
+            wrong.contains("m5.large has 3 network interfaces") && wrong.contains("from 5 on"),
+            "{wrong}"
+        );
+    }
 }

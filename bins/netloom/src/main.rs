@@ -3,6 +3,7 @@
 mod agent;
 mod aws;
 mod manifests;
+mod out;
 mod policy;
 
 use std::path::PathBuf;

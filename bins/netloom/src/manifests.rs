@@ -1,12 +1,12 @@
 //! Objects that an installation needs, as text.
 
-use std::io::{self, Write};
-
 use anyhow::Result;
 use clap::ValueEnum;
 use kubernetes::rbac::{self, Program};
 use kubernetes::render::{self, render};
 use serde::Serialize;
+
+use crate::out;
 
 /// How objects are printed.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -63,10 +63,5 @@ fn say<T: Serialize>(objects: &[T], format: Format) -> Result<()> {
         Format::Yaml => render::Format::Yaml,
         Format::Json => render::Format::Json,
     };
-    let text = render(objects, format)?;
-    match io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads has read enough, as `head` does.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => Ok(result?),
-    }
+    out::say(&render(objects, format)?)
 }

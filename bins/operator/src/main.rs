@@ -18,22 +18,31 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Several may run: one holds the lease and works, the others wait. Each key may also be a file in the directory of
 /// `--config-dir`, or a variable of the environment: `ipam` is CILIUM_IPAM.
 #[derive(Parser)]
-#[command(name = "netloom-operator", version)]
+#[command(name = NAME, version)]
 struct Arguments {
     /// Directory with a file for each key, as a ConfigMap is mounted
     #[arg(long, value_name = "DIRECTORY")]
     config_dir: Option<PathBuf>,
+    /// Check the configuration, say what is wrong with it, and end
+    #[arg(long)]
+    check_config: bool,
     #[command(flatten)]
     keys: Keys,
     #[command(flatten)]
     logs: LogArgs,
 }
 
+const NAME: &str = "netloom-operator";
+
 fn main() -> ExitCode {
     let parsed = match config::parse::<Arguments>(&Sources::of_process()) {
         Ok(parsed) => parsed,
-        Err(error) => error.exit("netloom-operator"),
+        Err(error) => error.exit(NAME),
     };
+    if parsed.arguments.check_config {
+        // Agents give protection; the operator has nothing to do with it.
+        return parsed.checked(NAME, |arguments| arguments.keys.check().map(|()| Vec::new()), |_| true);
+    }
     if let Err(error) = parsed.arguments.logs.init() {
         eprintln!("{error}");
         return ExitCode::FAILURE;
@@ -75,9 +84,13 @@ fn start(keys: &Keys) -> Result<()> {
     })
 }
 
-/// Who this process is to the others: the machine, or pod, and something that no other process has.
+/// Who this process is to the others: its pod (`K8S_POD_NAME`), or else the machine, and something that no other process
+/// has. On the host's network the machine's name would be the node's.
 fn identity() -> Result<String> {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").context("host name")?;
+    let host = match std::env::var("K8S_POD_NAME") {
+        Ok(pod) if !pod.is_empty() => pod,
+        _ => std::fs::read_to_string("/proc/sys/kernel/hostname").context("host name")?,
+    };
     let random = std::fs::read_to_string("/proc/sys/kernel/random/uuid").context("random identity")?;
     Ok(format!("{}_{}", host.trim(), random.trim()))
 }

@@ -261,6 +261,18 @@ impl Keys {
         })
     }
 
+    /// Checks all that can be known before anything is asked: what [`options`](Self::options) and
+    /// [`timing`](Self::timing) refuse.
+    ///
+    /// # Errors
+    ///
+    /// Names the keys that do not fit.
+    pub fn check(&self) -> Result<()> {
+        self.options()?;
+        self.timing()?;
+        Ok(())
+    }
+
     /// The operator's own namespace: that which is named, else its pod's, else the one where operators usually are.
     #[must_use]
     pub fn namespace(&self) -> String {

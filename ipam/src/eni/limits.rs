@@ -65,6 +65,45 @@ pub fn max_pods(of: &InstanceType, options: MaxPodsOptions) -> u32 {
     }
 }
 
+/// Why no pod could have an address on an instance type.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoom {
+    /// All of its interfaces are left alone.
+    #[error(
+        "{name} has {interfaces} network interfaces, numbered from 0: from {first} on (first-interface-index) none is \
+         left for pods"
+    )]
+    Interfaces {
+        /// The type.
+        name: String,
+        /// How many interfaces it takes.
+        interfaces: u32,
+        /// The first one that was to serve pods.
+        first: u32,
+    },
+    /// Its interfaces have no addresses beside their own.
+    #[error("interfaces of {name} have one IPv4 address each, which is their own: none is left for pods")]
+    Addresses {
+        /// The type.
+        name: String,
+    },
+}
+
+/// As [`max_pods`], of a type on which at least one pod could have an address.
+///
+/// # Errors
+/// [`NoRoom`].
+pub fn max_pods_with_addresses(of: &InstanceType, options: MaxPodsOptions) -> Result<u32, NoRoom> {
+    let (limits, first) = (Limits::from(of), options.first_interface_index);
+    if first >= limits.interfaces {
+        return Err(NoRoom::Interfaces { name: of.name.clone(), interfaces: limits.interfaces, first });
+    }
+    if limits.slots == 0 {
+        return Err(NoRoom::Addresses { name: of.name.clone() });
+    }
+    Ok(max_pods(of, options))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,5 +135,17 @@ mod tests {
             max_pods(&of(3, 10, "nitro", 2), MaxPodsOptions { first_interface_index: 9, ..single }),
             2
         );
+    }
+
+    #[test]
+    fn a_type_without_room_for_pods_is_told() {
+        let room = |of: &InstanceType, first_interface_index| {
+            max_pods_with_addresses(of, MaxPodsOptions { prefixes: false, first_interface_index })
+        };
+        let of_two = of(2, 2, "xen", 1);
+        assert_eq!(room(&of_two, 1), Ok(3));
+        let refused = NoRoom::Interfaces { name: String::new(), interfaces: 2, first: 2 };
+        assert_eq!(room(&of_two, 2), Err(refused));
+        assert_eq!(room(&of(2, 1, "xen", 1), 0), Err(NoRoom::Addresses { name: String::new() }));
     }
 }

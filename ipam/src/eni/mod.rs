@@ -27,7 +27,7 @@ pub use backoff::Backoff;
 pub use bucket::{Bucket, Buckets, figures};
 pub use demand::{Count, Watermarks, excess, needed, used, wanted};
 pub use fleet::{Figures, Fleet, Outgoing, RequestId, WriteError};
-pub use limits::{Limits, MaxPodsOptions, PREFIX_ADDRESSES, max_pods};
+pub use limits::{Limits, MaxPodsOptions, NoRoom, PREFIX_ADDRESSES, max_pods, max_pods_with_addresses};
 pub use planner::{Plan, Situation, Step, is_usable, plan};
 pub use reason::Reason;
 pub use record::{ListedInterface, NodeRecord, NodeStatus};

@@ -87,16 +87,10 @@ impl Conflist {
     }
 
     fn text(&self) -> Result<String> {
-        let Some(custom) = &self.custom else { return Ok(format!("{:#}\n", self.plugin.conflist())) };
-        let text = fs::read_to_string(custom).with_context(|| format!("reading {}", custom.display()))?;
-        let value: Value =
-            serde_json::from_str(&text).with_context(|| format!("reading {}", custom.display()))?;
-        let is_list = value["plugins"].as_array().is_some_and(|plugins| !plugins.is_empty());
-        let is_named = value["name"].is_string();
-        if !is_named || !(is_list || value["type"].is_string()) {
-            bail!("{} is no network configuration: it needs a name, and plugins or a type", custom.display());
+        match &self.custom {
+            Some(file) => custom(file),
+            None => Ok(format!("{:#}\n", self.plugin.conflist())),
         }
-        Ok(text)
     }
 
     fn move_others(&self, directory: &Path) -> Result<()> {
@@ -116,6 +110,21 @@ impl Conflist {
         }
         Ok(())
     }
+}
+
+/// A network configuration that somebody else wrote.
+///
+/// # Errors
+/// When the file cannot be read, or is none.
+pub(crate) fn custom(file: &Path) -> Result<String> {
+    let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    let value: Value = serde_json::from_str(&text).with_context(|| format!("reading {}", file.display()))?;
+    let is_list = value["plugins"].as_array().is_some_and(|plugins| !plugins.is_empty());
+    let is_named = value["name"].is_string();
+    if !is_named || !(is_list || value["type"].is_string()) {
+        bail!("{} is no network configuration: it needs a name, and plugins or a type", file.display());
+    }
+    Ok(text)
 }
 
 impl Plugin {

@@ -4,6 +4,7 @@
 mod conflist;
 mod plugin;
 
+pub(crate) use conflist::custom;
 pub use conflist::{Conflist, Plugin};
 pub use plugin::install;
 

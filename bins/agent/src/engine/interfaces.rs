@@ -139,7 +139,7 @@ pub(crate) fn configured(args: &Args) -> Result<Option<Wishes>> {
         return Ok(None);
     }
     let netconf = match &args.cni.read_cni_conf {
-        Some(file) => NetConf::read(file)?,
+        Some(file) => NetConf::read(file)?.0,
         None => NetConf::default(),
     };
     Ok(Some(Wishes::configured(&args.eni, &netconf)))

@@ -38,6 +38,22 @@ fn add_hands_over_the_namespace_and_prints_the_result() {
 }
 
 #[test]
+fn keys_that_nobody_knows_are_in_the_log_once_an_add() {
+    let Some(netns) = Netns::new() else { return };
+    let runtime = Runtime { netns: netns.path(), ..Runtime::new() };
+    let _seen = agent(&runtime.socket(), |_| Some(added()));
+    let mut config = runtime.config("1.0.0");
+    config["eni"] = json!({"subnetTags": {"a": "b"}, "first-interface-index": 1});
+    config["capabilities"] = json!({"portMappings": true});
+    assert!(runtime.call("ADD", &config).success);
+    let log = runtime.log();
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains("warning")).collect();
+    assert_eq!(warnings.len(), 1, "{log}");
+    let told = r#"warning ADD c1: eni.subnetTags: unknown key (did you mean "subnet-tags"?)"#;
+    assert!(warnings[0].ends_with(told), "{log}");
+}
+
+#[test]
 fn add_refuses_what_is_no_namespace() {
     let mut runtime = Runtime::new();
     assert_eq!(runtime.call("ADD", &runtime.config("1.0.0")).code(), 8, "the plugin's own namespace");

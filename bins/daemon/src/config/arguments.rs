@@ -2,6 +2,7 @@ use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 
+use api::nearest;
 use clap::{Arg, ArgAction, Command};
 
 use super::{ConfigError, Origin, PREFIX, Sources, Unknown, directory, elsewhere, protection};
@@ -35,7 +36,8 @@ pub fn arguments(command: &Command, sources: &Sources) -> Result<Arguments, Conf
             }
             let elsewhere = elsewhere::is_known(&key);
             let protection = protection::wanted(&key, &value);
-            let found = Unknown { key: key.clone(), origin, elsewhere, protection };
+            let meant = (!elsewhere).then(|| meant(&key, &known)).flatten();
+            let found = Unknown { key: key.clone(), origin, elsewhere, protection, meant };
             // An empty value decides nothing.
             if value.is_empty() {
                 unknown.entry(key).or_insert(found);
@@ -66,6 +68,13 @@ fn known(command: &Command) -> BTreeMap<String, &Arg> {
         arg.get_long().into_iter().chain(aliases).map(move |name| (name.to_owned(), arg)).collect::<Vec<_>>()
     };
     command.get_arguments().flat_map(named).collect()
+}
+
+/// The key that somebody meant who wrote this one: the program's own come first.
+fn meant(key: &str, known: &BTreeMap<String, &Arg>) -> Option<String> {
+    let elsewhere = || elsewhere::KEYS.iter().flat_map(|keys| keys.lines());
+    let own = nearest(key, known.keys().map(String::as_str));
+    own.or_else(|| nearest(key, elsewhere())).map(str::to_owned)
 }
 
 /// The keys of environment and directory, those that win first.
@@ -270,7 +279,15 @@ mod tests {
         let service =
             [("CILIUM_AGENT_SERVICE_HOST", "10.0.0.1"), ("CILIUM_AGENT_PORT_80_TCP", "tcp://10.0.0.1:80")];
         let environment: Vec<_> = service.into_iter().chain([("CILIUM_CUONT", "1")]).collect();
-        let unknown = read(&files, &environment, &[]).expect("arguments").unknown;
+        let parsed = read(&files, &environment, &[]).expect("arguments");
+        let warnings = parsed.warnings();
+        assert_eq!(
+            warnings[0],
+            r#"cuont in the environment (CILIUM_CUONT): unknown key (did you mean "count"?)"#
+        );
+        assert!(warnings[1].ends_with(r#"unknown key (did you mean "enable-ipv4"?)"#), "{warnings:?}");
+        assert_eq!((warnings.len(), parsed.without_effect()), (2, vec!["cluster-id"]));
+        let unknown = parsed.unknown;
         let told: Vec<_> = unknown.iter().map(|one| (one.key.as_str(), one.elsewhere)).collect();
         assert_eq!(told, [("cluster-id", true), ("cuont", false), ("enable-ipv44", false)]);
         assert_eq!(unknown[1].origin.to_string(), "in the environment (CILIUM_CUONT)");

@@ -20,7 +20,9 @@ mod values;
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
+use api::did_you_mean;
 use clap::Parser;
 
 pub use arguments::{Arguments, arguments};
@@ -34,6 +36,9 @@ pub const PREFIX: &str = "CILIUM_";
 
 /// The key by which a program goes on although protection is asked for that there is not.
 pub const WITHOUT_PROTECTION: &str = "ignore-unsupported-protection";
+
+/// How lines begin that a program says of its configuration when it only checks it.
+const WARNING: &str = "warning: ";
 
 /// What arguments are made of.
 #[derive(Clone, Debug, Default)]
@@ -115,6 +120,8 @@ pub struct Unknown {
     pub elsewhere: bool,
     /// The protection that it asks for, and that there is not.
     pub protection: Option<&'static str>,
+    /// The key that was probably meant, of a key that nobody knows.
+    pub meant: Option<String>,
 }
 
 /// Arguments, and what was not understood.
@@ -138,16 +145,67 @@ impl<T> Parsed<T> {
         })
     }
 
-    /// Logs the keys that were not understood: a warning each, but for those of other programs.
-    pub fn report(&self) {
-        for Unknown { key, origin, elsewhere, protection } in &self.unknown {
-            if let Some(protection) = protection {
-                tracing::warn!(%key, %origin, protection, "this key asks for protection that there is not");
-            } else if *elsewhere {
-                tracing::info!(%key, %origin, "this key has no effect here");
-            } else {
-                tracing::warn!(%key, %origin, "unknown key");
+    /// What a person has to know of keys that were not understood: those that nobody knows, and those that ask for
+    /// protection which there is not.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let warning = |unknown: &Unknown| {
+            let Unknown { key, origin, .. } = unknown;
+            match unknown.protection {
+                Some(what) => Some(format!("{key} {origin}: asks for {what}, which there is not")),
+                None if unknown.elsewhere => None,
+                None => {
+                    Some(format!("{key} {origin}: unknown key{}", did_you_mean(unknown.meant.as_deref())))
+                }
             }
+        };
+        self.unknown.iter().filter_map(warning).collect()
+    }
+
+    /// Keys that mean something to Cilium or to another program of ours, and nothing here, in alphabetical order.
+    #[must_use]
+    pub fn without_effect(&self) -> Vec<&str> {
+        let of = |unknown: &&Unknown| unknown.elsewhere && unknown.protection.is_none();
+        self.unknown.iter().filter(of).map(|unknown| unknown.key.as_str()).collect()
+    }
+
+    /// What a program does that is only to check its configuration: prints, on standard error, a line for each warning,
+    /// then what is wrong, if anything is. `check` is the program's own, and returns further warnings; `unprotected`
+    /// says whether protection may be asked for that there is not.
+    pub fn checked(
+        &self,
+        program: &str,
+        check: impl FnOnce(&T) -> anyhow::Result<Vec<String>>,
+        unprotected: impl FnOnce(&T) -> bool,
+    ) -> ExitCode {
+        let protected = match unprotected(&self.arguments) {
+            true => Ok(()),
+            false => self.refuse_unprotected().map_err(anyhow::Error::from),
+        };
+        let checked = protected.and_then(|()| check(&self.arguments));
+        let further = checked.as_deref().unwrap_or_default();
+        for warning in self.warnings().iter().chain(further) {
+            eprintln!("{WARNING}{warning}");
+        }
+        match checked {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{program}: {error:#}");
+                // As for values that cannot be read.
+                ExitCode::from(2)
+            }
+        }
+    }
+
+    /// Logs the keys that were not understood: a warning each, and one line for all that have no effect here, so that
+    /// a ConfigMap of many does not bury what matters.
+    pub fn report(&self) {
+        for warning in self.warnings() {
+            tracing::warn!("{warning}");
+        }
+        let keys = self.without_effect();
+        if !keys.is_empty() {
+            tracing::info!(keys = keys.join(" "), "keys without effect here");
         }
     }
 }

@@ -68,6 +68,11 @@ impl Settings {
     }
 }
 
+/// An error whose text has that of its cause in it already: a chain would say it twice.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Whole<E: std::fmt::Display>(pub E);
+
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -77,13 +82,13 @@ pub enum ClientError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: kube::config::KubeconfigError,
+        source: Whole<kube::config::KubeconfigError>,
     },
     /// Neither a file nor a URL was given, and this is no pod.
     #[error("in-cluster configuration; outside of a pod, give a kubeconfig or the server's URL")]
     InCluster {
         /// Why.
-        source: kube::config::InClusterError,
+        source: Whole<kube::config::InClusterError>,
     },
     /// The URL cannot be used.
     #[error("API server {url:?}")]
@@ -212,12 +217,14 @@ async fn base(settings: &Settings) -> Result<Config, ClientError> {
     let server = settings.server.as_ref().map(|text| parse_url(text)).transpose()?;
     let mut config = match (&settings.kubeconfig, &server) {
         (Some(path), _) => {
-            let wrong = |source| ClientError::Kubeconfig { path: path.clone(), source };
+            let wrong = |source| ClientError::Kubeconfig { path: path.clone(), source: Whole(source) };
             let file = Kubeconfig::read_from(path).map_err(wrong)?;
             Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(wrong)?
         }
         (None, Some(url)) => Config::incluster().unwrap_or_else(|_| Config::new(url.clone())),
-        (None, None) => Config::incluster().map_err(|source| ClientError::InCluster { source })?,
+        (None, None) => {
+            Config::incluster().map_err(|source| ClientError::InCluster { source: Whole(source) })?
+        }
     };
     if let Some(url) = server {
         config.cluster_url = url;

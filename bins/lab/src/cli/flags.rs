@@ -107,6 +107,9 @@ pub(super) struct ControlFlags {
     /// What the nodes are, with `--mode eni` [default: m5.large].
     #[arg(long, value_name = "TYPE")]
     instance_type: Option<String>,
+    /// How many pods a node takes [default: in ENI mode what `netloom max-pods` says of the type, else 110].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) max_pods: Option<u32>,
     /// A key of the ConfigMap that operators and agents read, and its value; may be given several times.
     #[arg(long, value_name = "KEY=VALUE")]
     pub(super) config: Vec<Setting>,

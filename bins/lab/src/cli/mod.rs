@@ -201,6 +201,7 @@ pub fn run(args: LabArgs) -> Result<ExitCode> {
                 operators: control.operators,
                 ipam: control.ipam,
                 instance_type: control.instance_type()?,
+                max_pods: control.max_pods,
                 server: control.server()?,
                 audit: control.audit,
                 port: control.api_port,
@@ -236,7 +237,8 @@ pub fn run(args: LabArgs) -> Result<ExitCode> {
         Command::Probe { which, from, to, port, family, timeout, how } => {
             let timeout = Duration::from_millis(timeout);
             let probe = Probe { from, to, target: port, family, timeout };
-            let report = probe.run(&State::load(&which.name)?)?;
+            // The daemon is who answers on pods' ports.
+            let report = probe.run(&State::running(&which.name)?)?;
             // A probe is for programs: text is the same document on several lines.
             if how.output == Output::Text {
                 pretty(&report)?;
@@ -251,12 +253,14 @@ pub fn run(args: LabArgs) -> Result<ExitCode> {
             print_status(&which.name, &how)?;
         }
         Command::Kubeconfig { which } => {
-            State::load(&which.name)?;
+            warn(&State::load(&which.name)?)?;
             say(&paths::Paths::new(&which.name).kubeconfig().display().to_string())?;
         }
         Command::Status { which, how } => print_status(&which.name, &how)?,
         Command::Flows { which, follow, last, how } => {
-            print_flows(&State::load(&which.name)?, follow, last, how.output)?;
+            let state = State::load(&which.name)?;
+            warn(&state)?;
+            print_flows(&state, follow, last, how.output)?;
         }
         Command::List { how } => list(&how)?,
         Command::Down { which, all, how } => {
@@ -288,7 +292,21 @@ fn say(text: &str) -> Result<()> {
 
 fn print_status(name: &LabName, how: &How) -> Result<()> {
     let status = status::status(name)?;
-    if how.output == Output::Text { say(&status::text(&status, Colours::of_stdout())) } else { json(&status) }
+    if how.output == Output::Text {
+        say(&status::text(&status, Colours::of_stdout()))?;
+    } else {
+        json(&status)?;
+    }
+    // Shown all the same: it is then that somebody asks.
+    status.problem.map_or(Ok(()), |problem| bail!("{problem}"))
+}
+
+/// Says on standard error if a lab cannot go on, where what was asked for can be had all the same.
+fn warn(state: &State) -> Result<()> {
+    if let Some(problem) = state.problem()? {
+        eprintln!("warning: {problem}");
+    }
+    Ok(())
 }
 
 fn print_change(verb: &str, objects: &[String], warnings: &[String], how: &How) -> Result<()> {
@@ -343,10 +361,12 @@ fn list(how: &How) -> Result<()> {
         return json(&listed);
     }
     listed.iter().try_for_each(|lab| {
-        let running = if lab.running {
-            "running"
-        } else {
-            "its daemon is dead: netloom lab resume starts it again, netloom lab down removes all"
+        let name = &lab.name;
+        let running = match lab.running {
+            true => "running".to_owned(),
+            false => format!(
+                "its daemon is dead: netloom lab resume --name {name} starts it again, netloom lab down --name {name} removes all"
+            ),
         };
         say(&format!("{:<20} {} nodes  {running}", lab.name.as_str(), lab.nodes))
     })

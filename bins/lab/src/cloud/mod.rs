@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`plan`] | zones, subnets and addresses, as the first commands of a cluster's administrator would choose them |
 //! | [`values`] | what operators and agents are told of it |
+//! | [`room`] | how many pods an instance takes |
 //! | [`region`] | makes all that in the emulator |
 //! | [`links`] | the network namespaces: a router instead of a switch, and instances without interfaces |
 //! | [`plug`] | what EC2 does to interfaces is done to links and routes |
@@ -24,6 +25,7 @@ pub mod plan;
 pub mod plug;
 pub mod program;
 pub mod region;
+pub mod room;
 pub mod rules;
 pub mod values;
 pub(crate) mod view;
@@ -32,12 +34,13 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
+use ipam::eni::max_pods_with_addresses;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::Config;
 use crate::paths::Paths;
-use crate::state::{State, write_json};
+use crate::state::State;
 use crate::{random, up};
 
 /// What nodes are, where nobody says otherwise.
@@ -63,29 +66,35 @@ impl Setup {
     /// A VPC with instances of this type, for programs that are told this.
     ///
     /// # Errors
-    /// When there is no such type, or the network configuration that `config` names cannot be read.
+    /// When there is no such type or no pod could have an address there, or the network configuration that `config`
+    /// names cannot be read.
     pub fn new(instance_type: &str, config: &Config) -> Result<Self> {
         let known = vpc::instance_types();
-        if !known.contains_key(instance_type) {
+        let Some(found) = known.get(instance_type) else {
             let family = |name: &str| name.split('.').next().map(str::to_owned);
             let like = known.keys().filter(|name| family(name) == family(instance_type));
             let like: Vec<_> = like.map(String::as_str).collect();
             let like = if like.is_empty() { INSTANCE_TYPE.to_owned() } else { like.join(", ") };
             bail!("EC2 has no instance type {instance_type:?}; there is {like}");
-        }
+        };
+        let netconf = values::netconf(config)?;
+        max_pods_with_addresses(found, room::options(config, &netconf))?;
         let seed = u64::from_ne_bytes(random::bytes()?);
-        Ok(Self { instance_type: instance_type.to_owned(), seed, netconf: values::netconf(config)? })
+        Ok(Self { instance_type: instance_type.to_owned(), seed, netconf })
+    }
+
+    /// How many pods kubelet may start on such an instance; none where the type is not known any more.
+    #[must_use]
+    pub fn max_pods(&self, config: &Config) -> Option<u32> {
+        let of = vpc::instance_types().get(&self.instance_type)?;
+        max_pods_with_addresses(of, room::options(config, &self.netconf)).ok()
     }
 
     /// Starts the program for a lab, and returns when the instances have their first interfaces.
     ///
     /// # Errors
-    /// When a file cannot be written, or the program does not begin.
+    /// When the program does not begin.
     pub(crate) fn start(&self, state: &State, paths: &Paths) -> Result<()> {
-        for node in &state.nodes {
-            let files = paths.node(&node.name);
-            write_json(&files.netconf(), &values::for_node(self.netconf.clone(), &files))?;
-        }
         let mut child = up::start(state, "lab-cloud", &paths.cloud_log())?;
         let client = control::Client::new(&paths.cloud_socket());
         let start = Instant::now();

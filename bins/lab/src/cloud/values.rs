@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context, Result};
+use api::netconf::PLUGIN_TYPES;
 use serde_json::{Map, Value, json};
 
 use super::plan;
 use crate::config::Config;
-use crate::paths::NodePaths;
+use crate::paths::{NodePaths, Paths};
+use crate::plan::Node;
+use crate::state::write_json;
 
 /// The agent's key for the file with the network configuration.
 pub const READ: &str = "read-cni-conf";
@@ -49,9 +52,8 @@ fn wishes() -> [(&'static str, Value, &'static [&'static str]); 2] {
 /// # Errors
 /// When his cannot be read.
 pub fn netconf(config: &Config) -> Result<Value> {
-    if let Some(file) = config.get(READ) {
-        let text = fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
-        return serde_json::from_str(&text).with_context(|| format!("{file} is no network configuration"));
+    if let Some(netconf) = of_user(config)? {
+        return Ok(netconf);
     }
     let kept = wishes().into_iter().filter(|(_, _, keys)| !keys.iter().any(|key| config.get(key).is_some()));
     let eni: Map<String, Value> = kept.map(|(field, value, _)| (field.to_owned(), value)).collect();
@@ -62,12 +64,31 @@ pub fn netconf(config: &Config) -> Result<Value> {
     }))
 }
 
+/// The network configuration that the lab's user brings, if he brings one.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn of_user(config: &Config) -> Result<Option<Value>> {
+    let Some(file) = config.get(READ).filter(|file| !file.is_empty()) else { return Ok(None) };
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
+    serde_json::from_str(&text).map(Some).with_context(|| format!("{file} is no network configuration"))
+}
+
+/// Writes a network configuration where the nodes' agents read it.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write(netconf: &Value, nodes: &[Node], paths: &Paths) -> Result<()> {
+    nodes.iter().try_for_each(|node| {
+        let files = paths.node(&node.name);
+        write_json(&files.netconf(), &for_node(netconf.clone(), &files))
+    })
+}
+
 /// The same for a node of several that share this machine: their plugins have to find the right agent.
 #[must_use]
 pub fn for_node(mut netconf: Value, files: &NodePaths) -> Value {
-    let ours = |plugin: &&mut Value| {
-        plugin["type"].as_str().is_some_and(|kind| ["cilium-cni", "netloom-cni"].contains(&kind))
-    };
+    let ours = |plugin: &&mut Value| plugin["type"].as_str().is_some_and(|kind| PLUGIN_TYPES.contains(&kind));
     let is_alone = !netconf["plugins"].is_array();
     let plugin = if is_alone {
         Some(&mut netconf)
@@ -86,7 +107,6 @@ pub fn for_node(mut netconf: Value, files: &NodePaths) -> Value {
 mod tests {
     use super::*;
     use crate::config::Setting;
-    use crate::paths::Paths;
     use crate::state::Ipam;
 
     fn told(settings: &[(&str, &str)]) -> Config {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
@@ -148,6 +149,16 @@ impl Cluster {
     /// When the API does not answer.
     pub fn namespaces(&self) -> Result<Vec<Namespace>> {
         self.list(&Api::all(self.client.clone())).context("listing namespaces")
+    }
+
+    /// A Lease; none where it is not there.
+    ///
+    /// # Errors
+    /// When the API does not answer.
+    pub fn lease(&self, namespace: &str, name: &str) -> Result<Option<Lease>> {
+        let api = Api::<Lease>::namespaced(self.client.clone(), namespace);
+        let asked = self.runtime.block_on(patiently(async || api.get_opt(name).await));
+        asked.map_err(said).with_context(|| format!("the Lease {namespace}/{name}"))
     }
 
     fn list<K: Clone + DeserializeOwned + std::fmt::Debug>(&self, api: &Api<K>) -> Result<Vec<K>> {

@@ -2,8 +2,9 @@
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -14,6 +15,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::ended::Ended;
+use crate::process;
 use crate::state::replace;
 
 /// Before a dead program is started again.
@@ -36,6 +39,8 @@ pub(super) struct Program {
     pub(super) path: PathBuf,
     /// What it is told.
     pub(super) arguments: Vec<String>,
+    /// Variables of its environment, beside the daemon's.
+    pub(super) environment: Vec<(&'static str, String)>,
     /// The network namespace that it runs in.
     pub(super) netns: String,
     /// Where what it says goes.
@@ -70,7 +75,7 @@ impl Keeper {
 }
 
 async fn keep(program: Program, mut stopping: watch::Receiver<bool>) {
-    let mut pause = PAUSE;
+    let (mut pause, mut failed) = (PAUSE, 0);
     if let Err(error) = program.end_left_over().await {
         eprintln!("{}: {error:#}", program.name);
     }
@@ -78,7 +83,12 @@ async fn keep(program: Program, mut stopping: watch::Receiver<bool>) {
         let started = Instant::now();
         if program.unattended.as_ref().is_none_or(|file| !file.exists()) {
             match live(&program, &mut stopping).await {
-                Ok(()) => return,
+                Ok(None) => return,
+                Ok(Some(status)) => {
+                    eprintln!("{}: it ended: {status}", program.name);
+                    failed = if is_failure(status, started.elapsed()) { failed + 1 } else { 0 };
+                    program.note(status, failed);
+                }
                 Err(error) => eprintln!("{}: {error:#}", program.name),
             }
             pause = if started.elapsed() > WELL { PAUSE } else { (pause * 2).min(LONG_PAUSE) };
@@ -92,8 +102,14 @@ async fn keep(program: Program, mut stopping: watch::Receiver<bool>) {
     }
 }
 
-/// Runs a program; success means that it was told to end.
-async fn live(program: &Program, stopping: &mut watch::Receiver<bool>) -> Result<()> {
+/// Whether a program that ended by itself was never well. Who is killed may have been.
+fn is_failure(status: ExitStatus, lived: Duration) -> bool {
+    let killed = [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT].map(|signal| Some(signal as i32));
+    !status.success() && lived < WELL && !killed.contains(&status.signal())
+}
+
+/// Runs a program; says how it ended, unless it was told to.
+async fn live(program: &Program, stopping: &mut watch::Receiver<bool>) -> Result<Option<ExitStatus>> {
     let mut command = tokio::process::Command::from(program.command()?);
     let mut child = command
         .kill_on_drop(true)
@@ -103,9 +119,14 @@ async fn live(program: &Program, stopping: &mut watch::Receiver<bool>) -> Result
     if let Some(pid) = pid {
         replace(&program.pid, format!("{pid}\n").as_bytes())?;
     }
-    tokio::select! {
-        status = child.wait() => anyhow::bail!("it ended: {}", status.context("cannot wait for it")?),
-        _ = stopping.changed() => {}
+    let mut well = std::pin::pin!(sleep(WELL));
+    let mut told = false;
+    while !told {
+        tokio::select! {
+            status = child.wait() => return status.map(Some).context("cannot wait for it"),
+            _ = stopping.changed() => told = true,
+            () = &mut well, if !well.is_elapsed() => program.noted(Ended::forget(&program.pid)),
+        }
     }
     if let Some(pid) = pid {
         // It may have ended this very moment. One that is stopped could not end otherwise.
@@ -115,10 +136,27 @@ async fn live(program: &Program, stopping: &mut watch::Receiver<bool>) -> Result
     if timeout(GRACE, child.wait()).await.is_err() {
         child.kill().await.context("cannot kill it")?;
     }
-    Ok(())
+    Ok(None)
 }
 
 impl Program {
+    /// Notes that it ended as it should not have, as often as this one after another; or forgets that it did.
+    fn note(&self, status: ExitStatus, times: u32) {
+        self.noted(match times {
+            0 => Ended::forget(&self.pid),
+            times => {
+                let (name, status, log) = (self.name.clone(), status.to_string(), self.log.clone());
+                Ended { name, status, times, log }.note(&self.pid)
+            }
+        });
+    }
+
+    fn noted(&self, noted: Result<()>) {
+        if let Err(error) = noted {
+            eprintln!("{}: {error:#}", self.name);
+        }
+    }
+
     /// Ends the process that an earlier daemon started and could not end.
     async fn end_left_over(&self) -> Result<()> {
         let Ok(text) = fs::read_to_string(&self.pid) else { return Ok(()) };
@@ -142,19 +180,19 @@ impl Program {
             let of = fs::metadata(format!("/proc/{pid}/ns/net"))?;
             Ok(Netns::open(&self.netns)?.id()? == (of.dev(), of.ino()))
         };
-        let program = || -> Result<bool> {
-            let said = fs::read(format!("/proc/{pid}/cmdline"))?;
-            let first = said.split(|byte| *byte == 0).next().unwrap_or_default();
-            Ok(first == self.path.as_os_str().as_encoded_bytes())
-        };
-        inside().unwrap_or(false) && program().unwrap_or(false)
+        inside().unwrap_or(false) && process::is_of(pid, &self.path)
     }
 
     fn command(&self) -> Result<Command> {
         let log = OpenOptions::new().append(true).create(true).open(&self.log);
         let log = log.with_context(|| format!("cannot open {}", self.log.display()))?;
         let mut command = Command::new(&self.path);
-        command.args(&self.arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        command
+            .args(&self.arguments)
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
         netcore::spawn::in_netns(&mut command, &Netns::open(&self.netns)?)?;
         Ok(command)
     }

@@ -19,8 +19,6 @@ use crate::{cloud, plan};
 const TAINT: &str = "node.cilium.io/agent-not-ready";
 /// The taint that kube-apiserver gives to new nodes.
 const NEW: &str = "node.kubernetes.io/not-ready";
-/// How many pods a node takes.
-const PODS: &str = "110";
 
 /// Keeps the Node objects and their status as the lab has it.
 pub(super) async fn control(context: Arc<Context>, stores: Stores) {
@@ -126,7 +124,7 @@ fn status(context: &Context, planned: &plan::Node, node: &core::Node) -> Option<
         last_heartbeat_time: Some(now.clone()),
         last_transition_time: Some(now),
     });
-    let capacity = capacity();
+    let capacity = capacity(context.state.max_pods);
     Some(json!({
         // Others write conditions too: theirs must not be lost.
         "metadata": {"resourceVersion": node.metadata.resource_version},
@@ -150,9 +148,9 @@ fn status(context: &Context, planned: &plan::Node, node: &core::Node) -> Option<
     }))
 }
 
-fn capacity() -> BTreeMap<String, Quantity> {
+fn capacity(pods: u32) -> BTreeMap<String, Quantity> {
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    [("cpu", cpus.to_string()), ("memory", "4Gi".to_owned()), ("pods", PODS.to_owned())]
+    [("cpu", cpus.to_string()), ("memory", "4Gi".to_owned()), ("pods", pods.to_string())]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), Quantity(value)))
         .collect()

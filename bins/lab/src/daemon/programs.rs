@@ -10,6 +10,7 @@ use reference::{ApiServer, Etcd, Files, Version};
 use super::Context;
 use super::keeper::Program;
 use crate::fabric::UPLINK;
+use crate::operators;
 use crate::paths::Paths;
 use crate::plan;
 use crate::state::{Server, State};
@@ -23,6 +24,7 @@ pub(super) fn api(state: &State, paths: &Paths, files: &Files) -> Result<Vec<Pro
         name: name.to_owned(),
         path,
         arguments,
+        environment: Vec::new(),
         netns: state.fabric.clone(),
         log: paths.log(name),
         pid: paths.pid(name),
@@ -59,7 +61,7 @@ pub(super) fn api(state: &State, paths: &Paths, files: &Files) -> Result<Vec<Pro
 pub(super) fn operators(context: &Context) -> Vec<Program> {
     let Context { state, paths, .. } = context;
     let program = |(number, node): (usize, &plan::Node)| {
-        let name = format!("operator{}", number + 1);
+        let name = operators::name(number);
         let kubeconfig = paths.node(&node.name).kubeconfig();
         Program {
             path: state.programs.join("netloom-operator"),
@@ -67,6 +69,8 @@ pub(super) fn operators(context: &Context) -> Vec<Program> {
                 format!("--config-dir={}", paths.config().display()),
                 format!("--k8s-kubeconfig-path={}", kubeconfig.display()),
             ],
+            // By this name it holds the Lease.
+            environment: vec![("K8S_POD_NAME", name.clone())],
             netns: node.netns.clone(),
             log: paths.log(&name),
             pid: paths.pid(&name),
@@ -97,13 +101,14 @@ pub(super) fn agents(context: &Context) -> Result<Vec<Program>> {
             format!("--write-cni-conf-when-ready={}", files.config().display()),
             format!("--cni-log-file={}", files.cni_log().display()),
         ];
-        if state.cloud.is_some() {
+        if files.netconf().exists() {
             arguments.push(format!("--read-cni-conf={}", files.netconf().display()));
         }
         programs.push(Program {
-            name: node.name.clone(),
+            name: format!("the agent of {}", node.name),
             path: state.programs.join("netloom-agent"),
             arguments,
+            environment: Vec::new(),
             netns: node.netns.clone(),
             log: files.agent_log(),
             pid: files.agent_pid(),

@@ -1,4 +1,5 @@
-//! Binds pods to nodes: to the node with the fewest pods of those that their spec and the nodes' taints allow.
+//! Binds pods to nodes: to the node with the fewest pods of those that their spec, the nodes' taints and the number of
+//! pods that a node takes allow.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,7 +40,9 @@ async fn sync(context: &Context, stores: &Stores) -> Result<()> {
         let mut refusals: BTreeMap<&'static str, usize> = BTreeMap::new();
         let mut fit: Vec<&str> = Vec::new();
         for node in &nodes {
-            match refusal(&spec, node) {
+            let runs =
+                node.metadata.name.as_ref().and_then(|name| load.get(name)).copied().unwrap_or_default();
+            match refusal(&spec, node).or_else(|| crowded(node, runs)) {
                 Some(why) => *refusals.entry(why).or_default() += 1,
                 None => fit.extend(node.metadata.name.as_deref()),
             }
@@ -74,6 +77,13 @@ fn refusal(spec: &core::PodSpec, node: &core::Node) -> Option<&'static str> {
     };
     let keeps_away = |taint: &&core::Taint| taint.effect != "PreferNoSchedule" && !tolerated(taint);
     node.taints.iter().flatten().find(keeps_away).map(|_| "had a taint that the pod doesn't tolerate")
+}
+
+/// Whether a node with this many pods takes no more.
+fn crowded(node: &core::Node, pods: usize) -> Option<&'static str> {
+    let allocatable = node.status.as_ref()?.allocatable.as_ref()?;
+    let most: usize = allocatable.get("pods")?.0.parse().ok()?;
+    (pods >= most).then_some("had too many pods")
 }
 
 fn tolerates(toleration: &core::Toleration, taint: &core::Taint) -> bool {
@@ -139,6 +149,13 @@ mod tests {
 
     fn from<T: serde::de::DeserializeOwned>(value: Value) -> T {
         serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_node_takes_as_many_pods_as_it_says() {
+        let node: core::Node = from(json!({"status": {"allocatable": {"pods": "3"}}}));
+        assert_eq!((crowded(&node, 2), crowded(&node, 3)), (None, Some("had too many pods")));
+        assert_eq!(crowded(&from(json!({})), 1000), None, "a node that says nothing");
     }
 
     #[test]

@@ -189,7 +189,7 @@ fn what_is_killed_under_traffic_loses_nothing() {
     let cloud_before = status(&lab).pid;
     let daemon = lab.json("status", &[])["daemon"].as_u64().unwrap();
     kill(u32::try_from(daemon).unwrap(), "KILL");
-    eventually("the daemon is gone", || lab.json("status", &[])["daemon"].is_null().then_some(()));
+    eventually("the daemon is gone", || lab.look()["daemon"].is_null().then_some(()));
     lab.json("resume", &[]);
     all.into_iter().for_each(Traffic::flows);
     tcp.finish();
@@ -201,7 +201,7 @@ fn what_is_killed_under_traffic_loses_nothing() {
     // Without its EC2 a lab is no more; it says so, and can be removed.
     kill(cloud_before, "KILL");
     let problem = eventually("the lab says that its EC2 has ended", || {
-        Some(lab.json("status", &[])["cloudProblem"].as_str()?.to_owned())
+        Some(lab.look()["cloudProblem"].as_str()?.to_owned())
     });
     assert!(problem.contains("EC2 has ended"), "{problem}");
     let refused = lab.run("resume", &[]);
@@ -247,6 +247,15 @@ fn mistakes_are_told() {
         (&["--instance-type", "m5.large"], "--instance-type is for --mode eni"),
         (&["--config", "ipam=eni"], "ipam is said by --mode"),
         (&["--mode", "eni", "--config", "read-cni-conf=/nowhere"], "cannot read /nowhere"),
+        (
+            &["--mode", "eni", "--instance-type", "t2.micro", "--config", "eni-first-interface-index=2"],
+            "t2.micro has 2 network interfaces",
+        ),
+        (&["--mode", "eni", "--config", "aws-max-results-per-call=4"], "4 is not within 5 to 1000"),
+        (
+            &["--mode", "eni", "--config", "eni-first-interface-index=one"],
+            "eni-first-interface-index: invalid",
+        ),
     ] {
         let output = lab.run("up", arguments);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();

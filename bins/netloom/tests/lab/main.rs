@@ -10,6 +10,7 @@ mod eni;
 mod eni_crashes;
 mod kubectl;
 mod language;
+mod mistakes;
 mod packets;
 mod policy;
 mod restart;

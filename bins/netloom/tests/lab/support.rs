@@ -94,6 +94,20 @@ impl Lab {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// How the lab is, be it well or not.
+    pub(crate) fn look(&self) -> Value {
+        let output = self.run("status", &["--output", "json"]);
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// Runs a command that fails; says why.
+    pub(crate) fn refused(&self, command: &str, arguments: &[&str]) -> String {
+        let output = self.run(command, arguments);
+        assert!(!output.status.success(), "{command} {arguments:?} is not refused");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     pub(crate) fn apply(&self, text: &str) -> Output {
         self.feed("apply", &[], text)
     }

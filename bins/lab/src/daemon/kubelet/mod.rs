@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 pub use responder::{Answering, Responder};
 
 use super::Context;
+use super::events::{Kind, tell};
 use super::stores::Stores;
 use crate::pod::Pod;
 use crate::state::Sandbox;
@@ -33,6 +34,20 @@ pub(super) async fn control(context: Arc<Context>, stores: Stores) {
     again.control_or("kubelet", &ended, sync).await;
 }
 
+/// Why a kubelet refuses a pod where it has as many as it takes.
+const OUT_OF_PODS: &str = "OutOfpods";
+
+/// In the order in which nodes take them: those that run first, then by age.
+fn in_order(pods: HashMap<PodRef, (Arc<core::Pod>, Pod)>) -> Vec<(PodRef, (Arc<core::Pod>, Pod))> {
+    let mut pods: Vec<_> = pods.into_iter().collect();
+    let made = |object: &core::Pod| object.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    pods.sort_by(|(a, (of_a, pod_a)), (b, (of_b, pod_b))| {
+        let runs = pod_b.is_running().cmp(&pod_a.is_running());
+        runs.then_with(|| made(of_a).cmp(&made(of_b))).then_with(|| a.cmp(b))
+    });
+    pods
+}
+
 /// The pods of all nodes.
 struct Pods {
     context: Arc<Context>,
@@ -43,6 +58,7 @@ struct Pods {
 /// A pod that is here or leaving.
 struct Worker {
     uid: String,
+    node: String,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -67,7 +83,7 @@ impl Pods {
             !worker.task.is_finished()
         });
         self.remove_left_over(&wanted).await?;
-        for (name, (object, pod)) in wanted {
+        for (name, (object, pod)) in in_order(wanted) {
             // The earlier pod of this name is leaving.
             if self.workers.contains_key(&name) || self.is_left_alone(&pod) {
                 continue;
@@ -99,11 +115,27 @@ impl Pods {
         Ok(())
     }
 
+    /// As a kubelet refuses a pod that is one too many: it has failed, for good.
+    async fn refuse(&self, object: &core::Pod, pod: &Pod, used: usize, capacity: usize) -> Result<()> {
+        let why = format!(
+            "Pod was rejected: Node didn't have enough resource: pods, requested: 1, used: {used}, capacity: {capacity}"
+        );
+        status::refused(&self.context, pod, OUT_OF_PODS, &why).await?;
+        tell(&self.context, object, Kind::Warning, OUT_OF_PODS, &why).await;
+        Ok(())
+    }
+
     async fn start(&mut self, object: Arc<core::Pod>, pod: Pod) -> Result<()> {
         let name = pod.node.clone().unwrap_or_default();
         let Ok(node) = self.context.state.node(&name).cloned() else {
             return status::pending(&self.context, &pod, &format!("there is no node {name}")).await;
         };
+        let stays = |worker: &&Worker| worker.node == name && !*worker.stop.borrow();
+        let used = self.workers.values().filter(stays).count();
+        let capacity = self.context.state.max_pods as usize;
+        if used >= capacity {
+            return self.refuse(&object, &pod, used, capacity).await;
+        }
         let (stop, stopping) = watch::channel(false);
         let uid = pod.uid.clone();
         let of = pod.name.clone();
@@ -113,7 +145,7 @@ impl Pods {
             life.await;
             ended.notify_one();
         });
-        self.workers.insert(of, Worker { uid, stop, task });
+        self.workers.insert(of, Worker { uid, node: name, stop, task });
         Ok(())
     }
 }

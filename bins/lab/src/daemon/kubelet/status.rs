@@ -49,6 +49,11 @@ pub(super) async fn pending(context: &Context, pod: &Pod, why: &str) -> Result<(
     write(context, pod, &status).await
 }
 
+/// Writes that a node has refused a pod.
+pub(super) async fn refused(context: &Context, pod: &Pod, reason: &str, why: &str) -> Result<()> {
+    write(context, pod, &json!({"phase": "Failed", "reason": reason, "message": why})).await
+}
+
 fn running(node: &Node, pod: &Pod, addresses: &[IpAddr], problems: &[String]) -> Value {
     let hosts: Vec<IpAddr> = node.addresses.iter().map(IpNetwork::ip).collect();
     let list = |addresses: &[IpAddr]| -> Value { addresses.iter().map(|ip| json!({"ip": ip})).collect() };
