@@ -13,70 +13,126 @@
 
 #![expect(unreachable_pub, reason = "the modules of a test are its own")]
 
+mod drive;
+mod library;
 mod mutation;
+mod normal;
+mod packed;
+mod properties;
 mod search;
 mod steps;
 mod world;
+mod worlds;
 
+use drive::restless;
+use library::Library;
 use mutation::Mutation;
-use search::{search, walk};
-use steps::Bounds;
+use search::{Reached, search};
+use world::Scope;
+use worlds::{pairs, walk};
 
-const ONE_PREFIX: Bounds = Bounds { epochs: 3, ticks: 3, nodes: 1, prefixes: 1, pods: 1, recreated: 0 };
-const ALL: Bounds = Bounds { epochs: 9, ticks: 9, nodes: 2, prefixes: 2, pods: 3, recreated: 2 };
+/// One prefix of one address.
+const ONE: Scope = Scope { prefixes: 1, size: 1, pods: 3, grain: 1, remade: false, mutation: Mutation::None };
+/// Two of them.
+const TWO: Scope = Scope { prefixes: 2, ..ONE };
 
-/// All there is of one prefix on one node: it is assigned, listed, drained, released, comes back, is drained again.
-#[test]
-fn one_prefix_to_the_end() {
-    let found = search(ONE_PREFIX, Mutation::None, usize::MAX);
-    assert_eq!(found.broken, None);
-    assert_eq!(found.stuck, 0, "P7");
-    assert!(found.states > 100_000, "{} states: too few to have seen much", found.states);
-    eprintln!("{} states, {} steps", found.states, found.steps);
+/// Whether all is asked for that takes minutes, of optimised code.
+fn whole() -> bool {
+    std::env::var_os("NETLOOM_SEARCH").is_some_and(|value| value == "whole")
 }
 
-/// Two nodes that want the one prefix, to the end of one drain.
-#[test]
-fn one_prefix_for_two_nodes() {
-    let bounds = Bounds { epochs: 1, ticks: 2, nodes: 2, pods: 2, ..ONE_PREFIX };
-    let found = search(bounds, Mutation::None, 120_000);
-    assert_eq!(found.broken, None);
-    eprintln!("{} states, {} steps", found.states, found.steps);
+/// Searches to the end.
+fn exhaust(scope: Scope) -> (Reached, Library) {
+    let begin = std::time::Instant::now();
+    let mut library = Library::new(scope);
+    let reached = search(scope, &mut library).unwrap_or_else(|broken| panic!("{scope:?}: {broken:#?}"));
+    if std::env::var_os("NOREST").is_none() { assert_eq!(restless(&reached, &mut library, scope), None, "P7"); }
+    let (nodes, steps, time) = (reached.nodes().len(), reached.steps, begin.elapsed());
+    eprintln!("{scope:?}: {nodes} nodes, {steps} steps, {time:.0?}");
+    (reached, library)
 }
 
-/// The whole world, as far as the time of a test goes, and then far into it on ways chosen by lot.
+/// All there is of one prefix: it is assigned, listed, drained, released, comes back, is drained again.
 #[test]
-fn two_nodes_two_prefixes_three_pods() {
-    let found = search(ALL, Mutation::None, 60_000);
-    assert_eq!(found.broken, None);
-    for seed in 0..600 {
-        assert_eq!(walk(ALL, Mutation::None, seed, 150), None, "seed {seed}");
+fn one_prefix() {
+    for scope in [ONE, Scope { size: 2, ..ONE }, Scope { grain: 2, ..ONE }] {
+        let (reached, _) = exhaust(scope);
+        assert!(reached.nodes().len() > 5_000, "too few to have seen much");
     }
 }
 
-/// The object is deleted and made anew once.
+/// Its object is deleted and made anew, as often as one likes.
 #[test]
-fn an_object_made_anew() {
-    let found = search(Bounds { recreated: 1, ..ONE_PREFIX }, Mutation::None, 150_000);
-    assert_eq!(found.broken, None);
+fn one_prefix_of_an_object_made_anew() {
+    let scope = Scope { remade: true, ..ONE };
+    let (reached, mut library) = exhaust(scope);
+    for seed in 0..300 {
+        walk(scope, Some(&reached), &mut library, seed, 150);
+    }
+    if whole() {
+        exhaust(Scope { remade: true, size: 2, ..ONE });
+        exhaust(Scope { remade: true, grain: 2, ..ONE });
+    }
+}
+
+/// The world of two nodes, two prefixes and three pods, as each of the nodes can come to see it.
+#[test]
+fn two_prefixes() {
+    let scope = if whole() { Scope { size: 2, ..TWO } } else { TWO };
+    let (reached, mut library) = exhaust(scope);
+    for seed in 0..100 {
+        walk(scope, Some(&reached), &mut library, seed, 150);
+    }
+}
+
+/// Two nodes at once that want the one prefix.
+#[test]
+fn two_nodes() {
+    let (reached, mut library) = exhaust(ONE);
+    for seed in 0..100 {
+        walk(ONE, Some(&reached), &mut library, seed, 150);
+    }
+    let begin = std::time::Instant::now();
+    let worlds = pairs(&reached, &mut library, ONE);
+    eprintln!("{worlds:?} worlds, {:.0?}", begin.elapsed());
+}
+
+/// The largest world, in no normal form, on ways chosen by lot.
+#[test]
+fn normal_forms_lead_to_the_same() {
+    for scope in [
+        Scope { size: 2, grain: 2, ..TWO },
+        Scope { size: 2, remade: true, ..TWO },
+        Scope { size: 2, grain: 2, remade: true, ..TWO },
+    ] {
+        let mut library = Library::new(scope);
+        for seed in 0..if whole() { 2_000 } else { 100 } {
+            walk(scope, None, &mut library, seed, 150);
+        }
+    }
 }
 
 #[test]
 fn mistakes_are_found() {
-    let two_ticks = Bounds { ticks: 2, ..ONE_PREFIX };
-    for (mutation, bounds) in [
-        (Mutation::AnswersBeforeItJournals, two_ticks),
-        (Mutation::ForgetsWhatIsNotListed, two_ticks),
-        (Mutation::IgnoresEpochs, two_ticks),
-        (Mutation::RequestsOutliveTheirLeader, ONE_PREFIX),
-        (Mutation::NoQuarantine, two_ticks),
-        (Mutation::AdvancesTooEarly, two_ticks),
-        (Mutation::IntroducesPromises, Bounds { recreated: 1, epochs: 2, ticks: 1, ..ONE_PREFIX }),
+    let remade = Scope { remade: true, ..ONE };
+    for (mutation, scope) in [
+        (Mutation::AnswersBeforeItJournals, ONE),
+        (Mutation::ForgetsWhatIsNotListed, ONE),
+        (Mutation::IgnoresEpochs, ONE),
+        (Mutation::RequestsOutliveTheirLeader, ONE),
+        (Mutation::NoQuarantine, ONE),
+        (Mutation::AdvancesTooEarly, ONE),
+        (Mutation::IntroducesPromises, remade),
     ] {
-        let found = search(bounds, mutation, 400_000);
-        let (broken, path) = found.broken.unwrap_or_else(|| panic!("{mutation:?} was not found"));
-        eprintln!("{mutation:?}: {broken}, after {} steps", path.len());
+        for prefixes in [1, 2] {
+            let scope = Scope { mutation, prefixes, ..scope };
+            let found = search(scope, &mut Library::new(scope)).err();
+            let found = found.unwrap_or_else(|| panic!("{mutation:?} was not found"));
+            eprintln!("{mutation:?}: {}, after {} steps", found.property, found.path.len());
+        }
     }
-    let found = search(Bounds { epochs: 2, ticks: 2, ..ONE_PREFIX }, Mutation::NeverAdvances, usize::MAX);
-    assert!(found.broken.is_none() && found.stuck > 0, "it goes on");
+    let scope = Scope { mutation: Mutation::NeverAdvances, ..ONE };
+    let mut library = Library::new(scope);
+    let reached = search(scope, &mut library).expect("nothing is lost");
+    assert!(restless(&reached, &mut library, scope).is_some(), "it goes on");
 }

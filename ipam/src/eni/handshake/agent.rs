@@ -57,7 +57,11 @@ pub fn next(pool: &Pool, told: Told<'_>, now: Timestamp) -> Step {
     }
     let Some(drained) = told.drained else { return introduction(pool) };
     if told.drain.prefixes.is_empty() || drained.epoch >= told.drain.epoch {
-        return Step::Nothing;
+        // A promise of this epoch that the object does not show was made in another object of the name. It would last
+        // until the next epoch, and nobody would know why no address is given.
+        let promises = introduce(pool);
+        let shown = drained.epoch >= known && promises.prefixes.is_subset(&drained.prefixes);
+        return if promises.prefixes.is_empty() || shown { Step::Nothing } else { Step::Answer(promises) };
     }
     let asked: Vec<IpNetwork> = told.drain.prefixes.iter().map(|prefix| (*prefix).into()).collect();
     let decision = pool.decide_drain(told.drain.epoch, &asked, now);
