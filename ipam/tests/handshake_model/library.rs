@@ -182,9 +182,7 @@ impl Scope {
         let held = |index: &usize| state.owner_of(address(*index).into()).is_some();
         Journal {
             epoch: epoch(state.epoch()),
-            drains: std::array::from_fn(|index| {
-                state.drain_of(self.prefix(index).into()).map_or(0, epoch)
-            }),
+            drains: std::array::from_fn(|index| state.drain_of(self.prefix(index).into()).map_or(0, epoch)),
             held: (0..ADDRESSES).filter(held).map(|index| 1 << index).sum(),
             vacant: std::array::from_fn(|index| self.age(state.vacant_since(address(index).into()))),
         }
@@ -208,9 +206,7 @@ impl Scope {
         Ask {
             epoch: epoch(drain.epoch),
             prefixes: self.mask(&drain.prefixes),
-            released: std::array::from_fn(|index| {
-                self.age(drain.released.get(&self.prefix(index)).copied())
-            }),
+            released: std::array::from_fn(|index| self.age(drain.released.get(&self.prefix(index)).copied())),
             adopted: self.age(drain.adopted),
         }
     }

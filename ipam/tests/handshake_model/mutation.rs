@@ -61,7 +61,8 @@ impl Mutation {
         match self {
             Self::IgnoresEpochs => {
                 let told = drained.into_iter().flat_map(|drained| &drained.prefixes);
-                let told: BTreeSet<_> = told.filter(|prefix| attached.contains_key(prefix)).copied().collect();
+                let told: BTreeSet<_> =
+                    told.filter(|prefix| attached.contains_key(prefix)).copied().collect();
                 match told.is_empty() {
                     true => step,
                     false => operator::Step::Release([(String::new(), told)].into()),

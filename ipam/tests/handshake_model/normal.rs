@@ -67,7 +67,8 @@ fn forget_versions(node: &mut Node, scope: Scope) {
         *older = older.as_read();
         if older.ask.epoch < known {
             let answer = older.answer.filter(|answer| answer.epoch >= known);
-            *older = Object { answer: answer.map(|answer| Answer { prefixes: 0, ..answer }), ..Object::default() };
+            *older =
+                Object { answer: answer.map(|answer| Answer { prefixes: 0, ..answer }), ..Object::default() };
         }
     }
     if !scope.remade {

@@ -1,6 +1,6 @@
 //! A node in 16 bytes.
 
-use crate::world::{ADDRESSES, Age, Agent, Answer, Node, Object, PREFIXES};
+use crate::world::{ADDRESSES, Age, Agent, Answer, Node, Object, PREFIXES, Scope};
 
 /// A node whose numbers are small, as [`crate::normal`] makes them.
 pub type Packed = u128;
@@ -105,4 +105,28 @@ fn some<T: Default, B: Bits>(value: &mut Option<T>, bits: &mut B, of: impl FnOnc
     if let Some(value) = value {
         of(value, bits);
     }
+}
+
+/// Changes some of the numbers by lot.
+struct Shaker<'a>(&'a mut fastrand::Rng);
+
+impl Bits for Shaker<'_> {
+    fn number(&mut self, number: &mut u8, bits: u32) {
+        if self.0.u8(..12) == 0 {
+            *number = self.0.u8(..) & ((1 << bits) - 1) as u8;
+        }
+    }
+}
+
+/// A node that differs in some of its numbers, and may be none that can be.
+pub fn shaken(node: &Node, lots: &mut fastrand::Rng, scope: Scope) -> Node {
+    let mut node = *node;
+    fields(&mut node, &mut Shaker(lots));
+    for address in (0..ADDRESSES).filter(|address| address % 2 >= scope.size) {
+        node.pods &= !(1 << address);
+        node.freed[address] = Age::NEVER;
+    }
+    node.agent.journal.held = node.pods;
+    node.agent.journal.vacant = node.freed;
+    node
 }

@@ -207,9 +207,6 @@ impl Steps<'_> {
 
     /// The object is deleted, and made by somebody or by the agent.
     fn made_anew(&mut self) {
-        if self.node.object == Object::default() {
-            return;
-        }
         let by_agent = self.node.agent.said.map(Some);
         for answer in [None].into_iter().chain(by_agent) {
             self.then(Event::MadeAnew(answer), |node| {

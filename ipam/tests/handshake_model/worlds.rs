@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use crate::{
     library::{Broken, Library},
     normal::{normal, wider},
-    packed::{Packed, unpack},
+    packed::{Packed, shaken, unpack},
     properties::check,
     search::{Reached, alone},
     steps::{Event, Next, steps},
@@ -110,7 +110,8 @@ pub fn pairs(reached: &Reached, library: &mut Library, scope: Scope) -> Result<u
     for node in &nodes {
         for (unassigned, leads) in [scope.everything() & !node.ec2, 0].into_iter().zip(&mut leads) {
             steps(node, unassigned, library, scope, &mut next);
-            let mut to: Vec<_> = next.iter().map(|next| next.node.map(|to| place(&to))).collect::<Result<_, _>>()?;
+            let mut to: Vec<_> =
+                next.iter().map(|next| next.node.map(|to| place(&to))).collect::<Result<_, _>>()?;
             to.sort_unstable();
             to.dedup();
             leads.push(to);
@@ -145,4 +146,21 @@ pub fn pairs(reached: &Reached, library: &mut Library, scope: Scope) -> Result<u
         add(later[one], later[two])?;
     }
     Ok(found)
+}
+
+/// Nodes that were reached, with numbers that their forms do not show, lead to what their forms lead to; how many such
+/// were found.
+pub fn shake(reached: &Reached, library: &mut Library, scope: Scope, tries: usize) -> usize {
+    let mut lots = fastrand::Rng::with_seed(1);
+    let count = reached.nodes().len();
+    let mut found = 0;
+    for _ in 0..tries {
+        let form = reached.node(lots.usize(..count));
+        let node = shaken(&form, &mut lots, scope);
+        if node != form && reached.place(normal(&node, scope)).is_some() {
+            same_successors(&node, library, scope);
+            found += 1;
+        }
+    }
+    found
 }

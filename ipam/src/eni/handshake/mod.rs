@@ -43,6 +43,8 @@ use crate::{Epoch, Timestamp};
 
 pub mod agent;
 pub mod operator;
+#[cfg(test)]
+mod tests;
 
 /// The annotation that the operator writes.
 pub const DRAIN: &str = "netloom.io/drain";
