@@ -41,6 +41,9 @@ pub enum End {
 /// What reading an object leads to: the journal, and what the pool may give.
 pub type Read = (Journal, Mask, End);
 
+/// All that reading an object may lead to, by when the agent crashes.
+pub type Reads = Rc<[Result<Read, Broken>]>;
+
 /// What an operator does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
@@ -52,7 +55,7 @@ pub enum Act {
 /// The library.
 pub struct Library {
     scope: Scope,
-    reads: HashMap<(Journal, Mask, Object), Rc<[Result<Read, Broken>]>>,
+    reads: HashMap<(Journal, Mask, Object), Reads>,
     gives: HashMap<(Journal, Mask), Rc<[Journal]>>,
     ends: HashMap<(Journal, usize), Journal>,
     acts: HashMap<(Object, Mask, Mask), Act>,
@@ -81,7 +84,7 @@ impl Library {
     }
 
     /// An agent reads an object and does what the library says, to the end or until it crashes.
-    pub fn reads(&mut self, journal: Journal, uses: Mask, told: Object) -> Rc<[Result<Read, Broken>]> {
+    pub fn reads(&mut self, journal: Journal, uses: Mask, told: Object) -> Reads {
         let scope = self.scope;
         known(&mut self.reads, (journal, uses, told), || scope.reads(journal, uses, told).into())
     }

@@ -31,7 +31,9 @@
 //! - Where the object was made anew and lost the epoch, the agent tells its promises again, and the operator adopts
 //!   them. It lists nothing and asks nothing back before the agent has told; and where the agent knows an epoch, it lists
 //!   nothing for a quarantine, since it cannot know what had been released. The agent's answers carry the uid of the
-//!   object that they answer, and what it reads first after its start is the current object.
+//!   object that they answer, and what it reads first after its start is the current object. The new object may have come
+//!   to the same epoch by itself: an answer shows all promises of its epoch, the agent answers once more where one is not
+//!   shown, and the operator adopts what it did not ask for.
 //! - Where the journal was lost, the agent honours the promises that the object shows.
 
 use std::collections::{BTreeMap, BTreeSet};

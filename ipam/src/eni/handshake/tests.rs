@@ -56,3 +56,14 @@ fn a_promise_that_an_object_made_anew_does_not_show_is_told_and_carried_out() {
         assert_eq!(agent::next(&pool, told, NOW), agent::Step::Nothing);
     }
 }
+
+/// The same, and the new object asks for another prefix in the epoch: an answer about that one, which did not show the
+/// promise, ended it while the request to unassign it was on its way.
+#[test]
+fn an_answer_shows_all_that_is_promised_in_its_epoch() {
+    let other: BTreeSet<Ipv4Network> = ["10.0.0.16/28".parse().unwrap()].into();
+    let drain = Drain { epoch: Epoch(2), prefixes: other.clone(), ..Drain::default() };
+    let told = Told { drain: &drain, drained: Some(&Drained::default()), listed: &set() };
+    let answer = Drained { epoch: Epoch(2), prefixes: set(), refused: other };
+    assert_eq!(agent::next(&promised(), told, NOW), agent::Step::Answer(answer));
+}
