@@ -1,8 +1,14 @@
 //! An exhaustive search of the release handshake in a small world: every order of steps, every crash, every lost or
-//! repeated request, every reading of something old, within bounds. Pool, journal records and both halves of the
-//! handshake are the library's own.
+//! repeated request, every reading of something old, without any bound of time or epochs. Pool, journal records and both
+//! halves of the handshake are the library's own.
 //!
-//! What the search found while the protocol was made, and what holds it off now:
+//! What is searched is one node whose surroundings may do anything: EC2 may at any moment assign it any prefix that it does
+//! not have. Nodes share nothing but that EC2 assigns a prefix to one of them and that time passes for all ([`steps`] is
+//! given one node), so what a node does among others it does alone, too. Where no node breaks P2, no two pods of
+//! different nodes have an address, since its prefix is assigned to one node (P1); where none breaks P3, no address rests
+//! when its prefix comes to another node (P10).
+//!
+//! What the search found, and what holds it off now:
 //! - An object that is deleted and made anew loses the epoch, and an epoch that counts from 1 again ended promises that
 //!   were still being carried out: nothing is asked back or listed before the agent told its epoch.
 //! - An answer to the old object, written into the new one, was followed by a look at the old one: answers carry a uid.
@@ -10,6 +16,9 @@
 //!   still on its way: adoption quarantines everything.
 //! - An agent made the object anew with a promise whose epoch it had meanwhile read the end of, and the new object's
 //!   operator took the prefix: an object is made with an introduction only while nothing is promised.
+//! - The new object came to the epoch of a promise that it did not show, and no pod got an address of what it listed: the
+//!   agent tells such promises again, and the operator adopts what it did not ask for.
+//! - An answer about another prefix in that epoch took such a promise back: answers show all that is promised.
 
 #![expect(unreachable_pub, reason = "the modules of a test are its own")]
 
@@ -41,8 +50,8 @@ fn whole() -> bool {
     std::env::var_os("NETLOOM_SEARCH").is_some_and(|value| value == "whole")
 }
 
-/// Searches to the end, and tries the normal forms on what was found: nodes that differ only in what a form does not show, and
-/// ways through a world of two nodes, each of which has to be one that the search reached.
+/// Searches to the end, and tries the normal forms on what was found: nodes that differ only in what a form does not
+/// show, and ways through a world of two nodes, each of which has to be one that the search reached.
 fn exhaust(scope: Scope) -> (Reached, Library) {
     let begin = std::time::Instant::now();
     let mut library = Library::new(scope);

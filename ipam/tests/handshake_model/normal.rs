@@ -1,11 +1,12 @@
 //! Nodes that will do the same have one normal form. So there are finitely many, though time and epochs have no end.
 //!
-//! What makes it right, and what `walk` tries on ways chosen by lot:
+//! What makes it right, and what is tried with numbers and on ways chosen by lot ([`crate::worlds`]):
 //! - The code asks of instants only whether they are a quarantine ago, or two: what is longer ago than anything asks
 //!   for is [never](Age::NEVER). An address that rested is as one that nobody had.
-//! - It compares epochs, and takes the one after the object's. Where that is the latest, their order is all that matters. Only
-//!   an object that was made anew has later ones above it; then it matters, too, whether they follow each other. A gap
-//!   that is wider than that stands for all that are, and may or may not be so still when the object's epoch grows.
+//! - It compares epochs, and takes the one after the object's. Where that is the latest, their order is all that
+//!   matters. Only an object that was made anew has later ones above it; then it matters, too, whether they follow each
+//!   other. A gap that is wider than that stands for all that are, and may or may not be so still when the object's epoch
+//!   grows.
 //! - What nobody can read any more is forgotten: versions that the agent is beyond, answers to earlier epochs.
 //! - Prefixes are alike, and so are the addresses of a prefix, and pods. Pods' names and what was refused decide nothing.
 

@@ -36,7 +36,8 @@ pub struct Next {
     pub node: Result<Node, Broken>,
 }
 
-/// All that can happen to a node, but that time passes: EC2 may assign it the prefixes of `unassigned`. The order depends on nothing else.
+/// All that can happen to a node, but that time passes: EC2 may assign it the prefixes of `unassigned`. The order
+/// depends on nothing else.
 pub fn steps(node: &Node, unassigned: Mask, library: &mut Library, scope: Scope, next: &mut Vec<Next>) {
     next.clear();
     let mut steps = Steps { node, library, scope, next };

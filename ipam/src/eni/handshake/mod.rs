@@ -19,9 +19,9 @@
 //! What holds it together:
 //! - The epoch only grows. It lives in the object and in the agent's journal; who sees a smaller one than it knows
 //!   looks at something out of date.
-//! - The agent answers an epoch once, journals before it answers, and keeps the promise until the object shows a
-//!   *later epoch*. That the prefix is absent from the status is not enough: a leader with an old view of EC2 may
-//!   leave out what is still there, and list it again.
+//! - The agent journals before it answers, an answer shows all that is promised in its epoch, and the agent keeps the
+//!   promise until the object shows a *later epoch*. That the prefix is absent from the status is not enough: a leader
+//!   with an old view of EC2 may leave out what is still there, and list it again.
 //! - The epoch advances when every promised prefix is unassigned and listed no more, or when there was no promise
 //!   that the operator knows of. Each such write carries the resource version of the object that was looked at, so
 //!   that it fails where an answer came in between.
