@@ -1,11 +1,16 @@
 //! Mistakes that the search has to find: a search that finds none of them proves nothing.
 
+use std::collections::BTreeSet;
+
 use ipam::{
     Pool, Record,
-    eni::handshake::{Drained, agent, operator},
+    eni::handshake::{
+        Drain, Drained,
+        agent::{self, Told},
+        operator::{self, Known},
+    },
 };
-
-use crate::world::{Mask, Object, mask, set};
+use ipnetwork::IpNetwork;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
@@ -29,16 +34,17 @@ pub enum Mutation {
 }
 
 impl Mutation {
-    pub fn agent_step(self, step: agent::Step, pool: &Pool, told: &Object) -> agent::Step {
+    pub fn agent_step(self, step: agent::Step, pool: &Pool, told: Told<'_>) -> agent::Step {
         match (self, step) {
             (Self::AnswersBeforeItJournals, agent::Step::Journal(Record::Drained { epoch, .. }))
-                if told.drained.as_ref().is_some_and(|drained| drained.epoch < epoch) =>
+                if told.drained.is_some_and(|drained| drained.epoch < epoch) =>
             {
                 let (prefixes, refused) = (told.drain.prefixes.clone(), Default::default());
                 agent::Step::Answer(Drained { epoch, prefixes, refused })
             }
             (Self::ForgetsWhatIsNotListed, step) => {
-                let gone = pool.draining().any(|(prefix, _)| mask_of(prefix) & told.listed == 0);
+                let listed = |prefix| told.listed.iter().any(|listed| IpNetwork::from(*listed) == prefix);
+                let gone = pool.draining().any(|(prefix, _)| !listed(prefix));
                 match pool.decide_epoch(pool.state().epoch().next(), Default::default()) {
                     Some(record) if gone && told.drain.epoch >= pool.state().epoch() => {
                         agent::Step::Journal(record)
@@ -50,27 +56,29 @@ impl Mutation {
         }
     }
 
-    pub fn operator_step(self, step: operator::Step, object: &Object, attached: Mask) -> operator::Step {
+    pub fn operator_step(self, step: operator::Step, known: Known<'_>) -> operator::Step {
+        let Known { drain, drained, attached, .. } = known;
         match self {
             Self::IgnoresEpochs => {
-                let told = object.drained.as_ref().map(|drained| mask(&drained.prefixes));
-                match told.unwrap_or_default() & attached {
-                    0 => step,
-                    told => operator::Step::Release([(String::new(), set(told))].into()),
+                let told = drained.into_iter().flat_map(|drained| &drained.prefixes);
+                let told: BTreeSet<_> =
+                    told.filter(|prefix| attached.contains_key(prefix)).copied().collect();
+                match told.is_empty() {
+                    true => step,
+                    false => operator::Step::Release([(String::new(), told)].into()),
                 }
             }
             // Two steps at once: the epoch ends while the prefix is assigned, and the request follows.
             Self::AdvancesTooEarly => match step {
                 operator::Step::Unlist(_) => {
-                    let mut drain = object.drain.clone();
-                    (drain.epoch, drain.prefixes) = (drain.epoch.next(), Default::default());
-                    operator::Step::Write(drain)
+                    let (epoch, prefixes) = (drain.epoch.next(), BTreeSet::new());
+                    operator::Step::Write(Drain { epoch, prefixes, ..drain.clone() })
                 }
                 step => step,
             },
             Self::NeverAdvances => {
-                let told = object.drained.as_ref().is_some_and(|drained| drained.epoch == object.drain.epoch);
-                let answered = told && !object.drain.prefixes.is_empty();
+                let told = drained.is_some_and(|drained| drained.epoch == drain.epoch);
+                let answered = told && !drain.prefixes.is_empty();
                 if answered && matches!(step, operator::Step::Write(_)) { operator::Step::Wait } else { step }
             }
             _ => step,
@@ -92,11 +100,9 @@ impl Mutation {
     pub fn lists_what_it_may_not(self) -> bool {
         self == Self::NoQuarantine
     }
-}
 
-fn mask_of(prefix: ipnetwork::IpNetwork) -> Mask {
-    (0..crate::world::PREFIXES)
-        .filter(|index| prefix == crate::world::prefix(*index).into())
-        .map(|index| 1 << index)
-        .sum()
+    /// What was answered in earlier epochs matters.
+    pub fn reads_old_answers(self) -> bool {
+        self == Self::IgnoresEpochs
+    }
 }

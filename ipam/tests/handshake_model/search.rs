@@ -1,186 +1,125 @@
 //! Breadth first, so that what is found is short.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    hash::{DefaultHasher, Hash, Hasher},
-    net::IpAddr,
-};
+use std::hash::BuildHasher;
 
-use ipnetwork::IpNetwork;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::{
-    mutation::Mutation,
-    steps::{Bounds, Steps},
-    world::{NODES, World, set},
+    library::{Broken, Library},
+    normal::{normal, wider},
+    packed::{Packed, unpack},
+    properties::check,
+    steps::{Event, Next, steps},
+    world::{Node, Scope},
 };
 
-/// What a search found.
-pub struct Found {
-    pub states: usize,
-    pub steps: usize,
-    /// Worlds that no way leads out of to one where nothing is asked or promised, though the bounds have room for it.
-    /// It means something where all was searched.
-    pub stuck: usize,
-    /// The property that is broken, and the steps that lead there.
-    pub broken: Option<(String, Vec<String>)>,
+/// The nodes that can be reached, each as its normal form, in the order in which they were found.
+pub struct Reached {
+    scope: Scope,
+    nodes: Vec<Packed>,
+    /// From which each was reached first.
+    from: Vec<u32>,
+    places: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    pub steps: u64,
 }
 
-/// Looks at every world that can be reached, at most `limit` of them.
-pub fn search(bounds: Bounds, mutation: Mutation, limit: usize) -> Found {
-    let mut known = HashMap::from([(fingerprint(&World::new()), 0)]);
-    let mut edges: Vec<(u32, u32)> = Vec::new();
-    let mut rests = Vec::new();
-    let mut roomy = Vec::new();
-    // How each was reached: from which, by which of its steps.
-    let mut paths: Vec<(u32, u32)> = vec![(0, 0)];
-    let mut queue = VecDeque::from([(World::new(), 0)]);
-    let mut steps = 0;
-    while let Some((world, from)) = queue.pop_front() {
-        if rest(&world) {
-            rests.push(from);
-        }
-        if has_room(&world, bounds) {
-            roomy.push(from);
-        }
-        for (ordinal, next) in (0u32..).zip(Steps::of(&world, bounds, mutation, false).next) {
-            steps += 1;
-            let broken = next.as_ref().err().cloned().or_else(|| check(&world, next.as_ref().ok()?));
-            if let Some(broken) = broken {
-                let path = retrace(&paths, from, ordinal, bounds, mutation);
-                return Found { states: known.len(), steps, stuck: 0, broken: Some((broken, path)) };
-            }
-            let Ok(next) = next else { continue };
-            let new = paths.len() as u32;
-            let to = *known.entry(fingerprint(&next)).or_insert(new);
-            edges.push((to, from));
-            if to == new {
-                queue.push_back((next, new));
-                paths.push((from, ordinal));
-            }
-        }
-        if known.len() >= limit {
-            break;
-        }
-    }
-    let leads_to_rest = backwards(edges, rests, paths.len());
-    let stuck = roomy.into_iter().filter(|world| !leads_to_rest[*world as usize]).count();
-    Found { states: known.len(), steps, stuck, broken: None }
+/// A property that is broken, and the steps that lead there.
+#[derive(Debug)]
+pub struct Counterexample {
+    pub property: Broken,
+    pub path: Vec<Event>,
 }
 
-/// P7: nothing is asked back, promised or under way.
-fn rest(world: &World) -> bool {
-    let asks = world.objects.iter().any(|object| !object.drain.prefixes.is_empty());
-    let promised = world.agents.iter().any(|agent| agent.journal.drains().count() > 0);
-    !asks && !promised && world.underway == [0; NODES]
-}
-
-/// Whether there may be one more epoch, and one more step of time.
-fn has_room(world: &World, bounds: Bounds) -> bool {
-    let epochs = world.agents.iter().map(|agent| agent.journal.epoch());
-    let epochs = epochs.chain(world.objects.iter().map(|object| object.drain.epoch));
-    epochs.max().is_some_and(|epoch| epoch.0 < bounds.epochs) && world.now < bounds.ticks
-}
-
-/// The worlds from which some way leads to one of `to`; edges are backwards.
-fn backwards(mut edges: Vec<(u32, u32)>, to: Vec<u32>, worlds: usize) -> Vec<bool> {
-    edges.sort_unstable();
-    let mut leads = vec![false; worlds];
-    let mut queue = to;
-    while let Some(world) = queue.pop() {
-        if !std::mem::replace(&mut leads[world as usize], true) {
-            let first = edges.partition_point(|(to, _)| *to < world);
-            queue.extend(edges[first..].iter().take_while(|(to, _)| *to == world).map(|(_, from)| from));
-        }
-    }
-    leads
-}
-
-/// Two worlds with the same one are taken for the same: among a million that happens once in 30 million searches.
-fn fingerprint(world: &World) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    world.hash(&mut hasher);
-    hasher.finish()
-}
-
-/// The names of the steps that lead to a world, and of one more.
-fn retrace(paths: &[(u32, u32)], from: u32, last: u32, bounds: Bounds, mutation: Mutation) -> Vec<String> {
-    let mut ordinals = vec![last];
-    let mut at = from;
-    while at != 0 {
-        let (before, ordinal) = paths[at as usize];
-        ordinals.push(ordinal);
-        at = before;
-    }
-    let mut world = World::new();
-    let mut names = Vec::new();
-    for ordinal in ordinals.into_iter().rev() {
-        let mut steps = Steps::of(&world, bounds, mutation, true);
-        names.push(steps.names.take().unwrap().swap_remove(ordinal as usize));
-        let Ok(next) = steps.next.swap_remove(ordinal as usize) else { break };
-        world = next;
-    }
-    names
-}
-
-/// The properties, of a step and of the world after it.
-fn check(before: &World, world: &World) -> Option<String> {
-    for (pod, has) in world.pods.iter().enumerate() {
-        let Some((node, address)) = *has else { continue };
-        // P1: no two pods have the same address.
-        if world.pods[..pod].iter().flatten().any(|(_, other)| *other == address) {
-            return Some(format!("P1: two pods have {address}"));
-        }
-        // P2: a pod's address is assigned to its node.
-        if !covered(world.ec2[node], address) {
-            return Some(format!("P2: {address} of pod {pod} is not assigned to node {node}"));
-        }
-        // P10: nobody had it a short time ago.
-        let given = before.pods[pod].is_none();
-        if given && world.freed.get(&address).is_some_and(|freed| *freed == world.now) {
-            return Some(format!("P10: {address} is given again too early"));
-        }
-    }
-    for node in (0..NODES).filter(|node| before.agents[*node] != world.agents[*node]) {
-        // P4: used, free, cooling and draining addresses are all of a prefix.
-        for part in world.pool(node).report(World::time(world.now)) {
-            if part.used + part.cooling + part.free + part.draining != 1 {
-                return Some(format!("P4: {part:?}"));
+/// Looks at every node that can be reached: one node, and an EC2 that may at any moment assign it any prefix that it
+/// does not have.
+pub fn search(scope: Scope, library: &mut Library) -> Result<Reached, Counterexample> {
+    let mut reached = Reached {
+        scope,
+        nodes: Vec::new(),
+        from: Vec::new(),
+        places: HashTable::new(),
+        hasher: DefaultHashBuilder::default(),
+        steps: 0,
+    };
+    reached.add(normal(&Node::new(), scope), 0);
+    let mut next = Vec::new();
+    let mut at = 0;
+    while at < reached.nodes.len() {
+        let node = unpack(reached.nodes[at]);
+        alone(&node, library, scope, &mut next);
+        for Next { event, node: to } in &next {
+            let broken = to.and_then(|to| check(&node, &to, library, scope).map_or(Ok(to), Err));
+            let to = match broken {
+                Ok(to) => to,
+                Err(property) => {
+                    let path = reached.path(at, *event, library);
+                    return Err(Counterexample { property, path });
+                }
+            };
+            reached.steps += 1;
+            reached.add(normal(&to, scope), at as u32);
+            if let Some(wider) = wider(&node, &to, scope) {
+                reached.add(normal(&wider, scope), at as u32);
             }
         }
-        // P6: what the journal knows only goes by a pod's end or the end of its epoch.
-        let journal = &world.agents[node].journal;
-        let lost = before.agents[node]
-            .journal
-            .drains()
-            .any(|(drained, epoch)| journal.drain_of(drained).is_none() && epoch >= journal.epoch());
-        if lost {
-            return Some(format!("P6: node {node} lost a promise"));
-        }
-        let of_pods = world.pods.iter().flatten().filter(|(on, _)| *on == node).count();
-        if journal.held().count() != of_pods {
-            return Some(format!("P6: node {node}'s journal does not know its pods"));
-        }
+        at += 1;
     }
-    // EC2 assigns a prefix once.
-    (world.ec2[0] & world.ec2[1] != 0).then(|| "EC2 assigned a prefix twice".to_owned())
+    Ok(reached)
 }
 
-fn covered(assigned: u8, address: IpAddr) -> bool {
-    set(assigned).iter().any(|prefix| IpNetwork::from(*prefix).contains(address))
+/// All that can happen to a node whose surroundings may do anything.
+pub fn alone(node: &Node, library: &mut Library, scope: Scope, next: &mut Vec<Next>) {
+    steps(node, scope.everything() & !node.ec2, library, scope, next);
+    let mut later = *node;
+    later.tick(scope);
+    next.push(Next { event: Event::TimePasses, node: Ok(later) });
 }
 
-/// Takes `length` steps chosen by lot; what is broken, if anything is.
-pub fn walk(bounds: Bounds, mutation: Mutation, seed: u64, length: usize) -> Option<String> {
-    let mut lots = fastrand::Rng::with_seed(seed);
-    let mut world = World::new();
-    for turn in 0..length {
-        let mut next = Steps::of(&world, bounds, mutation, false).next;
-        let chosen = next.swap_remove(lots.usize(..next.len()));
-        let broken = chosen.as_ref().err().cloned().or_else(|| check(&world, chosen.as_ref().ok()?));
-        if let Some(broken) = broken {
-            return Some(format!("{broken} after {turn} steps in {world:?}"));
+impl Reached {
+    fn add(&mut self, node: Packed, from: u32) {
+        let Self { nodes, hasher, places, .. } = self;
+        let hash = |place: &u32| hasher.hash_one(nodes[*place as usize]);
+        let same = |place: &u32| nodes[*place as usize] == node;
+        if let hashbrown::hash_table::Entry::Vacant(entry) = places.entry(hasher.hash_one(node), same, hash) {
+            entry.insert(nodes.len() as u32);
+            nodes.push(node);
+            self.from.push(from);
         }
-        world = chosen.ok()?;
     }
-    None
+
+    /// Where a node stands among them.
+    pub fn place(&self, node: Packed) -> Option<usize> {
+        let same = |place: &u32| self.nodes[*place as usize] == node;
+        Some(*self.places.find(self.hasher.hash_one(node), same)? as usize)
+    }
+
+    /// The node at a place.
+    pub fn node(&self, place: usize) -> Node {
+        unpack(self.nodes[place])
+    }
+
+    pub fn nodes(&self) -> impl ExactSizeIterator<Item = Node> + '_ {
+        self.nodes.iter().map(|node| unpack(*node))
+    }
+
+    /// The steps that lead to a node, and one more.
+    fn path(&self, to: usize, last: Event, library: &mut Library) -> Vec<Event> {
+        let mut path = vec![last];
+        let (mut at, mut next) = (to, Vec::new());
+        while at != 0 {
+            let before = self.from[at] as usize;
+            let node = unpack(self.nodes[before]);
+            alone(&node, library, self.scope, &mut next);
+            let leads = |to: &Node| {
+                let wider = wider(&node, to, self.scope);
+                [Some(*to), wider].into_iter().flatten().any(|to| normal(&to, self.scope) == self.nodes[at])
+            };
+            let step = next.iter().find(|next| next.node.is_ok_and(|to| leads(&to)));
+            path.push(step.expect("it was reached by a step").event);
+            at = before;
+        }
+        path.reverse();
+        path
+    }
 }

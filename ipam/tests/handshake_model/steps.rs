@@ -1,342 +1,231 @@
-//! What can happen next. Whatever decides, agent or operator, is the code of the library.
-
-use ipam::{
-    Epoch, Family, Record,
-    eni::handshake::{
-        agent::{self, Told, members},
-        operator::{self, Known, MayUse, Sight, may_use},
-    },
-};
-use ipnetwork::IpNetwork;
+//! What can happen to a node next. Whatever decides, agent or operator, is the code of the library. A step is given
+//! one node and nothing else: no step reads or changes another node's part of the world.
 
 use crate::{
-    mutation::Mutation,
-    world::{COOLDOWN, Mask, NODES, Object, PREFIXES, World, mask, prefix, set},
+    library::{Act, Broken, End, Library, meet},
+    world::{ADDRESSES, Answer, Ask, Mask, Node, Object, Scope, prefixes},
 };
 
-/// How far the search goes.
+/// A step, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    AgentCrashes,
+    /// It reads the object, or an older version of it.
+    Reads {
+        object: Object,
+        end: Option<End>,
+    },
+    Answers(Answer),
+    /// Who makes objects hears it.
+    Says(Option<Answer>),
+    Gives(usize),
+    Ends(usize),
+    Assigned(usize),
+    Unassigned(usize),
+    Lists(Mask),
+    Writes(Ask),
+    Sends(Mask),
+    MadeAnew(Option<Answer>),
+    TimePasses,
+}
+
+/// What follows from a step.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    pub epochs: u64,
-    pub ticks: u8,
-    pub nodes: usize,
-    pub prefixes: usize,
-    pub pods: usize,
-    /// Objects may be deleted and made anew so often.
-    pub recreated: u8,
+pub struct Next {
+    pub event: Event,
+    pub node: Result<Node, Broken>,
 }
 
-/// The property that a step breaks.
-pub type Broken = String;
-
-/// All that can happen in a world, in an order that depends on nothing else.
-pub struct Steps<'a> {
-    world: &'a World,
-    bounds: Bounds,
-    mutation: Mutation,
-    pub next: Vec<Result<World, Broken>>,
-    /// What each step is called, if that is asked for.
-    pub names: Option<Vec<String>>,
+/// All that can happen to a node, but that time passes: EC2 may assign it the prefixes of `unassigned`. The order
+/// depends on nothing else.
+pub fn steps(node: &Node, unassigned: Mask, library: &mut Library, scope: Scope, next: &mut Vec<Next>) {
+    next.clear();
+    let mut steps = Steps { node, library, scope, next };
+    steps.agent();
+    steps.pods();
+    steps.ec2(unassigned);
+    steps.operators();
+    if scope.remade {
+        steps.says();
+        steps.made_anew();
+    }
 }
 
-impl<'a> Steps<'a> {
-    pub fn of(world: &'a World, bounds: Bounds, mutation: Mutation, named: bool) -> Self {
-        let names = named.then(Vec::new);
-        let mut steps = Self { world, bounds, mutation, next: Vec::new(), names };
-        for node in 0..bounds.nodes {
-            steps.agent(node);
-            steps.says(node);
-            steps.pods(node);
-            steps.ec2(node);
-            steps.operators(node);
-            steps.object(node);
-        }
-        if world.now < bounds.ticks
-            && (world.underway == [0; NODES] || mutation.requests_outlive_their_leader())
-        {
-            steps.then(|| "time passes".to_owned(), World::tick);
-        }
-        steps
-    }
+struct Steps<'a> {
+    node: &'a Node,
+    library: &'a mut Library,
+    scope: Scope,
+    next: &'a mut Vec<Next>,
+}
 
-    fn step(&mut self, name: impl FnOnce() -> String, next: Result<World, Broken>) {
-        if let Some(names) = &mut self.names {
-            names.push(name());
-        }
-        self.next.push(next);
-    }
-
-    fn then(&mut self, name: impl FnOnce() -> String, change: impl FnOnce(&mut World)) {
-        let mut world = self.world.clone();
-        change(&mut world);
-        self.step(name, Ok(world));
-    }
-
-    fn object(&mut self, node: usize) {
-        let object = &self.world.objects[node];
-        let older = (object.clone(), self.world.incarnation[node]);
-        if older != self.world.older[node] {
-            self.then(
-                || format!("version {object:?} of {node} stays readable"),
-                |world| world.older[node] = older,
-            );
-        }
-        if self.world.incarnation[node] <= self.bounds.recreated && *object != Object::default() {
-            self.then(
-                || format!("object {node} is made anew"),
-                |world| {
-                    world.incarnation[node] += 1;
-                    world.objects[node] = Object::default();
-                    // It is for an object of another uid.
-                    world.agents[node].answer = None;
-                },
-            );
-            if let Some(said) = self.world.agents[node].said.clone() {
-                self.then(
-                    || format!("object {node} is made anew by its agent, with {said}"),
-                    |world| {
-                        world.incarnation[node] += 1;
-                        world.objects[node] = Object { drained: Some(said.clone()), ..Object::default() };
-                        world.agents[node].answer = None;
-                    },
-                );
-            }
+impl Steps<'_> {
+    fn then(&mut self, event: Event, change: impl FnOnce(&mut Node)) {
+        let mut node = *self.node;
+        change(&mut node);
+        self.next.push(Next { event, node: Ok(node) });
+        if node.object.as_read() != self.node.object.as_read() {
+            // What the object was stays readable.
+            node.older = Some((self.node.object, self.node.incarnation));
+            self.next.push(Next { event, node: Ok(node) });
         }
     }
 
-    /// Who makes objects hears what the agent says some time after it journalled, but before it hears the answer.
-    fn says(&mut self, node: usize) {
-        let said = self.mutation.introduction(&self.world.pool(node));
-        if self.world.incarnation[node] <= self.bounds.recreated && said != self.world.agents[node].said {
-            self.then(
-                || format!("agent {node} says {said:?}"),
-                |world| world.agents[node].said = said.clone(),
-            );
-        }
+    fn breaks(&mut self, event: Event, property: Broken) {
+        self.next.push(Next { event, node: Err(property) });
     }
 
-    fn agent(&mut self, node: usize) {
-        let (agent, mutation) = (&self.world.agents[node], self.mutation);
+    fn agent(&mut self) {
+        let agent = self.node.agent;
         if agent.seen != 0 {
-            self.then(|| format!("agent {node} crashes"), |world| restart(world, node, mutation));
+            let said = self.library.said(agent.journal);
+            self.then(Event::AgentCrashes, |node| restart(node, said));
         }
-        let (older, incarnation) = &self.world.older[node];
-        let current = self.world.incarnation[node];
-        self.reads(node, &self.world.objects[node], current);
-        if agent.seen != 0 && *incarnation >= agent.seen && *older != self.world.objects[node] {
-            self.reads(node, older, *incarnation);
+        self.reads(self.node.object, self.node.incarnation);
+        if let Some((older, incarnation)) = self.node.older
+            && agent.seen != 0
+            && incarnation >= agent.seen
+        {
+            self.reads(older, incarnation);
         }
-        if let Some(answer) = &agent.answer {
-            self.then(
-                || format!("agent {node} answers {answer}"),
-                |world| {
-                    if let Some(answer) = world.agents[node].answer.take() {
-                        world.agents[node].said = mutation.introduction(&world.pool(node));
-                        world.objects[node].drained = Some(answer);
-                    }
-                },
-            );
+        if let Some(answer) = agent.answer {
+            let said = self.library.said(agent.journal);
+            self.then(Event::Answers(answer), |node| {
+                node.agent.answer = None;
+                node.agent.said = said;
+                node.object.answer = Some(answer);
+            });
         }
     }
 
     /// An agent reads an object and does what the library says, to the end or until it crashes.
-    fn reads(&mut self, node: usize, told: &Object, incarnation: u8) {
-        let mut world = self.world.clone();
-        world.agents[node].answer = None;
-        world.agents[node].seen = incarnation;
-        let mut pool = world.pool(node);
-        let now = World::time(world.now);
-        let listed = set(told.listed);
-        for turn in 0.. {
-            assert!(turn < 8, "agent {node} comes to no end with {told:?}");
-            let step = agent::next(
-                &pool,
-                Told { drain: &told.drain, drained: told.drained.as_ref(), listed: &listed },
-                now,
-            );
-            let name = || format!("agent {node} reads {told:?} of {incarnation}, last {step:?}");
-            match self.mutation.agent_step(step.clone(), &pool, told) {
-                agent::Step::Journal(record) => {
-                    if let Err(conflict) = pool.apply(&record) {
-                        return self.step(name, Err(conflict.to_string()));
+    fn reads(&mut self, told: Object, incarnation: u8) {
+        for read in self.library.reads(self.node.agent.journal, self.node.agent.uses, told).iter() {
+            let (journal, uses, end) = match *read {
+                Ok(read) => read,
+                Err(broken) => {
+                    self.breaks(Event::Reads { object: told, end: None }, broken);
+                    continue;
+                }
+            };
+            let said = self.library.said(journal);
+            let event = Event::Reads { object: told, end: Some(end) };
+            self.then(event, |node| {
+                let agent = &mut node.agent;
+                (agent.journal, agent.uses, agent.seen, agent.answer) = (journal, uses, incarnation, None);
+                match end {
+                    End::Crashes => restart(node, said),
+                    // An answer for an object that is gone fails.
+                    End::Answers(answer) if incarnation == node.incarnation => {
+                        node.agent.answer = Some(answer);
                     }
-                    world.agents[node].journal = pool.state().clone();
-                    let mut crashed = world.clone();
-                    restart(&mut crashed, node, self.mutation);
-                    self.step(|| format!("{} and crashes", name()), Ok(crashed));
+                    End::Answers(_) | End::Nothing => {}
                 }
-                agent::Step::Use(prefixes) => {
-                    pool.set_prefixes(members(&prefixes)).unwrap();
-                    world.agents[node].uses = mask(&prefixes);
-                }
-                // An answer for an object that is gone fails.
-                agent::Step::Answer(_) if incarnation != world.incarnation[node] => {
-                    return self.step(name, Ok(world));
-                }
-                agent::Step::Answer(answer) => {
-                    world.agents[node].answer = Some(answer);
-                    return self.step(name, Ok(world));
-                }
-                agent::Step::Stale | agent::Step::Nothing => return self.step(name, Ok(world)),
-                agent::Step::Broken(_) => {
-                    return self.step(name, Err("a promise cannot be kept".to_owned()));
-                }
-            }
+            });
         }
     }
 
-    fn pods(&mut self, node: usize) {
-        let now = World::time(self.world.now);
-        for pod in 0..self.bounds.pods {
-            match self.world.pods[pod] {
-                None => {
-                    // Pods are alike: the lowest that has none.
-                    if self.world.pods[..pod].contains(&None) {
-                        continue;
-                    }
-                    let mut pool = self.world.pool(node);
-                    let Ok(Some(record)) = pool.decide(&pod.to_string(), "", &[Family::V4], now) else {
-                        continue;
-                    };
-                    let Record::Allocated { addresses, .. } = &record else { unreachable!() };
-                    let address = addresses[0];
-                    self.journal(
-                        || format!("pod {pod} gets {address} on {node}"),
-                        node,
-                        &record,
-                        |world| world.pods[pod] = Some((node, address)),
-                    );
+    fn pods(&mut self) {
+        let agent = self.node.agent;
+        if self.node.pods.count_ones() < self.scope.pods {
+            for journal in self.library.gives(agent.journal, agent.uses).iter() {
+                let address = (journal.held & !agent.journal.held).trailing_zeros() as usize;
+                let event = Event::Gives(address);
+                // P10: nobody had it a short time ago.
+                if self.node.freed[address].0 < self.scope.grain {
+                    self.breaks(event, "P10: an address is given again too early");
+                } else {
+                    self.then(event, |node| {
+                        node.agent.journal = *journal;
+                        node.pods |= 1 << address;
+                    });
                 }
-                Some((on, address)) if on == node => {
-                    let record = Record::Released { owner: pod.to_string(), at: now };
-                    self.journal(
-                        || format!("pod {pod} ends"),
-                        node,
-                        &record,
-                        |world| {
-                            world.pods[pod] = None;
-                            world.freed.insert(address, world.now);
-                        },
-                    );
-                }
-                Some(_) => {}
             }
+        }
+        for address in (0..ADDRESSES).filter(|address| self.node.pods & 1 << address != 0) {
+            let journal = self.library.ends(agent.journal, address);
+            self.then(Event::Ends(address), |node| {
+                node.agent.journal = journal;
+                node.pods &= !(1 << address);
+                node.freed[address] = crate::world::Age::NOW;
+            });
         }
     }
 
-    fn journal(
-        &mut self,
-        name: impl FnOnce() -> String,
-        node: usize,
-        record: &Record,
-        also: impl FnOnce(&mut World),
-    ) {
-        let mut world = self.world.clone();
-        let done = world.agents[node].journal.apply(record).map_err(|conflict| conflict.to_string());
-        also(&mut world);
-        self.step(name, done.map(|()| world));
-    }
-
-    /// EC2 assigns what it likes; requests to unassign arrive, once or twice, or never.
-    fn ec2(&mut self, node: usize) {
-        let taken = self.world.ec2.iter().fold(0, |all, mask| all | mask);
-        for index in 0..self.bounds.prefixes {
-            let bit: Mask = 1 << index;
-            if taken & bit == 0 {
-                self.then(
-                    || format!("{} is assigned to {node}", prefix(index)),
-                    |world| world.assign(node, world.ec2[node] | bit),
-                );
-            }
-            if self.world.underway[node] & bit == 0 {
-                continue;
-            }
-            self.then(
-                || format!("the request to unassign {} of {node} is lost", prefix(index)),
-                |world| world.underway[node] &= !bit,
-            );
-            if self.world.ec2[node] & bit != 0 {
-                let broken = self.unpromised(node, index);
-                // The request stays underway: it may arrive again.
-                let mut world = self.world.clone();
-                world.assign(node, world.ec2[node] & !bit);
-                let name = || format!("{} of {node} is unassigned", prefix(index));
-                self.step(name, broken.map_or(Ok(world), Err));
+    /// EC2 assigns what it likes; requests to unassign arrive, once or more often, or never.
+    fn ec2(&mut self, unassigned: Mask) {
+        for index in prefixes(unassigned) {
+            self.then(Event::Assigned(index), |node| node.assign(node.ec2 | 1 << index));
+        }
+        for index in prefixes(self.node.underway(self.scope) & self.node.ec2) {
+            if self.may_be_used(index) {
+                self.breaks(Event::Unassigned(index), "P3: a prefix was taken that may be used");
+            } else {
+                self.then(Event::Unassigned(index), |node| node.assign(node.ec2 & !(1 << index)));
             }
         }
     }
 
     /// P3, P12: a prefix is taken only while no pod has an address of it, none had lately, and none can get one.
-    fn unpromised(&self, node: usize, index: usize) -> Option<Broken> {
-        let agent = &self.world.agents[node];
-        let prefix = IpNetwork::from(prefix(index));
-        let now = World::time(self.world.now);
-        let rests = agent.journal.vacant().any(|(a, at)| prefix.contains(a) && now.since(at) < COOLDOWN);
-        let held = agent.journal.held().any(|address| prefix.contains(address));
-        let given = agent.uses & 1 << index != 0 && agent.journal.drain_of(prefix).is_none();
-        (held || rests || given).then(|| format!("P3: {prefix} was taken from node {node}, which may use it"))
+    fn may_be_used(&self, index: usize) -> bool {
+        let Node { pods, freed, agent, .. } = self.node;
+        let rests = self.scope.of(index).any(|address| freed[address].0 < self.scope.grain);
+        let given = agent.uses & 1 << index != 0 && agent.journal.drains[index] == 0;
+        meet(self.scope, *pods, index) || rests || given
     }
 
-    fn operators(&mut self, node: usize) {
-        for shown in (0..1 << PREFIXES).filter(|mask| self.world.shown[node] & 1 << mask != 0) {
-            self.status(node, shown);
-            for excess in (0..1 << PREFIXES).filter(|excess| excess & !shown == 0) {
-                self.handshake(node, shown, excess);
-            }
-        }
-    }
-
-    /// The status is written as the fleet does, from a look at EC2 that began since time passed.
-    fn status(&mut self, node: usize, shown: Mask) {
-        let object = &self.world.objects[node];
-        let now = World::time(self.world.now);
-        let may = |index: &usize| {
-            let sight = Sight { listed: object.listed & 1 << index != 0, seen: now, now };
-            let may = may_use(prefix(*index), &object.drain, object.drained.as_ref(), sight);
-            shown & 1 << index != 0 && (may == MayUse::Yes || self.mutation.lists_what_it_may_not())
-        };
-        let listed: Mask = (0..PREFIXES).filter(may).map(|index| 1 << index).sum();
-        if listed != object.listed {
-            self.then(
-                || format!("an operator lists {listed:02b} for {node}"),
-                |world| world.objects[node].listed = listed,
-            );
-        }
-    }
-
-    fn handshake(&mut self, node: usize, shown: Mask, excess: Mask) {
-        let object = &self.world.objects[node];
-        let known = Known {
-            drain: &object.drain,
-            drained: object.drained.as_ref(),
-            listed: &set(object.listed),
-            attached: &set(shown).into_iter().map(|prefix| (prefix, format!("eni-{node}"))).collect(),
-            excess: &set(excess),
-        };
-        let step = operator::next(known, World::time(self.world.now));
-        match self.mutation.operator_step(step, object, shown) {
-            operator::Step::Write(drain) if drain.epoch <= Epoch(self.bounds.epochs) => {
-                self.then(
-                    || format!("an operator writes {drain} for {node}"),
-                    |world| world.objects[node].drain = drain.clone(),
-                );
-            }
-            operator::Step::Release(prefixes) => {
-                let prefixes = mask(&prefixes.into_values().flatten().collect());
-                if self.world.underway[node] & prefixes != prefixes {
-                    self.then(
-                        || format!("an operator sends to unassign {prefixes:02b} of {node}"),
-                        |world| world.underway[node] |= prefixes,
-                    );
+    fn operators(&mut self) {
+        let object = self.node.object;
+        let mut all = 0;
+        for (age, looks) in (0..self.scope.grain).zip(self.node.looks) {
+            all |= looks;
+            for shown in sets(looks) {
+                let listed = self.library.lists(object, shown, age);
+                if listed != object.listed {
+                    self.then(Event::Lists(listed), |node| node.object.listed = listed);
                 }
             }
-            _ => {}
+        }
+        for shown in sets(all) {
+            for excess in (0..=shown).filter(|excess| excess & !shown == 0) {
+                match self.library.acts(object, shown, excess) {
+                    Act::Writes(ask) => self.then(Event::Writes(ask), |node| node.object.ask = ask),
+                    Act::Sends(prefixes) if self.node.underway[0] & prefixes != prefixes => {
+                        self.then(Event::Sends(prefixes), |node| node.underway[0] |= prefixes);
+                    }
+                    Act::Sends(_) | Act::Nothing => {}
+                }
+            }
+        }
+    }
+
+    /// Who makes objects hears what the agent says some time after it journalled, but before it hears the answer.
+    fn says(&mut self) {
+        let said = self.library.said(self.node.agent.journal);
+        if said != self.node.agent.said {
+            self.then(Event::Says(said), |node| node.agent.said = said);
+        }
+    }
+
+    /// The object is deleted, and made by somebody or by the agent.
+    fn made_anew(&mut self) {
+        let by_agent = self.node.agent.said.map(Some);
+        for answer in [None].into_iter().chain(by_agent) {
+            self.then(Event::MadeAnew(answer), |node| {
+                node.incarnation += 1;
+                node.object = Object { answer, ..Object::default() };
+                // It is for an object of another uid.
+                node.agent.answer = None;
+            });
         }
     }
 }
 
-fn restart(world: &mut World, node: usize, mutation: Mutation) {
-    let said = mutation.introduction(&world.pool(node));
-    let agent = &mut world.agents[node];
+/// The masks of a set of them.
+fn sets(looks: u8) -> impl Iterator<Item = Mask> {
+    (0..8).filter(move |mask| looks & 1 << mask != 0)
+}
+
+fn restart(node: &mut Node, said: Option<Answer>) {
+    let agent = &mut node.agent;
     (agent.uses, agent.seen, agent.answer, agent.said) = (0, 0, None, said);
 }

@@ -56,19 +56,22 @@ pub fn next(pool: &Pool, told: Told<'_>, now: Timestamp) -> Step {
         return Step::Use(told.listed.clone());
     }
     let Some(drained) = told.drained else { return introduction(pool) };
+    let promises = introduce(pool);
     if told.drain.prefixes.is_empty() || drained.epoch >= told.drain.epoch {
-        return Step::Nothing;
+        // A promise of this epoch that the object does not show was made in another object of the name. It would last
+        // until the next epoch, and nobody would know why no address is given.
+        let shown = drained.epoch >= known && promises.prefixes.is_subset(&drained.prefixes);
+        return if promises.prefixes.is_empty() || shown { Step::Nothing } else { Step::Answer(promises) };
     }
     let asked: Vec<IpNetwork> = told.drain.prefixes.iter().map(|prefix| (*prefix).into()).collect();
     let decision = pool.decide_drain(told.drain.epoch, &asked, now);
     if let Some(record) = decision.record {
         return Step::Journal(record);
     }
-    Step::Answer(Drained {
-        epoch: told.drain.epoch,
-        prefixes: v4(decision.drained.into_iter()),
-        refused: v4(decision.refused.into_iter().map(|(prefix, _)| prefix)),
-    })
+    // All of them, also those that another object asked for in an epoch of this number: an answer that lacks one would
+    // end it while it is carried out.
+    let refused = v4(decision.refused.into_iter().map(|(prefix, _)| prefix));
+    Step::Answer(Drained { epoch: told.drain.epoch, prefixes: promises.prefixes, refused })
 }
 
 /// What the agent writes into an object that has no answer of it yet: the operator asks nothing back before, since it does not know what was promised in another object of the name.

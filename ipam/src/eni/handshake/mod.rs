@@ -19,9 +19,9 @@
 //! What holds it together:
 //! - The epoch only grows. It lives in the object and in the agent's journal; who sees a smaller one than it knows
 //!   looks at something out of date.
-//! - The agent answers an epoch once, journals before it answers, and keeps the promise until the object shows a
-//!   *later epoch*. That the prefix is absent from the status is not enough: a leader with an old view of EC2 may
-//!   leave out what is still there, and list it again.
+//! - The agent journals before it answers, an answer shows all that is promised in its epoch, and the agent keeps the
+//!   promise until the object shows a *later epoch*. That the prefix is absent from the status is not enough: a leader
+//!   with an old view of EC2 may leave out what is still there, and list it again.
 //! - The epoch advances when every promised prefix is unassigned and listed no more, or when there was no promise
 //!   that the operator knows of. Each such write carries the resource version of the object that was looked at, so
 //!   that it fails where an answer came in between.
@@ -31,7 +31,9 @@
 //! - Where the object was made anew and lost the epoch, the agent tells its promises again, and the operator adopts
 //!   them. It lists nothing and asks nothing back before the agent has told; and where the agent knows an epoch, it lists
 //!   nothing for a quarantine, since it cannot know what had been released. The agent's answers carry the uid of the
-//!   object that they answer, and what it reads first after its start is the current object.
+//!   object that they answer, and what it reads first after its start is the current object. The new object may have come
+//!   to the same epoch by itself: an answer shows all promises of its epoch, the agent answers once more where one is not
+//!   shown, and the operator adopts what it did not ask for.
 //! - Where the journal was lost, the agent honours the promises that the object shows.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +45,8 @@ use crate::{Epoch, Timestamp};
 
 pub mod agent;
 pub mod operator;
+#[cfg(test)]
+mod tests;
 
 /// The annotation that the operator writes.
 pub const DRAIN: &str = "netloom.io/drain";

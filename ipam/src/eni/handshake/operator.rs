@@ -55,8 +55,10 @@ pub fn next(known: Known<'_>, now: Timestamp) -> Step {
     let Known { drain, drained, listed, attached, excess } = known;
     // An object without a word of the agent may be new, and the agent may have promised something in the old one.
     let Some(drained) = drained else { return Step::Nothing };
-    if drained.epoch > drain.epoch {
-        // The object was made anew: the agent's promises are taken over, since they cannot be taken back.
+    let unasked = drained.epoch == drain.epoch && !drained.prefixes.is_subset(&drain.prefixes);
+    if drained.epoch > drain.epoch || unasked {
+        // The object was made anew: the agent's promises are taken over, since they cannot be taken back. They may be of
+        // an epoch that the new object has by now, too.
         let prefixes = drained.prefixes.clone();
         let released = drain.released.clone();
         return Step::Write(Drain { epoch: drained.epoch, prefixes, released, adopted: Some(now) });
