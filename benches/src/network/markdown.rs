@@ -118,11 +118,11 @@ pub(crate) fn in_short(report: &Report) -> Result<String, fmt::Error> {
     let targets = targets(report);
     let missed = targets.iter().filter(|target| !target.is_met()).count();
     if behind.is_empty() {
-        writeln!(text, "Netloom is behind nobody that enforces, beyond the noise.")?;
+        writeln!(text, "Netloom is not shown to be behind any other that enforces.")?;
     } else {
         writeln!(
             text,
-            "**Where Netloom is behind another that enforces** (beyond the noise, its figure as a multiple of the other's): {}.",
+            "**Where Netloom is behind another that enforces** (beyond the noise, where there is more than one sample; its figure as a multiple of the other's): {}.",
             behind.join("; ")
         )?;
     }

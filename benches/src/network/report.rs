@@ -147,6 +147,15 @@ pub struct Measurement {
     pub samples: Vec<f64>,
 }
 
+impl Measurement {
+    /// What the samples are to another's of the same rounds. None where they are not of the same rounds.
+    pub(crate) fn beside(&self, other: &Self) -> Option<Summary> {
+        let pairs = || self.samples.iter().zip(&other.samples);
+        let ratios: Vec<f64> = pairs().map(|(own, other)| own / other).collect();
+        if self.samples.len() == other.samples.len() { Summary::of(&ratios) } else { None }
+    }
+}
+
 /// The rules of a setup for so many peers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleSet {

@@ -21,8 +21,8 @@ struct Against {
     rival: SetupName,
     behind: Rows,
     ahead: Rows,
-    /// How many rows both have.
-    rows: usize,
+    /// Where neither is shown to be better.
+    level: Rows,
 }
 
 /// Rows of one kind, and netloom's figure to the other's in each.
@@ -32,18 +32,19 @@ struct Rows {
     ratios: Vec<f64>,
 }
 
-/// Whether one is better than another, by more than both intervals. A single sample has none; what is only measured once is
-/// taken as it is.
-fn is_ahead(one: &Measurement, other: &Measurement) -> bool {
-    let once = matches!(one.metric, Metric::Load | Metric::Memory);
-    if !once && one.rounds.min(other.rounds) < 2 {
-        return false;
-    }
-    if one.metric.more_is_better() {
-        one.interval.0 > other.interval.1
-    } else {
-        one.interval.1 < other.interval.0
-    }
+/// Netloom's figure to another's in the same rounds, and whether it is better or worse wherever in its interval that ratio
+/// is; nothing where that cannot be told. A single sample has no interval; a size is the same each time.
+fn compared(own: &Measurement, other: &Measurement) -> (f64, Option<bool>) {
+    let Some(ratio) = own.beside(other) else { return (own.median / other.median, None) };
+    let once = matches!(own.metric, Metric::Load | Metric::Memory);
+    let more = own.metric.more_is_better();
+    let better = match ratio.interval {
+        _ if own.rounds < 2 && !once => None,
+        (low, _) if low > 1.0 => Some(more),
+        (_, high) if high < 1.0 => Some(!more),
+        _ => None,
+    };
+    (ratio.median, better)
 }
 
 impl<'a> Standing<'a> {
@@ -60,19 +61,21 @@ impl<'a> Standing<'a> {
         let rivals =
             SetupName::ALL.into_iter().filter(|name| !matches!(name, SetupName::Veth | SetupName::Netloom));
         let against = rivals.filter_map(|rival| {
-            let (mut behind, mut ahead, mut both) = (Rows::default(), Rows::default(), 0);
+            let mut against =
+                Against { rival, behind: Rows::default(), ahead: Rows::default(), level: Rows::default() };
             for own in &ours {
                 let Some(other) = find(rival, own.conditions) else { continue };
-                both += 1;
-                let rows = match (is_ahead(other, own), is_ahead(own, other)) {
-                    (true, _) => &mut behind,
-                    (_, true) => &mut ahead,
-                    _ => continue,
+                let (ratio, better) = compared(own, other);
+                let rows = match better {
+                    Some(false) => &mut against.behind,
+                    Some(true) => &mut against.ahead,
+                    None => &mut against.level,
                 };
                 rows.rows.push(own.conditions);
-                rows.ratios.push(own.median / other.median);
+                rows.ratios.push(ratio);
             }
-            (both > 0).then_some(Against { rival, behind, ahead, rows: both })
+            let measured = [&against.behind, &against.ahead, &against.level];
+            measured.iter().any(|rows| !rows.rows.is_empty()).then_some(against)
         });
         Some(Self { facet, of_veth, against: against.collect() })
     }
@@ -137,7 +140,7 @@ impl fmt::Display for Standing<'_> {
         let who = if sentences.is_empty() { "netloom" } else { "It" };
         sentences.push(match self.behind() {
             Some(behind) => format!("{who} is behind {behind}."),
-            None => format!("{who} is behind nobody that enforces."),
+            None => format!("{who} is not shown to be behind any that enforces."),
         });
         sentences.extend(self.ahead().map(|ahead| format!("It is ahead of {ahead}.")));
         let apart = |against: &Against| against.behind.rows.len() + against.ahead.rows.len();
@@ -145,12 +148,12 @@ impl fmt::Display for Standing<'_> {
             .against
             .iter()
             .filter(|against| apart(against) == 0)
-            .map(|against| against.rival.to_string())
+            .map(|against| format!("{} ({})", against.rival, against.level.times()))
             .collect();
         if !level.is_empty() {
             sentences.push(format!("No difference beyond the noise: {}.", listed(&level)));
-        } else if self.against.iter().any(|against| apart(against) < against.rows) {
-            sentences.push("Elsewhere the intervals overlap.".to_owned());
+        } else if self.against.iter().any(|against| !against.level.rows.is_empty()) {
+            sentences.push("Elsewhere the intervals have both.".to_owned());
         }
         f.write_str(&sentences.join(" "))
     }
@@ -174,7 +177,7 @@ mod tests {
     #[test]
     fn who_is_behind_depends_on_what_is_better() {
         let (low, high) = ([1.0, 1.1, 1.2], [2.0, 2.2, 2.4]);
-        let ahead = "netloom is behind nobody that enforces. It is ahead of ipset with 10 peers (2.00 times its figure).";
+        let ahead = "netloom is not shown to be behind any that enforces. It is ahead of ipset with 10 peers (2.00 times its figure).";
         assert_eq!(standing(Metric::ConnectRate, &high, &low), ahead);
         assert!(
             standing(Metric::ConnectRate, &low, &high)
@@ -189,10 +192,20 @@ mod tests {
     #[test]
     fn what_overlaps_is_noise() {
         // Nothing is known of the noise of one sample.
-        assert!(standing(Metric::ConnectRate, &[1.0], &[9.0]).ends_with("beyond the noise: ipset."));
+        assert!(
+            standing(Metric::ConnectRate, &[1.0], &[9.0])
+                .ends_with("beyond the noise: ipset (0.11 times its figure).")
+        );
         assert!(standing(Metric::Memory, &[9.0], &[1.0]).starts_with("netloom is behind ipset"));
-        let said = standing(Metric::ConnectRate, &[1.0, 2.0, 3.0], &[2.9, 4.0, 5.0]);
-        assert_eq!(said, "netloom is behind nobody that enforces. No difference beyond the noise: ipset.");
+        let said = standing(Metric::ConnectRate, &[1.0, 4.0, 3.0], &[2.0, 2.0, 4.0]);
+        assert_eq!(
+            said,
+            "netloom is not shown to be behind any that enforces. No difference beyond the noise: ipset (0.75 times its \
+             figure)."
+        );
+        // What disturbs all alike is not noise.
+        let said = standing(Metric::ConnectRate, &[1.1, 2.2, 3.3], &[1.0, 2.0, 3.0]);
+        assert!(said.contains("ahead of ipset with 10 peers (1.10 times"), "{said}");
     }
 
     #[test]

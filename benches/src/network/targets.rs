@@ -17,7 +17,8 @@ pub(crate) struct Target {
     pub(crate) cases: usize,
     /// How many of them are met.
     pub(crate) met: usize,
-    /// Whether each case that is missed is missed by less than its interval.
+    /// Whether all cases would come out the other way within their intervals, of those that are missed, or where none is,
+    /// any.
     pub(crate) by_noise: bool,
 }
 
@@ -30,18 +31,20 @@ impl Target {
     pub(crate) fn verdict(&self) -> String {
         let missed = self.cases - self.met;
         match (missed, self.by_noise) {
-            (0, _) => "met".to_owned(),
+            (0, false) => "met".to_owned(),
+            (0, true) => "met, within the noise".to_owned(),
             (_, false) => format!("missed in {missed} of {}", self.cases),
             (_, true) => format!("missed in {missed} of {}, within the noise", self.cases),
         }
     }
 }
 
-/// One case: the figure, whether it is met, and whether it would be at the better end of its interval.
+/// One case: the figure, whether it is met, and whether it would be at either end of its interval.
 struct Case {
     figure: f64,
     met: bool,
-    could_be: bool,
+    at_worst: bool,
+    at_best: bool,
     when: String,
 }
 
@@ -49,13 +52,18 @@ fn target(what: &'static str, more_is_better: bool, cases: impl Iterator<Item = 
     let cases: Vec<Case> = cases.collect();
     let badness = |case: &&Case| if more_is_better { -case.figure } else { case.figure };
     let worst = cases.iter().max_by(|one, other| badness(one).total_cmp(&badness(other)))?;
+    let met = cases.iter().filter(|case| case.met).count();
     Some(Target {
         what,
         worst: worst.figure,
         when: worst.when.clone(),
         cases: cases.len(),
-        met: cases.iter().filter(|case| case.met).count(),
-        by_noise: cases.iter().all(|case| case.met || case.could_be),
+        met,
+        by_noise: if met == cases.len() {
+            cases.iter().any(|case| !case.at_worst)
+        } else {
+            cases.iter().all(|case| case.met || case.at_best)
+        },
     })
 }
 
@@ -66,21 +74,21 @@ pub(crate) fn targets(report: &Report) -> Vec<Target> {
         report.results.iter().filter(own).filter(|one| one.conditions.peers > 0)
     };
     let exchange = ours(Metric::ExchangeP50).filter_map(|one| {
-        let (found, (low, _)) = one.vs_veth_median.zip(one.vs_veth_interval)?;
-        Some(case(one, found, found <= 1.05, low <= 1.05))
+        let (found, interval) = one.vs_veth_median.zip(one.vs_veth_interval)?;
+        Some(case(one, found, interval, |ratio| ratio <= 1.05))
     });
     let stream = ours(Metric::StreamGbit).filter_map(|one| {
-        let (found, (_, high)) = one.vs_veth_median.zip(one.vs_veth_interval)?;
-        Some(case(one, found, found >= 0.95, high >= 0.95))
+        let (found, interval) = one.vs_veth_median.zip(one.vs_veth_interval)?;
+        Some(case(one, found, interval, |ratio| ratio >= 0.95))
     });
     let connect = ours(Metric::ConnectRate).filter(|one| one.conditions.peers >= 10).filter_map(|one| {
         let rival = rivals(report, one).max_by(|one, other| one.median.total_cmp(&other.median))?;
-        let found = one.median / rival.median;
-        Some(case(one, found, found > 1.0, one.interval.1 >= rival.interval.0))
+        let found = one.beside(rival)?;
+        Some(case(one, found.median, found.interval, |ratio| ratio > 1.0))
     });
     let added = ours(Metric::PeerAdded)
         .filter(|one| one.conditions.peers == 10_000)
-        .map(|one| case(one, one.median, one.median < 5.0, one.interval.0 < 5.0));
+        .map(|one| case(one, one.median, one.interval, |time| time < 5.0));
     [
         target("request and answer: p50 at most 1.05 times veth", false, exchange),
         target("throughput: at least 0.95 times veth", true, stream),
@@ -97,13 +105,20 @@ pub(crate) fn targets(report: &Report) -> Vec<Target> {
     .collect()
 }
 
-fn case(one: &Measurement, figure: f64, met: bool, could_be: bool) -> Case {
+fn case(one: &Measurement, figure: f64, interval: (f64, f64), is_met: impl Fn(f64) -> bool) -> Case {
     let conditions = one.conditions;
     let mut when = vec![peers(conditions.peers)];
     when.extend(conditions.position.filter(|at| *at != super::pods::Position::Last).map(|at| at.to_string()));
     when.extend(conditions.streams.filter(|count| *count > 1).map(|count| format!("{count} connections")));
     when.extend(conditions.mtu.filter(|mtu| *mtu != 1500).map(|mtu| format!("MTU {mtu}")));
-    Case { figure, met, could_be, when: when.join(", ") }
+    let ends = [is_met(interval.0), is_met(interval.1)];
+    Case {
+        figure,
+        met: is_met(figure),
+        at_worst: ends.iter().all(|met| *met),
+        at_best: ends.contains(&true),
+        when: when.join(", "),
+    }
 }
 
 /// The connect rate at the most peers to that at the fewest, both as ratios to veth.
@@ -114,9 +129,10 @@ fn flatness(report: &Report) -> Option<Case> {
     let few = rates().min_by_key(|one| one.conditions.peers)?;
     let many = rates().max_by_key(|one| one.conditions.peers)?;
     let found = many.vs_veth_median? / few.vs_veth_median?;
-    let best = many.vs_veth_interval?.1 / few.vs_veth_interval?.0;
+    let (of_many, of_few) = many.vs_veth_interval.zip(few.vs_veth_interval)?;
+    let interval = (of_many.0 / of_few.1, of_many.1 / of_few.0);
     let differ = few.conditions.peers != many.conditions.peers;
-    differ.then(|| case(many, found, found >= 0.95, best >= 0.95))
+    differ.then(|| case(many, found, interval, |ratio| ratio >= 0.95))
 }
 
 /// The others that enforce, under the same conditions.
@@ -149,7 +165,8 @@ mod tests {
             let report = report_of(&[(SetupName::Netloom, Metric::PeerAdded, when, samples)]);
             targets(&report)[0].verdict()
         };
-        assert_eq!(verdict(&[4.0, 4.5, 6.0]), "met");
+        assert_eq!(verdict(&[4.0, 4.5, 4.9]), "met");
+        assert_eq!(verdict(&[4.0, 4.5, 6.0]), "met, within the noise");
         assert_eq!(verdict(&[4.0, 5.5, 6.0]), "missed in 1 of 1, within the noise");
         assert_eq!(verdict(&[5.1, 5.5, 6.0]), "missed in 1 of 1");
     }

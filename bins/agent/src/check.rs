@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use crate::args::Args;
 use crate::cni::custom;
-use crate::eni::netconf::NetConf;
+use crate::eni::netconf::{NetConf, document};
 
 /// Checks what the agent would refuse at its start, or could not work with later: values that depend on one another,
 /// and the network configuration that is to be written. Nothing is changed, and no cluster, kernel or cloud is asked.
@@ -23,13 +23,14 @@ pub fn check(args: &Args) -> Result<Vec<String>> {
     Ok(problems.iter().map(|problem| format!("{}: {problem}", file.display())).collect())
 }
 
-/// What is odd in the network configuration, for the log. It may come later, and where the agent needs it at once it
-/// has been read: one that cannot be read is no remark.
+/// What is odd in the network configuration, for the log. Only network interfaces of AWS make the agent read more of it,
+/// and refuse what is wrong; otherwise the plugin will.
 pub(crate) fn remarks(args: &Args) -> Vec<String> {
-    let Some(Ok((_, problems))) = args.cni.read_cni_conf.as_deref().map(NetConf::read) else {
-        return Vec::new();
-    };
-    problems.iter().map(ToString::to_string).collect()
+    let Some(file) = &args.cni.read_cni_conf else { return Vec::new() };
+    match document(file) {
+        Ok(document) => api::netconf::problems(&document).iter().map(ToString::to_string).collect(),
+        Err(error) => vec![error.to_string()],
+    }
 }
 
 #[cfg(test)]
@@ -41,6 +42,18 @@ mod tests {
     fn checked(flags: &[&str]) -> Result<Vec<String>, String> {
         let flags = ["netloom-agent", "--node=n", "--ipam=eni"].iter().chain(flags);
         check(&Args::parse_from(flags)).map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn what_is_odd_is_told_whatever_pods_get_their_addresses_from() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("conf");
+        let flag = format!("--read-cni-conf={}", file.display());
+        let told = || remarks(&Args::parse_from(["netloom-agent", "--node=n", &flag]));
+        assert!(told()[0].contains("No such file"), "{:?}", told());
+        std::fs::write(&file, r#"{"name": "n", "type": "cilium-cni", "mtu": "1500", "enidebug": true}"#)
+            .unwrap();
+        assert_eq!(told().len(), 2, "{:?}", told());
     }
 
     #[test]

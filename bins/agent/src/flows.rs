@@ -9,6 +9,8 @@ use api::{FlowRecord, FlowSide, PodRef, RuleRef, Verdict};
 use flow::Flow;
 use tokio::sync::broadcast;
 
+use crate::cluster::Holder;
+
 /// How many flows are kept.
 pub const KEPT: usize = 4096;
 
@@ -21,20 +23,11 @@ pub struct Seen {
     /// When: nanoseconds since 1970.
     pub time_ns: u64,
     /// Who had the address it came from.
-    pub source: Option<Who>,
+    pub source: Option<Holder>,
     /// Who had the address it went to.
-    pub destination: Option<Who>,
+    pub destination: Option<Holder>,
     /// Why it was judged as it was, as long as the policy that was asked is there.
     pub judgement: Option<Arc<Judgement>>,
-}
-
-/// Who has an address that is no node's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Who {
-    /// A pod: its namespace and its name.
-    Pod(Arc<str>, Box<str>),
-    /// The Kubernetes API server.
-    ApiServer,
 }
 
 /// The rules behind a verdict.
@@ -123,13 +116,14 @@ impl FlowLog {
 }
 
 /// One end of a flow, with what was known of its address.
-fn side(who: Option<&Who>, side: &flow::Side) -> FlowSide {
-    let (pod, entity) = match who {
-        Some(Who::Pod(namespace, name)) => {
+fn side(holder: Option<&Holder>, side: &flow::Side) -> FlowSide {
+    let (pod, entity) = match holder {
+        Some(Holder::Pod(namespace, name)) => {
             (Some(PodRef { namespace: namespace.as_ref().into(), name: name.as_ref().into() }), None)
         }
-        Some(Who::ApiServer) => (None, Some("kube-apiserver".into())),
-        None => (None, Some(entity(side.peer.identity, side.address))),
+        Some(Holder::ApiServer) => (None, Some("kube-apiserver".into())),
+        // What a node is to the packet, its identity says.
+        Some(Holder::Node(_)) | None => (None, Some(entity(side.peer.identity, side.address))),
     };
     FlowSide { address: side.address, port: side.port, identity: side.peer.identity.0, pod, entity }
 }
@@ -167,7 +161,7 @@ mod tests {
         Seen {
             flow: Flow::decode(&event).unwrap(),
             time_ns,
-            source: Some(Who::Pod("shop".into(), "web".into())),
+            source: Some(Holder::Pod("shop".into(), "web".into())),
             destination: None,
             judgement: Some(Arc::new(judgement)),
         }

@@ -9,11 +9,12 @@ use netloom_agent::args::Args;
 const NAME: &str = "netloom-agent";
 
 fn main() -> ExitCode {
-    let parsed = match config::parse::<Args>(&Sources::of_process()) {
+    let sources = Sources::of_process();
+    let parsed = match config::parse::<Args>(&sources) {
         Ok(parsed) => parsed,
         Err(error) => error.exit(NAME),
     };
-    if parsed.arguments.check_config {
+    if parsed.arguments.check_config && sources.only_checks() {
         return parsed.checked(NAME, netloom_agent::check, |args| args.ignore_unsupported_protection);
     }
     if let Err(error) = parsed.arguments.logs.init() {

@@ -15,6 +15,8 @@ pub enum Kind {
     Number,
     /// True or false.
     Truth,
+    /// True or false, or a text that says so.
+    Switch,
     /// An object.
     Object,
     /// A list.
@@ -26,7 +28,7 @@ pub enum Kind {
 pub enum What {
     /// Nobody knows it; perhaps this one was meant.
     Unknown(Option<&'static str>),
-    /// It has to be something else. The plugin refuses such a configuration.
+    /// It has to be something else. The plugin, or the runtime, refuses such a configuration.
     Wrong(Kind),
 }
 
@@ -54,7 +56,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Text => "a text",
             Self::Number => "a number",
-            Self::Truth => "true or false",
+            Self::Truth | Self::Switch => "true or false",
             Self::Object => "an object",
             Self::List => "a list",
         })
@@ -67,19 +69,20 @@ impl Kind {
             Self::Text => value.is_string(),
             Self::Number => value.is_u64(),
             Self::Truth => value.is_boolean(),
+            Self::Switch => value.is_boolean() || matches!(value.as_str(), Some("true" | "false")),
             Self::Object => value.is_object(),
             Self::List => value.is_array(),
         }
     }
 }
 
-/// Keys of a list of plugins, as the CNI specification 1.1 has them.
+/// Keys of a list of plugins, as the CNI specification 1.1 has them, with what runtimes that use libcni take.
 const LIST: [(&str, Kind); 7] = [
     ("cniVersion", Kind::Text),
     ("cniVersions", Kind::List),
-    ("disableCheck", Kind::Truth),
-    ("disableGC", Kind::Truth),
-    ("loadOnlyInlinedPlugins", Kind::Truth),
+    ("disableCheck", Kind::Switch),
+    ("disableGC", Kind::Switch),
+    ("loadOnlyInlinedPlugins", Kind::Switch),
     ("name", Kind::Text),
     ("plugins", Kind::List),
 ];
@@ -215,7 +218,7 @@ mod tests {
     #[test]
     fn all_that_the_reference_knows_is_no_problem() {
         let document = json!({
-            "cniVersion": "1.0.0", "cniVersions": ["1.0.0"], "disableCheck": true, "disableGC": false, "name": "n",
+            "cniVersion": "1.0.0", "cniVersions": ["1.0.0"], "disableCheck": "true", "disableGC": false, "name": "n",
             "plugins": [
                 {"type": "portmap", "snat": true, "capabilities": {"portMappings": true}},
                 {"type": "cilium-cni", "mtu": 0, "eni": {"subnet-tags": {"a": "b"}, "use-primary-address": null},

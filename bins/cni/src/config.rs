@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 use crate::error::CniError;
 use crate::version::CniVersion;
 
+/// The key of what the runtime still knows.
+const VALID_ATTACHMENTS: &str = "cni.dev/valid-attachments";
+
 /// The network configuration: that of `cilium-cni` and two keys of our own, `socket` and `queue-dir`.
 ///
 /// Keys that are not here are ignored, as the specification asks, but for a line in the log at each ADD
@@ -120,7 +123,9 @@ impl NetConf {
     /// When it is no JSON object or a key has the wrong type.
     pub fn decode(bytes: &[u8]) -> Result<Self, CniError> {
         // An array would be taken for a struct's fields in order.
-        let object: Map<String, Value> = serde_json::from_slice(bytes).map_err(CniError::Decode)?;
+        let mut object: Map<String, Value> = serde_json::from_slice(bytes).map_err(CniError::Decode)?;
+        // To Go `null` says nothing, but of a list that is told it is the empty one.
+        object.retain(|key, value| !value.is_null() || key == VALID_ATTACHMENTS);
         serde_json::from_value(Value::Object(object)).map_err(CniError::Decode)
     }
 

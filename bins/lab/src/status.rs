@@ -125,7 +125,8 @@ pub fn status(name: &LabName) -> Result<LabStatus> {
     let nodes: Vec<_> = state.nodes.iter().map(|node| node_status(&state, &paths, node)).collect();
     let problem = state.problem()?;
     let (listed, holder, api_problem) = match asked(&state) {
-        Ok((pods, holder)) => (pods, Some(holder), None),
+        Ok((pods, Ok(holder))) => (pods, Some(holder), None),
+        Ok((pods, Err(error))) => (pods, None, Some(format!("{error:#}"))),
         Err(error) => (Vec::new(), None, Some(format!("{error:#}"))),
     };
     let mut pods = Vec::new();
@@ -154,11 +155,11 @@ pub fn status(name: &LabName) -> Result<LabStatus> {
 }
 
 /// The pods, and who leads. Without the daemon there is no way to the API.
-fn asked(state: &State) -> Result<(Vec<core::Pod>, Option<Holder>)> {
+fn asked(state: &State) -> Result<(Vec<core::Pod>, Result<Option<Holder>>)> {
     let daemon = PidFile::holder(&Paths::new(&state.name).daemon_pid())?;
     ensure!(daemon.is_some(), "nothing is known of pods: the API is reached through the daemon");
     let cluster = Cluster::of(&state.name)?;
-    Ok((cluster.pods()?, holder(state, &cluster)?))
+    Ok((cluster.pods()?, holder(state, &cluster)))
 }
 
 /// What agents say that they do not do yet of these policies, by their names.

@@ -35,11 +35,12 @@ struct Arguments {
 const NAME: &str = "netloom-operator";
 
 fn main() -> ExitCode {
-    let parsed = match config::parse::<Arguments>(&Sources::of_process()) {
+    let sources = Sources::of_process();
+    let parsed = match config::parse::<Arguments>(&sources) {
         Ok(parsed) => parsed,
         Err(error) => error.exit(NAME),
     };
-    if parsed.arguments.check_config {
+    if parsed.arguments.check_config && sources.only_checks() {
         // Agents give protection; the operator has nothing to do with it.
         return parsed.checked(NAME, |arguments| arguments.keys.check().map(|()| Vec::new()), |_| true);
     }

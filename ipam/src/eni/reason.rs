@@ -94,10 +94,26 @@ impl Reason {
         Self::Refused { action: error.action.name(), subject: subject.to_owned(), why: why(error) }
     }
 
-    /// What is told where `told` was told before: the same, if the two differ in nothing but what EC2 makes anew for
-    /// each answer, as the id of a request.
+    /// What is told where `told` was told before: the same, if both are about the same, and EC2's words differ in nothing
+    /// but what it makes anew for each answer, as the id of a request.
     pub(super) fn after(self, told: Option<Self>) -> Self {
-        told.filter(|told| gist(&told.to_string()).eq(gist(&self.to_string()))).unwrap_or(self)
+        match told {
+            Some(told) if told.is_much_like(&self) => told,
+            _ => self,
+        }
+    }
+
+    fn is_much_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::NotListed { action, why }, Self::NotListed { action: other, why: new }) => {
+                action == other && gist(why).eq(gist(new))
+            }
+            (
+                Self::Refused { action, subject, why },
+                Self::Refused { action: other, subject: of, why: new },
+            ) => action == other && subject == of && gist(why).eq(gist(new)),
+            _ => self == other,
+        }
     }
 }
 
@@ -161,5 +177,13 @@ mod tests {
         let other = of("the token has expired (request id: 9c0d-12ef)");
         assert_eq!(other.clone().after(Some(first)), other);
         assert_eq!(other.clone().after(None), other);
+    }
+
+    #[test]
+    fn what_is_about_something_else_is_told() {
+        let of = |subject| Reason::refused(&denied("no role (request id: 5e1f-77ab)"), subject);
+        assert_eq!(of("subnet-2").after(Some(of("subnet-1"))), of("subnet-2"));
+        let unknown = Reason::UnknownState("eni-2".to_owned());
+        assert_eq!(unknown.clone().after(Some(Reason::UnknownState("eni-1".to_owned()))), unknown);
     }
 }

@@ -73,6 +73,20 @@ fn an_action_that_is_not_allowed() {
     assert_eq!((error(&cluster, "a"), hindrances(&cluster)), (String::new(), Vec::new()));
 }
 
+/// What nobody wants any more is not asked for again, and not told for ever.
+#[test]
+fn a_denial_that_nobody_asks_about_again() {
+    let mut cluster = cluster();
+    let create = |request: &Request| matches!(request, Request::CreateInterface(_));
+    cluster.cloud.refuse.push((while_set(&Rc::new(Cell::new(true)), create), "UnauthorizedOperation"));
+    cluster.add("a", |settings| settings.first_interface_index = 1);
+    cluster.run(600);
+    assert_eq!(hindrances(&cluster).len(), 1);
+    cluster.edit("a", |record| record.settings.first_interface_index = 0);
+    cluster.run(1200);
+    assert_eq!((error(&cluster, "a"), hindrances(&cluster)), (String::new(), Vec::new()));
+}
+
 /// A right that is missing for one interface is that node's matter.
 #[test]
 fn one_interface_that_is_not_ours_to_change() {

@@ -203,6 +203,10 @@ mod tests {
         PodRef { namespace: "x".into(), name: name.into() }
     }
 
+    fn holder_of(name: &str) -> Holder {
+        Holder::Pod("x".into(), name.into())
+    }
+
     fn publish(cluster: &mut Cluster, name: &str, host: &str, address: &str) {
         let (node, addresses) = (Some(ip(host)), vec![ip(address)]);
         let endpoint = RemoteEndpoint { pod: pod(name), node, identity: Identity(300), addresses };
@@ -235,9 +239,9 @@ mod tests {
         // Who was there before it gives way too.
         publish(&mut cluster, "thief", "192.0.2.2", "10.1.0.9");
         cluster.set_local(Some(&pod("there")), &[ip("10.1.0.9")]);
-        assert_eq!(cluster.holder(ip("10.1.0.9")), Some(Holder::Pod(pod("there"))));
+        assert_eq!(cluster.holder(ip("10.1.0.9")), Some(holder_of("there")));
         cluster.remove_local(Some(&pod("there")), &[ip("10.1.0.9")]);
-        assert_eq!(cluster.holder(ip("10.1.0.9")), Some(Holder::Pod(pod("thief"))));
+        assert_eq!(cluster.holder(ip("10.1.0.9")), Some(holder_of("thief")));
     }
 
     #[test]
@@ -246,17 +250,17 @@ mod tests {
         let holder = |cluster: &Cluster| cluster.holder(ip("10.2.0.7"));
         publish(&mut cluster, "right", "192.0.2.2", "10.2.0.7");
         publish(&mut cluster, "wrong", "192.0.2.3", "10.2.0.7");
-        assert_eq!(holder(&cluster), Some(Holder::Pod(pod("right"))));
+        assert_eq!(holder(&cluster), Some(holder_of("right")));
         // Equals: the newer.
         publish(&mut cluster, "new", "192.0.2.2", "10.2.0.7");
-        assert_eq!(holder(&cluster), Some(Holder::Pod(pod("new"))));
+        assert_eq!(holder(&cluster), Some(holder_of("new")));
         cluster.apply(Change::EndpointGone(pod("new")));
-        assert_eq!(holder(&cluster), Some(Holder::Pod(pod("right"))));
+        assert_eq!(holder(&cluster), Some(holder_of("right")));
         // The range goes to another node.
         cluster.take_changed();
         node(&mut cluster, "a", "192.0.2.2", "10.5.0.0/24");
         node(&mut cluster, "b", "192.0.2.3", "10.2.0.0/24");
-        assert_eq!(holder(&cluster), Some(Holder::Pod(pod("wrong"))));
+        assert_eq!(holder(&cluster), Some(holder_of("wrong")));
         assert!(cluster.take_changed().addresses.is_some_and(|changed| changed.contains(&ip("10.2.0.7"))));
     }
 

@@ -16,6 +16,7 @@ mod versions;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use abi::Identity;
 use api::{Known, KnownPeer, PodRef, PolicyStatus};
@@ -26,7 +27,6 @@ use policy::{
     SharedLabels, reserved_labels,
 };
 
-use crate::flows::Who;
 use crate::limits;
 use crate::source::Change;
 pub use changed::Changed;
@@ -42,8 +42,8 @@ use versions::Versions;
 /// Who has an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holder {
-    /// A pod.
-    Pod(PodRef),
+    /// A pod: its namespace and its name.
+    Pod(Arc<str>, Box<str>),
     /// A node, this one included.
     Node(String),
     /// The Kubernetes API server, where it is no node of the cluster.
@@ -236,22 +236,11 @@ impl Cluster {
     #[must_use]
     pub fn holder(&self, address: IpAddr) -> Option<Holder> {
         Some(match self.holders.get(address)? {
-            Claim::Pod(id) => Holder::Pod(self.pods.get(id)?.name()),
-            Claim::Nameless => Holder::Pod(PodRef::default()),
+            Claim::Pod(id) => self.pods.get(id)?.holder(),
+            Claim::Nameless => Holder::Pod("".into(), "".into()),
             Claim::Node(id) => Holder::Node(self.nodes.get(id)?.name.clone()),
             Claim::ApiServer => Holder::ApiServer,
         })
-    }
-
-    /// Who a flow comes from or goes to, where that is no node.
-    #[must_use]
-    pub fn who(&self, address: IpAddr) -> Option<Who> {
-        match self.holders.get(address)? {
-            Claim::Pod(id) => Some(self.pods.get(id)?.who()),
-            Claim::Nameless => Some(Who::Pod("".into(), "".into())),
-            Claim::ApiServer => Some(Who::ApiServer),
-            Claim::Node(_) => None,
-        }
     }
 
     /// Whether packets for an address that is not on this node leave it as they are: pods and nodes elsewhere.

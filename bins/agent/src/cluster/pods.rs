@@ -11,7 +11,7 @@ use hashbrown::HashTable;
 use policy::LabelSet;
 use policy::manifest::Pod;
 
-use crate::flows::Who;
+use super::Holder;
 
 /// The number of a pod among those that are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,9 +104,9 @@ impl Entry {
         PodRef { namespace: (*self.namespace).to_owned(), name: (*self.name).to_owned() }
     }
 
-    /// Its name, where only that is wanted, and often.
-    pub(super) fn who(&self) -> Who {
-        Who::Pod(Arc::clone(&self.namespace), self.name.clone())
+    /// The pod as the holder of an address.
+    pub(super) fn holder(&self) -> Holder {
+        Holder::Pod(Arc::clone(&self.namespace), self.name.clone())
     }
 
     /// Whether its object says that it is to run on this node, with an address of its own.

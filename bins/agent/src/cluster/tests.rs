@@ -113,6 +113,11 @@ fn name(pod: u8) -> PodRef {
     PodRef { namespace: format!("ns{}", pod / 2), name: format!("p{pod}") }
 }
 
+fn holder(pod: u8) -> Holder {
+    let PodRef { namespace, name } = name(pod);
+    Holder::Pod(namespace.into(), name.into())
+}
+
 fn number(number: u8) -> Identity {
     Identity(300 + u32::from(number))
 }
@@ -317,7 +322,7 @@ impl Model {
                         None => (None, labels),
                     }
                 };
-                (Holder::Pod(name(*pod)), who)
+                (holder(*pod), who)
             }
         };
         Some((holder, number, labels))

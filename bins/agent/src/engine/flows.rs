@@ -45,8 +45,8 @@ impl Engine {
     fn seen(&mut self, flow: Flow, offset: Duration) -> Seen {
         Seen {
             time_ns: u64::try_from((offset + Duration::from_nanos(flow.time)).as_nanos()).unwrap_or(u64::MAX),
-            source: self.cluster.who(flow.source.address),
-            destination: self.cluster.who(flow.destination.address),
+            source: self.cluster.holder(flow.source.address),
+            destination: self.cluster.holder(flow.destination.address),
             judgement: flow.judged.and_then(|(generation, peer, port)| {
                 let mut installed = self.installed.iter_mut();
                 Some(installed.find(|installed| installed.generation == generation)?.judgement(peer, port))

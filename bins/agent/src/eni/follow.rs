@@ -41,7 +41,7 @@ pub(crate) fn follow(
             Step::Journal(record) => book.commit(&record)?,
             Step::Use(prefixes) => book.set_prefixes(&prefixes)?,
             Step::Answer(answer) => {
-                tracing::info!(%answer, "prefixes are asked back");
+                tracing::info!(%answer, "the operator is answered");
                 return Ok(Some(answer));
             }
             Step::Stale => {

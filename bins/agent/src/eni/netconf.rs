@@ -55,10 +55,7 @@ impl NetConf {
     /// # Errors
     /// [`NetConfError`].
     pub fn read(path: &Path) -> Result<(Self, Vec<Problem>), NetConfError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| NetConfError::Read { path: path.to_owned(), source })?;
-        let document = serde_json::from_str(&text)
-            .map_err(|source| NetConfError::Json { path: path.to_owned(), source })?;
+        let document = document(path)?;
         let wrong = |(key, problem)| NetConfError::Value { path: path.to_owned(), key, problem };
         let read = Self::of(&document).map_err(wrong)?;
         Ok((read, netconf::problems(&document)))
@@ -66,7 +63,7 @@ impl NetConf {
 
     /// Of a list of plugins, or of a plugin alone: the key that is wrong, and why.
     fn of(document: &Value) -> Result<Self, (String, String)> {
-        // What the plugin would refuse at each pod is better refused at once.
+        // What the plugin or the runtime would refuse at each pod is better refused at once.
         for Problem { path, what } in netconf::problems(document) {
             if let What::Wrong(kind) = what {
                 return Err((path, format!("{kind} is expected")));
@@ -76,6 +73,16 @@ impl NetConf {
         serde_path_to_error::deserialize(plugin)
             .map_err(|error| (format!("{path}{}", error.path()), error.inner().to_string()))
     }
+}
+
+/// What a file has, as far as it is JSON.
+///
+/// # Errors
+/// [`NetConfError`].
+pub(crate) fn document(path: &Path) -> Result<Value, NetConfError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| NetConfError::Read { path: path.to_owned(), source })?;
+    serde_json::from_str(&text).map_err(|source| NetConfError::Json { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

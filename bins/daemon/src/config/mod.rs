@@ -38,7 +38,7 @@ pub const PREFIX: &str = "CILIUM_";
 pub const WITHOUT_PROTECTION: &str = "ignore-unsupported-protection";
 
 /// How lines begin that a program says of its configuration when it only checks it.
-const WARNING: &str = "warning: ";
+pub const WARNING: &str = "warning: ";
 
 /// What arguments are made of.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +65,13 @@ impl Sources {
     /// A command line alone.
     pub fn of_flags<S: Into<OsString>>(flags: impl IntoIterator<Item = S>) -> Self {
         Self { flags: flags.into_iter().map(Into::into).collect(), ..Self::default() }
+    }
+
+    /// Whether the command line itself asks that the configuration is only checked. A ConfigMap or a variable that did
+    /// would end every program that reads it, as if all were well.
+    #[must_use]
+    pub fn only_checks(&self) -> bool {
+        self.flags.iter().any(|flag| flag.to_string_lossy().starts_with("--check-config"))
     }
 
     fn config_dir(&self) -> Option<PathBuf> {
@@ -221,4 +228,17 @@ pub fn parse<T: Parser>(sources: &Sources) -> Result<Parsed<T>, ConfigError> {
     let Arguments { flags, origins, unknown } = arguments(&command, sources)?;
     let arguments = T::try_parse_from(flags).map_err(|error| ConfigError::of_clap(error, &origins))?;
     Ok(Parsed { arguments, unknown })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_command_line_asks_for_a_check() {
+        assert!(Sources::of_flags(["agent", "--check-config"]).only_checks());
+        let variable = ("CILIUM_CHECK_CONFIG".into(), "true".into());
+        let sources = Sources { environment: vec![variable], ..Sources::of_flags(["agent"]) };
+        assert!(!sources.only_checks());
+    }
 }

@@ -280,6 +280,7 @@ impl Fleet {
         }
         let mut out = Vec::new();
         self.list(now, &mut out);
+        self.denied.age(now);
         // Who has the least comes first.
         let due = self.nodes.iter().filter(|(_, node)| node.is_due(now));
         let mut order: Vec<_> = due.map(|(name, node)| (node.urgency(), name.clone())).collect();
@@ -311,7 +312,7 @@ impl Fleet {
             Flight::Node { name, generation, request, sent } => {
                 let denied_for_one = outcome::denied_for_one(&request, &result);
                 let subject = outcome::subject(&request);
-                self.denied.answered(request.action(), &result, subject, denied_for_one);
+                self.denied.answered(request.action(), &result, subject, denied_for_one, now);
                 let unsent = result.as_ref().is_err_and(|error| error.kind == ErrorKind::Unsent);
                 if self.same(&name, generation).is_some() {
                     self.outcome(&name, &request, result, sent, now);
@@ -325,7 +326,7 @@ impl Fleet {
             Flight::List(list) => self.listed(list, result, now),
             Flight::Delete { interface_id } => {
                 // Whatever came of it, the next look at all interfaces tells.
-                self.denied.answered(Action::DeleteNetworkInterface, &result, &interface_id, true);
+                self.denied.answered(Action::DeleteNetworkInterface, &result, &interface_id, true, now);
                 self.garbage.forget(&interface_id);
             }
         }

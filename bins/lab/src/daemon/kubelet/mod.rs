@@ -5,7 +5,7 @@ mod responder;
 mod runtime;
 mod status;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -24,7 +24,7 @@ use crate::state::Sandbox;
 
 /// Runs the pods of all nodes, for ever.
 pub(super) async fn control(context: Arc<Context>, stores: Stores) {
-    let mut pods = Pods { context, workers: HashMap::new(), ended: Arc::default() };
+    let mut pods = Pods { context, workers: HashMap::new(), refused: HashSet::new(), ended: Arc::default() };
     let ended = Arc::clone(&pods.ended);
     let again = stores.clone();
     let sync = async || {
@@ -52,6 +52,9 @@ fn in_order(pods: HashMap<PodRef, (Arc<core::Pod>, Pod)>) -> Vec<(PodRef, (Arc<c
 struct Pods {
     context: Arc<Context>,
     workers: HashMap<PodRef, Worker>,
+    /// The uids of those that were refused, for as long as they are there: they have failed for good, which the API may not
+    /// have told yet.
+    refused: HashSet<String>,
     ended: Arc<Notify>,
 }
 
@@ -83,6 +86,7 @@ impl Pods {
             !worker.task.is_finished()
         });
         self.remove_left_over(&wanted).await?;
+        self.refused.retain(|uid| wanted.values().any(|(_, pod)| pod.uid == *uid));
         for (name, (object, pod)) in in_order(wanted) {
             // The earlier pod of this name is leaving.
             if self.workers.contains_key(&name) || self.is_left_alone(&pod) {
@@ -91,7 +95,7 @@ impl Pods {
             if pod.terminating {
                 // It never ran here, or has just been disconnected.
                 status::finish(&self.context, &pod).await?;
-            } else if !pod.is_finished() {
+            } else if !pod.is_finished() && !self.refused.contains(&pod.uid) {
                 self.start(object, pod).await?;
             }
         }
@@ -134,7 +138,9 @@ impl Pods {
         let used = self.workers.values().filter(stays).count();
         let capacity = self.context.state.max_pods as usize;
         if used >= capacity {
-            return self.refuse(&object, &pod, used, capacity).await;
+            self.refuse(&object, &pod, used, capacity).await?;
+            self.refused.insert(pod.uid);
+            return Ok(());
         }
         let (stop, stopping) = watch::channel(false);
         let uid = pod.uid.clone();
