@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use k8s_openapi::jiff::Timestamp;
+use kubernetes::lease;
 use serde::Serialize;
 
 use crate::cluster::Cluster;
@@ -12,8 +13,7 @@ use crate::paths::Paths;
 use crate::process;
 use crate::state::State;
 
-/// The operators' Lease, and the namespace that they look for it in where they are told no other.
-const LEASE: &str = "cilium-operator-resource-lock";
+/// The namespace in which operators look for their Lease where they are told no other.
 const NAMESPACE: &str = "kube-system";
 
 /// How an operator is.
@@ -51,7 +51,7 @@ pub(crate) struct Holder {
 /// When the API does not answer.
 pub(crate) fn holder(state: &State, cluster: &Cluster) -> Result<Option<Holder>> {
     let namespace = state.config.get("k8s-namespace").unwrap_or(NAMESPACE);
-    let spec = cluster.lease(namespace, LEASE)?.and_then(|lease| lease.spec);
+    let spec = cluster.lease(namespace, lease::OPERATORS)?.and_then(|found| found.spec);
     Ok(spec.and_then(|spec| {
         let identity = spec.holder_identity.filter(|identity| !identity.is_empty())?;
         Some(Holder { identity, since: spec.acquire_time.map(|time| time.0) })

@@ -10,16 +10,13 @@ use daemon::watchdog::Watchdog;
 use jiff::Timestamp;
 use kubernetes::client::{Connector, Settings as ClientSettings};
 use kubernetes::install::{Installed, install};
-use kubernetes::lease::{Election, Leadership, Settings as LeaseSettings};
+use kubernetes::lease::{self, Election, Leadership, Settings as LeaseSettings};
 use tokio::sync::watch;
 
 use crate::controllers;
 use crate::eni;
 use crate::metrics::Metrics;
 use crate::options::{Keys, Options};
-
-/// The reference's name: while its operator leads, this one does not.
-const LEASE: &str = "cilium-operator-resource-lock";
 
 /// The part of the program's health that stands for the custom resources.
 const DEFINITIONS: &str = "custom-resources";
@@ -70,7 +67,8 @@ pub async fn run(
         }
         health.set(DEFINITIONS, Ok::<(), String>(()));
     }
-    let settings = LeaseSettings { namespace: keys.namespace(), name: LEASE.to_owned(), identity, timing };
+    let settings =
+        LeaseSettings { namespace: keys.namespace(), name: lease::OPERATORS.to_owned(), identity, timing };
     let election = Election::start(connector.prompt(timing.renew_deadline / 2)?, settings);
     let mut terms = election.terms();
     let outcome = loop {

@@ -56,17 +56,18 @@ impl NetConf {
     /// [`NetConfError`].
     pub fn read(path: &Path) -> Result<(Self, Vec<Problem>), NetConfError> {
         let document = document(path)?;
+        let problems = netconf::problems(&document);
         let wrong = |(key, problem)| NetConfError::Value { path: path.to_owned(), key, problem };
-        let read = Self::of(&document).map_err(wrong)?;
-        Ok((read, netconf::problems(&document)))
+        let read = Self::of(&document, &problems).map_err(wrong)?;
+        Ok((read, problems))
     }
 
     /// Of a list of plugins, or of a plugin alone: the key that is wrong, and why.
-    fn of(document: &Value) -> Result<Self, (String, String)> {
+    fn of(document: &Value, problems: &[Problem]) -> Result<Self, (String, String)> {
         // What the plugin or the runtime would refuse at each pod is better refused at once.
-        for Problem { path, what } in netconf::problems(document) {
+        for Problem { path, what } in problems {
             if let What::Wrong(kind) = what {
-                return Err((path, format!("{kind} is expected")));
+                return Err((path.clone(), format!("{kind} is expected")));
             }
         }
         let Some((path, plugin)) = netconf::plugin(document) else { return Ok(Self::default()) };
@@ -90,7 +91,8 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> Result<NetConf, (String, String)> {
-        NetConf::of(&serde_json::from_str(text).unwrap())
+        let document = serde_json::from_str(text).unwrap();
+        NetConf::of(&document, &netconf::problems(&document))
     }
 
     #[test]

@@ -8,6 +8,9 @@
 //! [`Elector`] decides and does no I/O; [`Election`] runs it. [`Leadership`] is the proof that writers show:
 //! [`Leadership::check`] looks at the clock each time.
 
+/// The name of the operators' Lease, which is the reference's: while its operator leads, ours does not.
+pub const OPERATORS: &str = "cilium-operator-resource-lock";
+
 mod driver;
 mod elector;
 mod term;
